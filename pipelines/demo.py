@@ -1,0 +1,131 @@
+"""All of it, on a small generated world: photos on an HTTP server become a scored submission."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import time
+from collections.abc import Callable, Sequence
+
+from pipelines import evaluate, files, prepare, report, sample, score, server
+from pipelines.layout import Output
+from pipelines.options import OutputOptions, Parser
+from pipelines.schema import UserError
+
+EXAMPLES = """\
+examples:
+  gld2 demo --output demo
+  gld2 demo --output demo --epochs 5        # faster, and worse
+"""
+
+# A small network from random weights, for two cores and a few minutes.
+TRAIN = {
+    "backbone": "mobilenet_v2",
+    "alpha": "0.35",
+    "weights": "none",
+    "image_size": "96",
+    "batch_size": "32",
+}
+EPOCHS = "40"
+WORLD = "world.json"
+
+
+def demo(root: str, epochs: str, seed: int) -> None:
+    """Runs each stage as a user would; stages that are done are not run again.
+
+    Args:
+      root: a local folder for everything.
+      epochs: of training.
+      seed: of the world, the choices and the weights.
+
+    Raises:
+      UserError: a stage says what is wrong.
+    """
+    from trainer import task
+
+    source, output, job = (files.join(root, name) for name in ("source", "prepared", "job"))
+    submission, metrics = files.join(root, "submission.csv"), files.join(root, "metrics.json")
+    _write_world(source, seed)
+    with server.serve(source) as url:
+        _stage(prepare.main, source=url, output=output, seed=seed)
+        _stage(
+            task.main,
+            data=Output(output).dataset,
+            job_dir=job,
+            epochs=epochs,
+            seed=seed,
+            **TRAIN,
+        )
+        _stage(score.main, source=url, model=files.join(job, "export"), output=submission)
+        solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
+        _stage(evaluate.main, submission=submission, solution=solution, output=metrics)
+    _stage(report.main, output=output, job_dir=job, metrics=metrics)
+    print(_table(output, job, metrics))
+
+
+def _write_world(source: str, seed: int) -> None:
+    note = files.join(source, WORLD)
+    if files.exists(note) and files.read_json(note) == seed:
+        print(f"demo: the sample world is in {source}")
+        return
+    sample.write(source, sample.World(seed=seed))
+    files.write_json(note, seed)
+
+
+def _stage(main: Callable[[list[str]], int], **flags: object) -> None:
+    argv = [f"--{name}={value}" for name, value in flags.items()]
+    print(f"\n$ gld2 {main.__module__.rsplit('.', 1)[1].replace('task', 'train')} {' '.join(argv)}")
+    started = time.monotonic()
+    if code := main(argv):
+        raise UserError(f"that stage ended with {code}; the lines above say why")
+    print(f"demo: {time.monotonic() - started:.0f} s")
+
+
+def _table(output: str, job: str, metrics: str) -> str:
+    done = files.read_json(Output(output).decisions_done)
+    funnel = done["funnel"]
+    dropped: collections.Counter[str] = collections.Counter()
+    for key, number in funnel.items():
+        if key.startswith("dropped/"):
+            dropped[key.split("/")[2]] += number
+    scores = files.read_json(metrics)["all"]
+    rows = [
+        ("images seen", funnel["images"]),
+        *[(f"  dropped: {reason}", number) for reason, number in dropped.most_common()],
+        ("images kept", funnel["images"] - dropped.total()),
+        ("landmarks seen", done["classes_before"]),
+        ("landmarks kept", done["classes"]),
+        ("training time", f"{_training_seconds(job):.0f} s"),
+        ("accuracy", f"{scores['accuracy']:.4f}"),
+        ("GAP", f"{scores['gap']:.4f}"),
+        ("report", files.join(Output(output).report, "index.html")),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:<{width}}  {value}" for name, value in rows]
+    rule = "-" * max(map(len, lines))
+    return "\n".join(["", rule, *lines, rule])
+
+
+def _training_seconds(job: str) -> float:
+    history = files.read(files.join(job, "history.csv")).decode()
+    return sum(float(row["seconds"]) for row in csv.DictReader(io.StringIO(history)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(
+        "demo",
+        "Generate a small world of landmarks, serve it over HTTP on this machine, and take it "
+        "all the way: prepare, train, score, evaluate, report. Run again, it goes on.",
+        EXAMPLES,
+    )
+    OutputOptions.add_arguments(parser)
+    parser.add_argument(
+        "--epochs", default=EPOCHS, help="of training, from random weights (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another world (default: %(default)s)")
+    args = parser.parse_args(argv)
+    OutputOptions.check(args)
+    files.make_folder(args.output)
+    demo(args.output, args.epochs, args.seed)
+    return 0

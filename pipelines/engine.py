@@ -1,0 +1,48 @@
+"""Runs a pipeline, whatever its engine, and says in one line what a user can mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import apache_beam as beam
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineState
+
+from pipelines.schema import UserError
+
+# An engine gives a worker's error as text, with the worker's traceback before it.
+USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
+
+
+def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> Mapping[str, int]:
+    """Builds and runs a pipeline to its end; returns its counters by name.
+
+    Raises:
+      UserError: raised in a step, on whichever worker.
+      RuntimeError: the pipeline ended in another state than DONE.
+    """
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline)
+    try:
+        result = pipeline.run()
+        state = result.wait_until_finish()
+    except Exception as error:
+        raise _user_error(error) or error from None
+    if state != PipelineState.DONE:
+        raise RuntimeError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
+    counters = result.metrics().query(MetricsFilter())["counters"]
+    return {c.key.metric.name: c.result for c in counters if c.key.metric.namespace == "gld2"}
+
+
+def count(name: str, amount: int = 1) -> None:
+    """Adds to one of our counters, from inside a step."""
+    beam.metrics.Metrics.counter("gld2", name).inc(int(amount))
+
+
+def _user_error(error: Exception) -> UserError | None:
+    found = USER_ERROR.findall(str(error)) or USER_ERROR.findall(repr(error).replace("\\n", "\n"))
+    if isinstance(error, UserError):
+        return UserError(str(error).split(" [while running")[0])
+    return UserError(found[-1]) if found else None

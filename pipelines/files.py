@@ -1,0 +1,127 @@
+"""Small whole files, local or gs://, through Beam's FileSystems."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from typing import IO, Any
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipelines.schema import UserError
+
+
+def join(root: str, *parts: str) -> str:
+    """A path below `root`, whatever its scheme. The parts are ours, never an archive's."""
+    return "/".join([root.rstrip("/") or "/", *parts])
+
+
+def exists(path: str) -> bool:
+    return FileSystems.exists(path)
+
+
+def size(path: str) -> int:
+    """Bytes."""
+    (found,) = FileSystems.match([path])
+    return found.metadata_list[0].size_in_bytes
+
+
+def checksum(path: str) -> str:
+    """The file system's own: a digest on gs://, the size and time of change on a disk."""
+    return f"{FileSystems.checksum(path)} {FileSystems.last_updated(path)}"
+
+
+def match(pattern: str) -> list[str]:
+    """Paths that fit a glob, sorted; none where its folder does not exist."""
+    try:
+        (found,) = FileSystems.match([pattern])
+    except BeamIOError:
+        return []
+    return sorted(m.path for m in found.metadata_list)
+
+
+def open_read(path: str) -> IO[bytes]:
+    """Opens a file for reading, byte for byte, never decompressed.
+
+    Raises:
+      UserError: there is no such file, or it may not be read.
+    """
+    try:
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except (OSError, BeamIOError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); check the path") from None
+
+
+def read(path: str) -> bytes:
+    with open_read(path) as file:
+        return file.read()
+
+
+def read_json(path: str) -> Any:
+    try:
+        return json.loads(read(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: expected JSON, found {error}; remove it and run again") from None
+
+
+@contextlib.contextmanager
+def atomic(path: str) -> Iterator[IO[bytes]]:
+    """Opens `path` for writing under a temporary name; the name is changed when all is written.
+
+    The temporary name is unique, so two workers that race for the same file
+    leave one whole file. It has no leading dot: object stores list it, and a
+    person can see what a killed run left.
+    """
+    temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            yield file
+    except BaseException:
+        remove(temporary)
+        raise
+    FileSystems.rename([temporary], [path])
+
+
+def write(path: str, data: bytes | str) -> None:
+    with atomic(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def write_json(path: str, value: Any) -> None:
+    write(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def remove(*paths: str) -> None:
+    """Removes files and folders; what is not there is no error."""
+    with contextlib.suppress(BeamIOError):
+        FileSystems.delete([path for path in paths if FileSystems.exists(path)])
+
+
+def rename_folder(source: str, target: str, last: str) -> None:
+    """Gives a folder another name. A folder on a disk appears whole; in an object store, which
+    has no folders, its files appear one by one and the file `last` after all others."""
+    if "://" not in source:
+        FileSystems.rename([source], [target])
+        return
+    names = [path.rsplit("/", 1)[1] for path in match(join(source, "*"))]
+    for some in ([name for name in names if name != last], [last]):
+        FileSystems.rename([join(source, n) for n in some], [join(target, n) for n in some])
+
+
+def remove_temporaries(folder: str) -> None:
+    """Removes what a killed run left half-written in `folder`."""
+    remove(*match(join(folder, "*.tmp")))
+
+
+def make_folder(path: str) -> None:
+    """Raises UserError where a local folder cannot be made, before any work is done."""
+    if "://" in path:
+        return
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made a folder ({error.strerror})") from None

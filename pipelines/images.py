@@ -1,0 +1,157 @@
+"""One photo made normal: upright, RGB, bounded, JPEG. Training and scoring both use it. No Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import struct
+
+from PIL import Image
+
+from pipelines.fingerprint import Perceptual, perceptual
+from pipelines.schema import Reason, UserError
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
+ORIENTATION = 0x0112  # EXIF
+TURNS = {  # EXIF orientation -> what makes it upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+LYING = 5  # from this orientation on, width and height change places
+
+# Larger images are refused by us, with a reason, before Pillow's own bomb check.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """How photos are normalised; the same in training and scoring.
+
+    Attributes:
+      image_size: bound of the longest side, pixels; 0 keeps the size, and the
+        bytes too where they already are an upright RGB JPEG.
+      quality: of the JPEG encoder, 1 to 95.
+      max_pixels: a photo with more is rejected undecoded.
+    """
+
+    image_size: int = 384
+    quality: int = 90
+    max_pixels: int = 200_000_000
+
+    def __post_init__(self):
+        if self.image_size < 0 or 0 < self.image_size < 16:
+            raise UserError(f"--image_size: expected 0 or at least 16, found {self.image_size}")
+        if not 1 <= self.quality <= 95:
+            raise UserError(f"--quality: expected 1 to 95, found {self.quality}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """A normalised photo.
+
+    Attributes:
+      jpeg: RGB, upright.
+      width, height: of the JPEG, pixels.
+      source_width, source_height: of the file that came, upright, pixels.
+      hashes: of the normalised pixels, before they are encoded.
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+    source_width: int
+    source_height: int
+    hashes: Perceptual
+
+
+class Unreadable(ValueError):
+    """A file that gives no photo."""
+
+    def __init__(self, reason: Reason, detail: str):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def normalise(data: bytes, normal: Normal) -> Photo:
+    """Decodes, turns upright, makes RGB, bounds and encodes one photo.
+
+    Args:
+      data: a whole file in one of FORMATS.
+      normal: bounds and quality.
+
+    Raises:
+      Unreadable: with the reason; every byte of the pixels must be there.
+    """
+    image = _open(data, normal.max_pixels)
+    orientation = _orientation(image)
+    width, height = image.size
+    keep_bytes = not normal.image_size and orientation not in TURNS and _is_rgb_jpeg(image)
+    try:
+        rgb = _turned(_rgb(_bounded(image, normal.image_size)), orientation)
+    except (OSError, SyntaxError, ValueError, struct.error, MemoryError) as error:
+        raise Unreadable(Reason.UNDECODABLE, f"{image.format}: {error}") from None
+    if orientation >= LYING:
+        width, height = height, width
+    jpeg = data if keep_bytes else _encode(rgb, normal.quality)
+    return Photo(jpeg, rgb.width, rgb.height, width, height, perceptual(rgb))
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    if not data:
+        raise Unreadable(Reason.EMPTY, "0 bytes")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        start = data.lstrip()[:20].lower()
+        html = start.startswith((b"<!doctype", b"<html", b"<?xml"))
+        detail = "an HTML or XML page" if html else f"starts with {data[:8].hex()} ({error})"
+        raise Unreadable(Reason.NOT_AN_IMAGE, detail) from None
+    if image.width * image.height > max_pixels:
+        detail = f"{image.width} x {image.height} pixels, over {max_pixels}"
+        raise Unreadable(Reason.TOO_LARGE, detail)
+    return image
+
+
+def _is_rgb_jpeg(image: Image.Image) -> bool:
+    return image.format == "JPEG" and image.mode == "RGB"
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # garbled EXIF raises all sorts; the pixels may still be whole
+        return 1
+
+
+def _bounded(image: Image.Image, size: int) -> Image.Image:
+    if image.mode not in ("RGB", "L", "CMYK"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if size:
+        # A JPEG is first decoded at 1/2, 1/4 or 1/8, never below twice the target.
+        image.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    image.load()
+    return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    page = Image.new("RGB", image.size, "white")  # what a browser shows behind it
+    page.paste(image, mask=image.getchannel("A"))
+    return page
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _encode(rgb: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    rgb.save(out, "JPEG", quality=quality)
+    return out.getvalue()

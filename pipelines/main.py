@@ -1,0 +1,75 @@
+"""The gld2 command: a thin dispatch to the modules' own mains."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from pipelines.schema import UserError
+
+COMMANDS = {  # name -> module, the extra that it needs, what it does
+    "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),
+    "download": ("pipelines.download", "pipelines", "fetch and normalise photos"),
+    "curate": ("pipelines.curate", "pipelines", "decide what is kept, and say why"),
+    "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
+    "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
+    "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
+    "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
+    "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),
+    "demo": ("pipelines.demo", "pipelines", "all of it, on a small generated world"),
+    "sample": ("pipelines.sample", "pipelines", "write that small generated world"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = sys.argv[1:] if argv is None else list(argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if args else 2
+    command, *flags = args
+    if command not in COMMANDS:
+        print(f"gld2: error: no command {command!r}; gld2 --help lists them", file=sys.stderr)
+        return 2
+    return run(command, flags)
+
+
+def run(command: str, flags: Sequence[str]) -> int:
+    """Runs a command; prints a user's mistake as one line."""
+    try:
+        return _entry(command)(flags)
+    except UserError as error:
+        print(f"gld2 {command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\ngld2 {command}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _entry(command: str) -> Callable[[Sequence[str]], int]:
+    module, extra, _ = COMMANDS[command]
+    try:
+        return importlib.import_module(module).main
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("pipelines", "trainer"):
+            raise
+        raise UserError(f"{error.name} is not installed; pip install 'gld2[{extra}]'") from None
+
+
+def _help() -> str:
+    lines = [f"  {name:<10}{about}" for name, (_, _, about) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: gld2 COMMAND [flags]      (gld2 COMMAND --help teaches each)",
+            "",
+            "From Google Landmarks v2's archives to a trained recogniser and a scored submission.",
+            "",
+            *lines,
+            "",
+            "start with: gld2 demo --output demo",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,310 @@
+"""The flags of each command, checked before a graph is built. Beam's own flags pass through."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import quiet
+from pipelines.images import Normal
+from pipelines.schema import SPLITS, UserError
+from pipelines.source import parse_numbers
+from pipelines.stage import Parameters
+
+# The engine that DirectRunner ends up with on a laptop; by that name, Beam would
+# first try to download another one.
+LAPTOP = "FnApiRunner"
+
+BEAM_NOTE = """\
+Beam's own flags pass through: --runner=DataflowRunner --project=... --region=...
+--temp_location=gs://..., --runner=FlinkRunner, --direct_num_workers=2, and so on.
+"""
+
+
+class Options(Protocol):
+    """Some flags: how they are declared, and what makes their values good."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None: ...
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None: ...
+
+
+class SourceOptions:
+    """Where photos come from."""
+
+    required = True
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("source")
+        group.add_argument(
+            "--source",
+            required=cls.required,
+            metavar="ROOT",
+            help="http(s) URL, gs:// or folder in GLDv2's published layout "
+            "({split}/images_NNN.tar, md5sum/, metadata/) or in Kaggle's "
+            "({split}/a/b/c/<id>.jpg, train.csv)",
+        )
+        group.add_argument(
+            "--archives", metavar="0-4,7", help="take only these tars of each split (default: all)"
+        )
+        group.add_argument(
+            "--limit",
+            type=int,
+            metavar="N",
+            help="take the first N images of each tar and read no further; "
+            "its md5 is then not checked",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        args.archives = parse_numbers(args.archives) if args.archives else None
+        _at_least(args, "limit", 1)
+
+
+class OptionalSourceOptions(SourceOptions):
+    """For commands that can do without."""
+
+    required = False
+
+
+class SplitsOptions:
+    """Which splits, for the commands that prepare."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--split",
+            default=",".join(SPLITS),
+            help="which splits, separated by commas; one that is absent is said and done without",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        args.split = list(dict.fromkeys(args.split.split(",")))
+        for split in args.split:
+            if split not in SPLITS:
+                raise UserError(f"--split: expected some of {','.join(SPLITS)}, found {split!r}")
+
+
+class OutputOptions:
+    """Where results go."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--output", required=True, metavar="OUT", help="folder or gs:// for what the run makes"
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        args.output = args.output.rstrip("/") or "/"
+
+
+class FetchOptions:
+    """How photos are fetched."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("fetch")
+        group.add_argument(
+            "--max_bytes",
+            type=int,
+            default=Parameters.max_bytes,
+            help="reject a source file that is larger (default: %(default)s)",
+        )
+        group.add_argument(
+            "--attempts",
+            type=int,
+            default=3,
+            help="fetches of a tar whose md5 is wrong before it is given up (default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        _at_least(args, "attempts", 1)
+        _at_least(args, "max_bytes", 1)
+
+
+class NormalOptions:
+    """How photos are made normal."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("photos")
+        group.add_argument(
+            "--image_size",
+            type=int,
+            default=Normal.image_size,
+            help="bound of the longest side in pixels; 0 keeps the original (default: %(default)s)",
+        )
+        group.add_argument(
+            "--quality",
+            type=int,
+            default=Normal.quality,
+            help="of the JPEG encoder (default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        args.normal = Normal(args.image_size, args.quality)
+
+
+class CurateOptions:
+    """What is kept."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("curate")
+        group.add_argument(
+            "--min_images_per_class",
+            type=int,
+            default=4,
+            help="drop a landmark with fewer images left (default: %(default)s, so that "
+            "one can go to validation and three stay)",
+        )
+        group.add_argument(
+            "--validation",
+            default="one_per_class",
+            help="one_per_class (one image of each landmark that has more than three), none, "
+            "or a fraction such as 0.05 (default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        _at_least(args, "min_images_per_class", 1)
+        args.validation_share = _share(args.validation)
+
+
+class SeedOptions:
+    """What chance hangs on."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--seed", type=int, default=0, help="of every choice and order (default: %(default)s)"
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        _at_least(args, "seed", 0)
+
+
+class ShardOptions:
+    """The shape of the dataset."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("shard")
+        group.add_argument(
+            "--shard_size_mb",
+            type=int,
+            default=200,
+            help="about how large a shard is (default: %(default)s)",
+        )
+        group.add_argument(
+            "--version",
+            default="1.0.0",
+            help="the dataset's version folder; other flags want another version "
+            "(default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        _at_least(args, "shard_size_mb", 1)
+        numbers = args.version.split(".")
+        if len(numbers) != 3 or not all(n.isdecimal() and n.isascii() for n in numbers):
+            raise UserError(f"--version: expected three numbers as 1.0.0, found {args.version!r}")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, not a usage text and a line."""
+
+    def __init__(self, command: str, description: str, epilog: str):
+        super().__init__(
+            f"gld2 {command}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; {self.prog} --help lists the flags")
+
+
+def parse(
+    command: str,
+    description: str,
+    examples: str,
+    groups: Sequence[type[Options]],
+    argv: Sequence[str] | None,
+) -> tuple[argparse.Namespace, PipelineOptions]:
+    """Parses and checks a command's flags.
+
+    Args:
+      command: its name, for usage and errors.
+      description: what it does, first in --help.
+      examples: command lines, last in --help.
+      groups: the options classes that it takes.
+      argv: flags; None for the process's.
+
+    Returns:
+      our flags, and Beam's.
+
+    Raises:
+      UserError: an unknown flag, or a value that makes no sense.
+    """
+    parser = Parser(command, description, f"{BEAM_NOTE}\nexamples:\n{examples}")
+    for group in groups:
+        group.add_arguments(parser)
+    args, rest = parser.parse_known_args(argv)
+    unknown = _unknown_to_beam(rest)
+    if unknown:
+        parser.error(f"unknown flag: {' '.join(unknown)}")
+    for group in groups:
+        group.check(args)
+    quiet.beam()
+    return args, _with_defaults(PipelineOptions(rest))
+
+
+def _with_defaults(options: PipelineOptions) -> PipelineOptions:
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    standard = options.view_as(StandardOptions)
+    if not standard.runner:
+        standard.runner = LAPTOP
+    return options
+
+
+def _unknown_to_beam(flags: list[str]) -> list[str]:
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(known)  # type: ignore[arg-type]
+    return known.parse_known_args(flags)[1]
+
+
+def _at_least(args: argparse.Namespace, flag: str, least: int) -> None:
+    value = getattr(args, flag)
+    if value is not None and value < least:
+        raise UserError(f"--{flag}: expected at least {least}, found {value}")
+
+
+def _share(text: str) -> float | None:
+    """The share of images that validation takes; None for one of each class."""
+    if text == "one_per_class":
+        return None
+    try:
+        share = 0.0 if text == "none" else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise UserError(
+            f"--validation: expected one_per_class, none or a fraction below 1, found {text!r}"
+        )
+    return share

@@ -1,0 +1,52 @@
+"""Pipelines 1, 2 and 3, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines import curate, download, options, shard
+from pipelines.layout import Output
+
+EXAMPLES = """\
+  # a first look at the real set: the first 200 photos of two tars
+  gld2 prepare --source https://s3.amazonaws.com/google-landmark --output OUT \\
+      --archives 0-1 --limit 200
+
+  # a folder, as Kaggle has it, on two processes
+  gld2 prepare --source ~/landmark-recognition-2020 --output OUT \\
+      --direct_num_workers=2 --direct_running_mode=multi_processing
+
+  # all of it, on Dataflow
+  gld2 prepare --source https://s3.amazonaws.com/google-landmark --output gs://bucket/gld2 \\
+      --runner=DataflowRunner --project=PROJECT --region=europe-west4 \\
+      --temp_location=gs://bucket/temp --setup_file=./setup.py
+"""
+
+GROUPS = (
+    options.SourceOptions,
+    options.SplitsOptions,
+    options.OutputOptions,
+    options.FetchOptions,
+    options.NormalOptions,
+    options.CurateOptions,
+    options.ShardOptions,
+    options.SeedOptions,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args, beam_options = options.parse(
+        "prepare",
+        "Download, curate and shard: from a source's archives to a dataset that gld2 train "
+        "takes. Stopped or killed, the same command goes on where it was.",
+        EXAMPLES,
+        GROUPS,
+        argv,
+    )
+    output = Output(args.output)
+    source = download.find(args)
+    download.download(source, output, download.parameters(args), args.attempts, beam_options)
+    curate.curate(source, output, curate.parameters(args), beam_options)
+    shard.shard(output, args.version, args.shard_size_mb, args.seed, beam_options)
+    print(f"prepare: gld2 train --data {output.dataset} --job_dir JOB comes next")
+    return 0

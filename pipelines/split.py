@@ -1,0 +1,45 @@
+"""Which kept images go to validation: a choice by hash, the same on every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipelines.schema import VALIDATION
+
+MORE_THAN = 3  # images of a landmark before one of them can be spared
+
+
+def order_key(ids: pd.Series, seed: int) -> np.ndarray:
+    """[rows] uint64: an order of ids that depends on the seed and on nothing else."""
+    return pd.util.hash_array(ids.to_numpy(object), hash_key=f"{seed:016d}"[-16:])
+
+
+def assign_validation(images: pd.DataFrame, share: float | None, seed: int) -> pd.DataFrame:
+    """Moves some kept train images to validation.
+
+    Args:
+      images: columns id, split, landmark_id, keep. All images of a landmark are
+        in it.
+      share: of the images, chosen alone; None takes one of each landmark that
+        has more than three.
+      seed: of the choice.
+
+    Returns:
+      the same rows with `split` set. No landmark loses its last train image.
+    """
+    train = images[images["keep"] & (images["split"] == "train")]
+    train = train.assign(order=order_key(train["id"], seed))
+    by_landmark = train.groupby("landmark_id")
+    rank = train.sort_values(["order", "id"]).groupby("landmark_id").cumcount()
+    first = rank.reindex(train.index) == 0
+    if share is None:
+        chosen = first & (by_landmark["id"].transform("size") > MORE_THAN)
+    else:  # the first in order would be chosen first: it is the one that stays if all are
+        limit = np.uint64(min(share * 2.0**64, 2.0**64 - 2048))
+        chosen = train["order"] < limit
+        everyone = chosen.groupby(train["landmark_id"]).transform("all")
+        chosen &= ~(everyone & first)
+    images = images.copy()
+    images.loc[train.index[chosen], "split"] = VALIDATION
+    return images

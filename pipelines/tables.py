@@ -1,0 +1,53 @@
+"""Parquet files of the columns that schema.py names."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import files
+from pipelines.fingerprint import sha256
+from pipelines.schema import UserError
+
+
+def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+
+
+def frame(table: pa.Table) -> pd.DataFrame:
+    """A DataFrame on Arrow's types: 64-bit hashes beside nulls stay exact."""
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def empty(columns: Mapping[str, str]) -> pd.DataFrame:
+    return frame(arrow_schema(columns).empty_table())
+
+
+def write(path: str, data: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """Writes exactly `columns`; the same rows give the same bytes. Returns their sha256."""
+    schema = arrow_schema(columns)
+    table = pa.Table.from_pandas(data[list(columns)], schema, preserve_index=False)
+    out = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(None), out, compression="zstd")
+    files.write(path, out.getvalue())
+    return sha256(out.getvalue())
+
+
+def read(path: str, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Reads `columns` of a Parquet file.
+
+    Raises:
+      UserError: it is not Parquet, or lacks a column.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(files.read(path)), columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: expected a Parquet file, found: {error}") from None
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise UserError(f"{path}: lacks the columns {', '.join(missing)}")
+    return frame(table.cast(arrow_schema(columns)))

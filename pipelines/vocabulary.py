@@ -1,0 +1,117 @@
+"""Landmark ids -> labels, by a tensorflow-transform vocabulary with a frequency threshold."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import apache_beam as beam
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipelines import files, quiet
+
+# tensorflow and tft are imported where they are used: they take four seconds,
+# and --help, download and shard do without.
+
+FILENAME = "landmarks"
+FEATURE = "landmark_id"
+# TFT orders equally frequent keys from the largest text down. Counting ids down
+# from here, at equal width, makes that the order of landmark ids upwards.
+COUNT_DOWN = 10**18
+WIDTH = 18
+ARROW = pa.schema([(FEATURE, pa.list_(pa.int64()))])
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """Maps landmark ids to labels.
+
+    Attributes:
+      landmark_ids: [classes] int64, of each label in turn.
+    """
+
+    landmark_ids: np.ndarray
+
+    def lookup(self, landmark_ids: pd.Series) -> pd.Series:
+        """[rows] int64, null for a landmark that is not in the vocabulary."""
+        index = pd.Index(self.landmark_ids)
+        found = pd.array(index.get_indexer(landmark_ids.fillna(-1)), dtype="int64[pyarrow]")
+        labels = pd.Series(found, landmark_ids.index)
+        return labels.where(labels >= 0)
+
+
+NO_LABELS = Labels(np.zeros(0, np.int64))
+
+
+@dataclasses.dataclass
+class LearnLabels(beam.PTransform):
+    """Tables of kept train images -> Labels (one element); saves the transform function.
+
+    Attributes:
+      min_images_per_class: a landmark with fewer gets no label.
+      path: where the transform function is saved.
+      temp_dir: for TFT's intermediate files.
+    """
+
+    min_images_per_class: int
+    path: str
+    temp_dir: str
+
+    def __post_init__(self):
+        super().__init__()
+
+    def expand(self, images):
+        with quiet.tensorflow():
+            import tensorflow_transform.beam as tft_beam
+
+        batches = (
+            images  # table
+            | "NotEmpty" >> beam.Filter(len)
+            | "ToArrow" >> beam.Map(_record_batch).with_output_types(pa.RecordBatch)
+        )
+        with tft_beam.Context(temp_dir=self.temp_dir):
+            transform_fn = (
+                batches,
+                _adapter_config(),
+            ) | "Analyze" >> tft_beam.AnalyzeDataset(preprocessing(self.min_images_per_class))
+        _ = transform_fn | "Save" >> tft_beam.WriteTransformFn(self.path)
+        return transform_fn[0] | "ReadLabels" >> beam.Map(_read_labels)
+
+
+def preprocessing(min_images_per_class: int):
+    """TFT's preprocessing_fn: {landmark_id: [rows] int64} -> {label: [rows] int64}."""
+
+    def preprocessing_fn(inputs):
+        import tensorflow as tf
+        import tensorflow_transform as tft
+
+        keys = tf.strings.as_string(COUNT_DOWN - inputs[FEATURE], width=WIDTH, fill="0")
+        label = tft.compute_and_apply_vocabulary(
+            keys, frequency_threshold=min_images_per_class, vocab_filename=FILENAME
+        )
+        return {"label": label}
+
+    return preprocessing_fn
+
+
+def _record_batch(images: pd.DataFrame) -> pa.RecordBatch:
+    values = pa.array(images[FEATURE].to_numpy(np.int64))
+    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32))
+    return pa.RecordBatch.from_arrays([pa.ListArray.from_arrays(offsets, values)], schema=ARROW)
+
+
+def _adapter_config():
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tfx_bsl.tfxio import tensor_adapter
+
+    representation = schema_pb2.TensorRepresentation()
+    representation.dense_tensor.column_name = FEATURE
+    representation.dense_tensor.shape.SetInParent()  # a scalar for each row
+    return tensor_adapter.TensorAdapterConfig(ARROW, {FEATURE: representation})
+
+
+def _read_labels(saved_model: str) -> Labels:
+    lines = files.read(files.join(str(saved_model), "assets", FILENAME)).split()
+    keys = np.array(lines, dtype=np.int64) if lines else np.zeros(0, np.int64)
+    return Labels(COUNT_DOWN - keys)

@@ -1,0 +1,356 @@
+"""The plan of a small generated Google Landmarks Dataset v2, dirt and all, without a pixel.
+
+Everything hangs on the world's seed; each photo is later drawn from its own line of the plan.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipelines import schema, structures
+
+LANDMARK_IDS = 203_094  # train's landmark ids lie below this
+TAIL = 8  # the largest class has so many times the images of the smallest
+FEWEST = 6  # images in the smallest class that is kept
+RARE = (1, 2, 3, 1)  # images of the landmarks below the pipeline's threshold of 4
+UNSEEN = 6  # landmarks that only test's non-landmark photos show
+CLEAN_SHARE = 0.75  # of a landmark's images that the clean list names
+NON_LANDMARK_SHARE = 0.25  # of the test images
+SEVERAL = 3  # test images that show two landmarks
+BROKEN = ("corrupt", "truncated", "empty", "not_image")  # cannot be decoded
+ODD = ("palette", "cmyk", "rgba", "exif")  # can be, with care
+COPIES = ("copy", "reencoded", "resized")
+CONFLICTS = 2
+LEAKS = ("copy", "reencoded")  # train photos that are copies of test photos
+USAGES = ("Public", "Private", "Private") * 6 + ("Ignored",)  # of the test images, in turn
+PLACES = ("Alvéna", "Köstrava", "São Belmiro", "Łodryn", "Merrow & Sons", "Đorani", "Østervik",
+          "Tansaoru", "Bryn-y-Môr", "Val d'Ysère", "Kahala", "Szentgálfalva", "Port Annick",
+          "Ümraka", "Novi Prelog", "Wendlemere", "Ashgrove", "Çamdere", "Tirsa", "Quillar",
+          "Mount Haverley", "Santa Ignês", "Rautaniemi", "Old Pemberly")  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """What to generate.
+
+    Attributes:
+      landmarks: classes above the pipeline's threshold; a few smaller ones come on top.
+      train_images: images in train, about.
+      test_images: images in test.
+      index_images: images in index.
+      dirt: how many of each fault are planted in train.
+      train_archives, test_archives: tars to a split.
+      sides: shortest and longest long side of a photo, in pixels.
+      seed: another seed is another world.
+    """
+
+    landmarks: int = 14
+    train_images: int = 1000
+    test_images: int = 200
+    index_images: int = 10
+    dirt: int = 3
+    train_archives: int = 3
+    test_archives: int = 2
+    sides: tuple[int, int] = (320, 512)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        fewest = self.landmarks * FEWEST + self.extra
+        if self.landmarks < 4 or self.train_images < fewest or self.test_images < 16:
+            raise schema.UserError(
+                f"expected at least 4 landmarks, {fewest} train images (for so many landmarks) and"
+                f" 16 test images; got {self.landmarks}, {self.train_images}, {self.test_images}"
+            )
+
+    @property
+    def extra(self) -> int:
+        """Train images beside the plain photos of the landmarks that are kept."""
+        planted = self.dirt * len(COPIES + BROKEN + ODD)
+        return planted + sum(RARE) + CONFLICTS + len(LEAKS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Landmark:
+    """One place: its id in train, its name, and the seed and kind of its structure."""
+
+    id: int
+    name: str
+    kind: str
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """One line of the plan: all that is needed to make the bytes of one image.
+
+    Attributes:
+      id: 16 hex.
+      split: train, test or index.
+      number: its place in the order of making.
+      landmarks: what it is labelled with.
+      shows: the structures to draw; none gives a landscape.
+      form: jpeg, abstract, one of COPIES (then `source` is set), BROKEN or ODD.
+      size: width and height in pixels.
+      quality: of the JPEG.
+      seed: of viewpoint, light and weather.
+      source: the photo that this one is a copy of.
+    """
+
+    id: str
+    split: str
+    number: int
+    landmarks: tuple[Landmark, ...]
+    shows: tuple[Landmark, ...]
+    form: str
+    size: tuple[int, int]
+    quality: int
+    seed: int
+    source: "Photo | None" = None
+
+    @property
+    def source_id(self) -> str:
+        """The id of the photo that this one copies, or nothing."""
+        return self.source.id if self.source else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What is in a world, by id.
+
+    Attributes:
+      images: split -> members of its tars.
+      landmarks: landmark_id -> rows of train.csv, above the threshold.
+      rare_landmarks: landmark_id -> rows of train.csv, below it.
+      clean_ids: ids on the clean list whose image exists.
+      missing_clean_ids: ids on the clean list that exist nowhere.
+      byte_duplicates: (original, copy), the same landmark.
+      near_duplicates: (original, copy, reencoded or resized), the same landmark.
+      conflicts: two ids of the same bytes under two landmarks; of the first pair the first id is
+        on the clean list, of the second pair neither.
+      leaks: (train id, test id, copy or reencoded).
+      train_faults, test_faults: corrupt, truncated, ... -> ids.
+      non_landmarks, several_landmarks, ignored: test ids.
+    """
+
+    images: Mapping[str, int]
+    landmarks: Mapping[int, int]
+    rare_landmarks: Mapping[int, int]
+    clean_ids: tuple[str, ...]
+    missing_clean_ids: tuple[str, ...]
+    byte_duplicates: tuple[tuple[str, str], ...]
+    near_duplicates: tuple[tuple[str, str, str], ...]
+    conflicts: tuple[tuple[str, str], ...]
+    leaks: tuple[tuple[str, str, str], ...]
+    train_faults: Mapping[str, tuple[str, ...]]
+    test_faults: Mapping[str, tuple[str, ...]]
+    non_landmarks: tuple[str, ...]
+    several_landmarks: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of everything, in the order to print it."""
+        found: dict[str, int] = {}
+        for name, value in vars(self).items():
+            if name == "images":
+                found |= {f"{split}_images": n for split, n in value.items()}
+            elif name.endswith("_faults"):
+                split = name.partition("_")[0]
+                found |= {f"{split}_{fault}": len(ids) for fault, ids in value.items()}
+            else:
+                found[name] = len(value)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Every photo of a world, what is said about them, and the summary of both."""
+
+    photos: Mapping[str, Sequence[Photo]]
+    usage: Mapping[str, str]
+    clean: Mapping[int, Sequence[str]]
+    summary: Summary
+
+
+# ---- the plan
+
+
+def _hash(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8])
+
+
+def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landmark]]:
+    """Landmarks to be kept, rare and unseen."""
+    count = world.landmarks + len(RARE) + UNSEEN
+    rng = random.Random(_hash(world.seed, "landmarks"))
+    ids, kinds = (
+        rng.sample(range(LANDMARK_IDS), count),
+        rng.sample(sorted(structures.KINDS), len(structures.KINDS)),
+    )
+    places = itertools.cycle(rng.sample(PLACES, len(PLACES)))
+    every = [
+        Landmark(landmark_id, f"{place} {kind}", kind, _hash(world.seed, "structure", landmark_id))
+        for landmark_id, place, kind in zip(ids, places, itertools.cycle(kinds), strict=False)
+    ]
+    kept, rare = world.landmarks, world.landmarks + len(RARE)
+    return every[:kept], every[kept:rare], every[rare:]
+
+
+class _Maker:
+    """Hands out photos of one split with ids, sizes and seeds of their own."""
+
+    def __init__(self, world: World, split: str) -> None:
+        self.world, self.split, self.made = world, split, list[Photo]()
+
+    def __call__(
+        self,
+        landmarks: Sequence[Landmark] = (),
+        form: str = "jpeg",
+        shows: Sequence[Landmark] | None = None,
+        source: Photo | None = None,
+    ) -> Photo:
+        number = len(self.made)
+        seed = _hash(self.world.seed, self.split, number)
+        rng = random.Random(seed)
+        long = rng.randint(*self.world.sides)
+        short = round(long * rng.choice([0.66, 0.75, 0.75]))
+        photo = Photo(
+            id=f"{_hash(seed, 'id'):016x}",
+            split=self.split,
+            number=number,
+            landmarks=tuple(landmarks),
+            shows=tuple(landmarks if shows is None else shows),
+            form=form,
+            size=(long, short) if rng.random() < 0.7 else (short, long),
+            quality=rng.randint(80, 95),
+            seed=seed,
+            source=source,
+        )
+        self.made.append(photo)
+        return photo
+
+    def copies(self, sources: Iterable[Photo], form: str) -> list[Photo]:
+        """Copies of photos, under the same landmarks."""
+        return [self(source.landmarks, form, source=source) for source in sources]
+
+
+def _class_sizes(world: World) -> list[int]:
+    """Images of each landmark to be kept: a geometric tail, largest first."""
+    weights = [TAIL ** (-i / (world.landmarks - 1)) for i in range(world.landmarks)]
+    scale = (world.train_images - world.extra) / sum(weights)
+    return [max(FEWEST, round(scale * weight)) for weight in weights]
+
+
+def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> list[Photo]:
+    make, others = _Maker(world, "test"), round(NON_LANDMARK_SHARE * world.test_images)
+    make([kept[0]], "corrupt")
+    make([kept[1]], "exif")
+    for i in range(SEVERAL):
+        make([kept[i], kept[i - 1]])
+    plain = world.test_images - others - len(make.made)
+    for landmark in itertools.islice(itertools.cycle(kept), plain):
+        make([landmark])
+    for i in range(others):  # of four, two are landscapes
+        strange = [unseen[i % UNSEEN]] if i % 4 == 1 else []
+        make(form="abstract" if i % 4 == 3 else "jpeg", shows=strange)
+    return make.made
+
+
+@dataclasses.dataclass
+class _Train:
+    """Train's photos, and which of them are whose copies."""
+
+    photos: list[Photo]
+    duplicates: list[Photo]
+    near: list[Photo]
+    conflicts: list[tuple[Photo, Photo]]
+    leaks: list[Photo]
+
+
+def _plan_train(
+    world: World, kept: list[Landmark], rare: list[Landmark], test: list[Photo]
+) -> _Train:
+    make, rng = _Maker(world, "train"), random.Random(_hash(world.seed, "train"))
+    for landmark, size in zip([*kept, *rare], [*_class_sizes(world), *RARE], strict=True):
+        for _ in range(size):
+            make([landmark])
+    large = kept[: len(kept) // 2]  # dirt stays out of the small classes: they must stay learnable
+    pool = [photo for photo in make.made if photo.landmarks[0] in large]
+    sources = iter(rng.sample(pool, len(pool)))
+    duplicates, reencoded, resized = (
+        make.copies(itertools.islice(sources, world.dirt), form) for form in COPIES
+    )
+    conflicts = []
+    for photo in itertools.islice(sources, CONFLICTS):
+        other = rng.choice([x for x in large if x not in photo.landmarks])
+        conflicts.append((photo, make([other], "copy", source=photo)))
+    exposed = rng.sample(
+        [x for x in test if x.form == "jpeg" and len(x.landmarks) == 1], len(LEAKS)
+    )
+    leaks = [
+        make(photo.landmarks, form, source=photo)
+        for photo, form in zip(exposed, LEAKS, strict=True)
+    ]
+    for form in (BROKEN + ODD) * world.dirt:
+        make([rng.choice(large)], form)
+    return _Train(make.made, duplicates, reencoded + resized, conflicts, leaks)
+
+
+def _plan_clean(
+    world: World, kept: list[Landmark], train: _Train
+) -> tuple[dict[int, list[str]], list[str]]:
+    """The clean list, landmark_id -> ids, and those of its ids that do not exist."""
+    rng = random.Random(_hash(world.seed, "clean"))
+    contested = {photo.id for pair in train.conflicts for photo in pair}
+    clean = {}
+    for landmark in kept:
+        able = [
+            x.id
+            for x in train.photos
+            if x.landmarks == (landmark,) and x.form not in BROKEN and x.id not in contested
+        ]
+        clean[landmark.id] = rng.sample(able, math.ceil(CLEAN_SHARE * len(able)))
+    trusted = train.conflicts[0][0]
+    clean[trusted.landmarks[0].id].append(trusted.id)
+    missing = [f"{_hash(world.seed, 'missing', i):016x}" for i in range(world.dirt)]
+    for image, landmark in zip(missing, itertools.cycle(kept), strict=False):
+        clean[landmark.id].append(image)
+    return clean, missing
+
+
+def _faults(photos: Sequence[Photo]) -> dict[str, tuple[str, ...]]:
+    found = {form: tuple(x.id for x in photos if x.form == form) for form in BROKEN + ODD}
+    return {form: ids for form, ids in found.items() if ids}
+
+
+def plan(world: World) -> Plan:
+    """Decides all that a world holds, without drawing it."""
+    kept, rare, unseen = _landmarks(world)
+    test, index = _plan_test(world, kept, unseen), _Maker(world, "index")
+    for landmark in itertools.islice(itertools.cycle(kept), world.index_images):
+        index([landmark])
+    train = _plan_train(world, kept, rare, test)
+    clean, missing = _plan_clean(world, kept, train)
+    usage = {x.id: USAGES[i % len(USAGES)] for i, x in enumerate(test)}
+    photos = {"train": train.photos, "test": test, "index": index.made}
+    rows = Counter(photo.landmarks[0].id for photo in train.photos)
+    summary = Summary(
+        images={split: len(made) for split, made in photos.items()},
+        landmarks={x.id: rows[x.id] for x in kept},
+        rare_landmarks={x.id: rows[x.id] for x in rare},
+        clean_ids=tuple(sorted(set(itertools.chain(*clean.values())) - set(missing))),
+        missing_clean_ids=tuple(missing),
+        byte_duplicates=tuple((x.source_id, x.id) for x in train.duplicates),
+        near_duplicates=tuple((x.source_id, x.id, x.form) for x in train.near),
+        conflicts=tuple((first.id, second.id) for first, second in train.conflicts),
+        leaks=tuple((x.id, x.source_id, x.form) for x in train.leaks),
+        train_faults=_faults(train.photos),
+        test_faults=_faults(test),
+        non_landmarks=tuple(x.id for x in test if not x.landmarks),
+        several_landmarks=tuple(x.id for x in test if len(x.landmarks) > 1),
+        ignored=tuple(image for image, use in usage.items() if use == "Ignored"),
+    )
+    return Plan(photos, usage, clean, summary)

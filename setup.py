@@ -1,0 +1,46 @@
+"""gld2: from Google Landmarks v2's archives to a trained recogniser and a scored submission."""
+
+import pathlib
+
+from setuptools import setup
+
+TENSORFLOW = "tensorflow>=2.21,<2.22"
+KERAS = "keras>=3.15,<4"
+PLOTS = "matplotlib>=3.9"
+
+PIPELINES = [
+    "apache-beam[gcp]>=2.77,<2.78",
+    "google-cloud-storage",
+    "google-crc32c",  # TFRecord's checksum, at the processor's speed
+    "ImageHash>=4.3",
+    "jinja2>=3.1",
+    PLOTS,
+    "pandas>=2.2",
+    "pillow>=11,<13",
+    "protobuf",
+    "pyarrow>=17",
+    "requests>=2.32",
+    "tenacity>=9",
+    TENSORFLOW,
+    "tensorflow-transform>=1.21,<1.22",
+    "tqdm>=4.66",
+    "urllib3>=2",
+]
+TRAINER = [TENSORFLOW, KERAS, PLOTS]
+TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
+TEST = ["hypothesis", "mypy", "pre-commit", "pytest", "ruff", "types-requests"]
+
+setup(
+    name="gld2",
+    version="0.1.0",
+    description=__doc__,
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=["pipelines", "trainer"],
+    package_data={"pipelines": ["templates/*.html"]},
+    install_requires=["numpy>=1.26"],
+    extras_require={"pipelines": PIPELINES, "trainer": TRAINER, "tpu": TPU, "test": TEST},
+    entry_points={"console_scripts": ["gld2=pipelines.main:main"]},
+)

@@ -1,0 +1,142 @@
+"""Photos of every kind become upright RGB JPEGs, or are rejected with a reason."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.fingerprint import perceptual
+from pipelines.images import Normal, Unreadable, normalise
+from pipelines.schema import Reason, UserError
+
+
+def photo(width=640, height=480) -> Image.Image:
+    """A smooth picture, red to the right and green downwards."""
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([x, y, 255 - x], axis=-1).astype(np.uint8))
+
+
+def encoded(image: Image.Image, kind="JPEG", **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def decoded(jpeg: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(jpeg)), dtype=float)
+
+
+def test_bounds_the_longest_side():
+    found = normalise(encoded(photo()), Normal(image_size=384))
+    assert (found.width, found.height) == (384, 288)
+    assert (found.source_width, found.source_height) == (640, 480)
+    assert Image.open(io.BytesIO(found.jpeg)).size == (384, 288)
+
+
+def test_does_not_enlarge():
+    found = normalise(encoded(photo(100, 50)), Normal(image_size=384))
+    assert (found.width, found.height) == (100, 50)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turns_upright(orientation: int):
+    upright = photo(320, 240)
+    lying = upright
+    turns = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.ROTATE_90, Image.Transpose.FLIP_TOP_BOTTOM],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.ROTATE_270, Image.Transpose.FLIP_TOP_BOTTOM],
+        8: [Image.Transpose.ROTATE_270],
+    }
+    for turn in turns.get(orientation, []):
+        lying = lying.transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = normalise(encoded(lying, exif=exif, quality=95), Normal(image_size=160))
+    expected = normalise(encoded(upright, quality=95), Normal(image_size=160))
+    assert (found.source_width, found.source_height) == (320, 240)
+    assert np.abs(decoded(found.jpeg) - decoded(expected.jpeg)).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("L", "JPEG"), ("CMYK", "JPEG"), ("P", "GIF"), ("P", "PNG"), ("RGBA", "PNG"),
+        ("LA", "PNG"), ("1", "PNG"), ("I;16", "TIFF"), ("RGB", "WEBP"), ("RGB", "BMP"),
+    ],
+)  # fmt: skip
+def test_every_mode_becomes_rgb(mode: str, kind: str):
+    grey = photo().convert("L")
+    image = grey.convert("I;16") if mode == "I;16" else photo().convert(mode)
+    found = normalise(encoded(image, kind), Normal())
+    assert Image.open(io.BytesIO(found.jpeg)).mode == "RGB"
+
+
+def test_transparent_pixels_are_white():
+    clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    assert decoded(normalise(encoded(clear, "PNG"), Normal()).jpeg).min() > 250
+
+
+def test_garbled_exif_does_not_cost_the_photo():
+    data = encoded(photo(), exif=b"Exif\0\0" + bytes(range(40)))
+    assert normalise(data, Normal()).width == 384
+
+
+def test_zero_keeps_the_bytes_of_an_upright_jpeg():
+    data = encoded(photo(), quality=80)
+    assert normalise(data, Normal(image_size=0)).jpeg == data
+
+
+def test_the_same_bytes_every_time():
+    data = encoded(photo())
+    assert normalise(data, Normal()).jpeg == normalise(data, Normal()).jpeg
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.EMPTY),
+        (b"<!DOCTYPE html><html>not here</html>", Reason.NOT_AN_IMAGE),
+        (b"\x00" * 100, Reason.NOT_AN_IMAGE),
+        (encoded(photo())[:3000], Reason.UNDECODABLE),
+        (encoded(photo(), "PNG")[:1500], Reason.UNDECODABLE),
+    ],
+)
+def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
+    with pytest.raises(Unreadable) as caught:
+        normalise(data, Normal())
+    assert caught.value.reason is reason
+    assert caught.value.detail
+
+
+def test_a_bomb_is_not_decoded():
+    bomb = encoded(Image.new("1", (20_000, 20_000)), "PNG")
+    with pytest.raises(Unreadable) as caught:
+        normalise(bomb, Normal())
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_unusable_sizes_are_refused():
+    with pytest.raises(UserError, match="--image_size"):
+        Normal(image_size=5)
+    with pytest.raises(UserError, match="--quality"):
+        Normal(quality=101)
+
+
+def test_like_photos_have_near_hashes_and_others_far():
+    def blobs(seed: int) -> Image.Image:
+        coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+        return Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
+
+    base, other = perceptual(blobs(1)), perceptual(blobs(2))
+    again = perceptual(Image.open(io.BytesIO(encoded(blobs(1), quality=30))))
+    for name in ("phash", "dhash"):
+        near = (getattr(base, name) ^ getattr(again, name)).bit_count()
+        far = (getattr(base, name) ^ getattr(other, name)).bit_count()
+        assert near <= 4 < 16 <= far

@@ -1,0 +1,71 @@
+"""TFRecord frames and Examples, against TensorFlow's own reader and writer."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import example, tfrecord
+
+FEATURES = {"image/encoded": b"\xff\xd8photo", "image/height": 288, "image/id": b"00ff"}
+
+
+def test_tensorflow_reads_our_frames(tmp_path):
+    path = tmp_path / "ours.tfrecord"
+    records = [b"", b"a", bytes(range(256)) * 300]
+    path.write_bytes(b"".join(map(tfrecord.frame, records)))
+    assert [r.numpy() for r in tf.data.TFRecordDataset(str(path))] == records
+
+
+def test_we_read_tensorflows_frames(tmp_path):
+    path = str(tmp_path / "theirs.tfrecord")
+    records = [b"", b"a", bytes(range(256)) * 300]
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in records:
+            writer.write(record)
+    with open(path, "rb") as file:
+        assert list(tfrecord.read(file)) == records
+
+
+@given(st.binary(max_size=200), st.data())
+def test_a_changed_byte_is_noticed(record: bytes, data):
+    frame = bytearray(tfrecord.frame(record))
+    frame[data.draw(st.integers(0, len(frame) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(tfrecord.Corrupt):
+        tfrecord.unframe(bytes(frame))
+    with pytest.raises(tfrecord.Corrupt):
+        list(tfrecord.read(io.BytesIO(bytes(frame))))
+
+
+@pytest.mark.parametrize("cut", [1, 11, 12, 15])
+def test_a_cut_file_is_noticed(cut: int):
+    data = tfrecord.frame(b"x" * 50)[:-cut]
+    with pytest.raises(tfrecord.Corrupt):
+        list(tfrecord.read(io.BytesIO(data)))
+
+
+def test_tensorflow_reads_our_examples():
+    parsed = tf.train.Example.FromString(example.encode(FEATURES)).features.feature
+    assert parsed["image/encoded"].bytes_list.value == [b"\xff\xd8photo"]
+    assert parsed["image/height"].int64_list.value == [288]
+    assert set(parsed) == set(FEATURES)
+
+
+def test_two_examples_in_a_row_are_one():
+    record = example.encode(FEATURES) + example.encode({"image/class/label": 7})
+    assert example.decode(record) == FEATURES | {"image/class/label": 7}
+    spec = {
+        "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+        "image/id": tf.io.FixedLenFeature([], tf.string),
+    }
+    parsed = tf.io.parse_single_example(record, spec)
+    assert (parsed["image/class/label"], parsed["image/id"]) == (7, b"00ff")
+
+
+def test_order_of_features_does_not_change_the_bytes():
+    turned = dict(reversed(FEATURES.items()))
+    assert example.encode(turned) == example.encode(FEATURES)
