@@ -12,6 +12,8 @@ from pipelines.fingerprint import Perceptual, perceptual
 from pipelines.schema import Reason, UserError
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
+# How files in these formats begin.
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 ORIENTATION = 0x0112  # EXIF
 TURNS = {  # EXIF orientation -> what makes it upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -107,15 +109,22 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        start = data.lstrip()[:20].lower()
-        html = start.startswith((b"<!doctype", b"<html", b"<?xml"))
-        detail = "an HTML or XML page" if html else f"starts with {data[:8].hex()} ({error})"
-        raise Unreadable(Reason.NOT_AN_IMAGE, detail) from None
+    except (OSError, SyntaxError, ValueError, struct.error):
+        raise _unopened(data) from None
     if image.width * image.height > max_pixels:
         detail = f"{image.width} x {image.height} pixels, over {max_pixels}"
         raise Unreadable(Reason.TOO_LARGE, detail)
     return image
+
+
+def _unopened(data: bytes) -> Unreadable:
+    if data.startswith(MAGIC):
+        detail = f"starts as an image ({data[:4].hex()}), but its header cannot be read"
+        return Unreadable(Reason.UNDECODABLE, detail)
+    start = data.lstrip()[:20].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return Unreadable(Reason.NOT_AN_IMAGE, "an HTML or XML page")
+    return Unreadable(Reason.NOT_AN_IMAGE, f"starts with {data[:8].hex()}")
 
 
 def _is_rgb_jpeg(image: Image.Image) -> bool:

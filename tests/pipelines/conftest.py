@@ -1,0 +1,65 @@
+"""A tiny sample world, served over HTTP and prepared once for all tests that look at it."""
+
+from __future__ import annotations
+
+import pathlib
+import tarfile
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+
+from pipelines import example, prepare, sample, server, tfrecord
+from pipelines.world import Summary, World, plan
+
+TINY = World(landmarks=12, train_images=150, test_images=40, dirt=2, sides=(96, 128), seed=3)
+FLAGS = ["--image_size=64", "--shard_size_mb=1"]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    root = tmp_path_factory.mktemp("world")
+    sample.write(root, TINY)
+    return root
+
+
+@pytest.fixture(scope="session")
+def summary() -> Summary:
+    return plan(TINY).summary
+
+
+@pytest.fixture(scope="session")
+def url(world: pathlib.Path) -> Iterator[str]:
+    with server.serve(world) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    output = tmp_path_factory.mktemp("prepared") / "out"
+    prepare.main([f"--source={url}", f"--output={output}", *FLAGS])
+    return output
+
+
+def read_tables(folder: pathlib.Path) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))])
+
+
+def read_shards(folder: pathlib.Path, split: str) -> list[dict]:
+    found = []
+    for path in sorted(folder.glob(f"gld2-{split}.tfrecord-*")):
+        with path.open("rb") as file:
+            found += [example.decode(record) for record in tfrecord.read(file)]
+    return found
+
+
+def kaggle_layout(world: pathlib.Path, root: pathlib.Path) -> None:
+    """The same photos as Kaggle has them: loose files, train.csv, sample_submission.csv."""
+    for split in ("train", "test"):
+        for path in sorted((world / split).glob("*.tar")):
+            with tarfile.open(path) as tar:
+                tar.extractall(root / split, filter="data")
+    train = pd.read_csv(world / "metadata" / "train.csv", dtype=str)
+    train[["id", "landmark_id"]].to_csv(root / "train.csv", index=False)
+    test = pd.read_csv(world / "metadata" / "test.csv", dtype=str)
+    test.assign(landmarks="1 0.1").to_csv(root / "sample_submission.csv", index=False)

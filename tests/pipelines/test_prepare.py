@@ -1,0 +1,379 @@
+"""gld2 prepare on the sample world: what goes in comes out, or has a reason."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipelines import curate, prepare, schema, server, shard
+from pipelines.schema import UserError
+from pipelines.world import Summary
+from tests.conftest import ROOT, digests
+from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
+
+SHARDS = ("dataset/**/*.tfrecord-*", "dataset/**/*.csv", "dataset/**/*.json")
+TABLES = ("facts/*", "staged/*.tfrecord", "decisions/*.parquet", "decisions/*.csv", "rejects/*")
+VERSION = "dataset/gld2/1.0.0"
+
+
+def members(world: pathlib.Path, split: str) -> dict[str, bytes]:
+    found = {}
+    for path in sorted((world / split).glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for info in tar:
+                found[pathlib.Path(info.name).stem] = tar.extractfile(info).read()
+    return found
+
+
+@pytest.fixture(scope="module")
+def facts(prepared: pathlib.Path) -> pd.DataFrame:
+    return read_tables(prepared / "facts")
+
+
+@pytest.fixture(scope="module")
+def decisions(prepared: pathlib.Path) -> pd.DataFrame:
+    return read_tables(prepared / "decisions")
+
+
+# ---- nothing vanishes -----------------------------------------------------------------------
+
+
+def test_every_member_has_one_row_of_facts_and_one_decision(world, facts, decisions):
+    ids = sorted([*members(world, "train"), *members(world, "test")])
+    assert sorted(facts["id"]) == ids
+    assert sorted(decisions["id"]) == ids
+
+
+def test_rejects_say_what_facts_say(prepared: pathlib.Path, facts: pd.DataFrame):
+    lines = [
+        json.loads(line)
+        for path in sorted((prepared / "rejects").glob("*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    rejected = facts[facts["status"] == "rejected"]
+    assert {(r["id"], r["unit"], r["reason"]) for r in lines} == set(
+        rejected[["id", "unit", "reason"]].itertuples(index=False, name=None)
+    )
+    assert all(line["detail"] and line["stage"] == "download" for line in lines)
+
+
+def test_kept_equals_sharded_id_by_id(prepared: pathlib.Path, decisions: pd.DataFrame):
+    for split in schema.OUTPUT_SPLITS:
+        kept = decisions[decisions["keep"] & (decisions["split"] == split)].set_index("id")
+        records = read_shards(prepared / VERSION, split)
+        assert sorted(r[schema.IMAGE_ID].decode() for r in records) == sorted(kept.index)
+        for record in records:
+            row = kept.loc[record[schema.IMAGE_ID].decode()]
+            assert record.get(schema.LABEL) == (None if split == "test" else row["label"])
+            assert record.get(schema.LANDMARK_ID) == (
+                None if split == "test" else row["landmark_id"]
+            )
+
+
+def test_stats_count_what_is_there(prepared: pathlib.Path):
+    stats = json.loads((prepared / VERSION / "stats.json").read_text())
+    assert set(stats["splits"]) == set(schema.OUTPUT_SPLITS)
+    for split, counts in stats["splits"].items():
+        files = list((prepared / VERSION).glob(f"gld2-{split}.tfrecord-*"))
+        assert counts["images"] == len(read_shards(prepared / VERSION, split))
+        assert counts["shards"] == len(files)
+        assert counts["bytes"] == sum(path.stat().st_size for path in files)
+
+
+def test_nothing_temporary_is_left(prepared: pathlib.Path):
+    names = {path.name for path in prepared.iterdir()}
+    assert names == {"staged", "facts", "rejects", "decisions", "transform_fn", "dataset"}
+    assert not list(prepared.rglob("*.tmp")) + list(prepared.rglob("*.incomplete"))
+
+
+# ---- each fault of the world is found -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("corrupt", "undecodable"), ("truncated", "undecodable"), ("empty", "empty"),
+     ("not_image", "not_an_image")],
+)  # fmt: skip
+def test_broken_images_are_rejected(summary: Summary, decisions, fault: str, reason: str):
+    rows = decisions.set_index("id").loc[list(summary.train_faults[fault])]
+    assert set(rows["reason"]) == {reason}
+    assert not rows["keep"].any()
+
+
+@pytest.mark.parametrize("kind", ["palette", "cmyk", "rgba", "exif"])
+def test_odd_images_are_kept(summary: Summary, decisions, kind: str):
+    assert decisions.set_index("id").loc[list(summary.train_faults[kind]), "keep"].all()
+
+
+def test_staged_photos_are_upright_bounded_rgb(prepared: pathlib.Path, summary: Summary, facts):
+    by_id = facts.set_index("id")
+    turned = set(summary.train_faults["exif"])
+    for record in read_shards(prepared / VERSION, "train"):
+        image = Image.open(io.BytesIO(record[schema.ENCODED]))
+        assert image.mode == "RGB"
+        assert max(image.size) <= 64
+        assert image.size == (record[schema.WIDTH], record[schema.HEIGHT])
+        row = by_id.loc[record[schema.IMAGE_ID].decode()]
+        assert (row["width"] > row["height"]) == (image.width > image.height)
+        turned.discard(record[schema.IMAGE_ID].decode())
+    assert len(turned) < len(summary.train_faults["exif"])
+
+
+def test_byte_duplicates_keep_one(summary: Summary, decisions):
+    by_id = decisions.set_index("id")
+    for pair in summary.byte_duplicates:
+        rows = by_id.loc[list(pair)]
+        assert rows["keep"].sum() == 1
+        dropped = rows[~rows["keep"]].iloc[0]
+        assert dropped["reason"] == "duplicate"
+        assert dropped["duplicate_of"] == rows.index[rows["keep"]][0]
+
+
+def test_label_conflicts_keep_what_the_clean_list_says(summary: Summary, decisions):
+    by_id = decisions.set_index("id")
+    (clean, unclean), neither = summary.conflicts
+    assert by_id.loc[clean, "keep"]
+    assert by_id.loc[unclean, ["reason", "duplicate_of"]].tolist() == ["label_conflict", clean]
+    assert by_id.loc[list(neither), "reason"].tolist() == ["label_conflict"] * 2
+
+
+def test_what_is_in_test_is_dropped_from_train(summary: Summary, decisions):
+    by_id = decisions.set_index("id")
+    for train_id, test_id, kind in summary.leaks:
+        if kind == "copy":
+            assert by_id.loc[train_id, ["reason", "duplicate_of"]].tolist() == ["in_test", test_id]
+            assert by_id.loc[test_id, "keep"]
+
+
+def test_rare_landmarks_are_dropped(summary: Summary, decisions):
+    rare = decisions[decisions["landmark_id"].isin(summary.rare_landmarks)]
+    assert len(rare) == sum(summary.rare_landmarks.values())
+    assert set(rare["reason"].dropna()) <= {"rare_class", "duplicate", "in_test"}
+    assert not rare["keep"].any()
+
+
+def test_labels_run_by_count_then_landmark(prepared: pathlib.Path, decisions: pd.DataFrame):
+    labels = pd.read_csv(prepared / VERSION / "labels.csv")
+    kept = decisions[decisions["keep"] & (decisions["split"] != "test")]
+    counts = kept.groupby("landmark_id").size()
+    expected = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    assert list(zip(labels["landmark_id"], labels["images"], strict=True)) == expected
+    assert labels["label"].tolist() == list(range(len(expected)))
+
+
+def test_transform_fn_gives_the_labels(prepared: pathlib.Path):
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    labels = pd.read_csv(prepared / VERSION / "labels.csv")
+    transform = tft.TFTransformOutput(str(prepared / "transform_fn")).transform_features_layer()
+    found = transform({"landmark_id": tf.constant(labels["landmark_id"])})["label"]
+    assert found.numpy().tolist() == labels["label"].tolist()
+
+
+def test_one_image_of_each_larger_landmark_is_for_validation(decisions: pd.DataFrame):
+    kept = decisions[decisions["keep"] & (decisions["split"] != "test")]
+    for _, rows in kept.groupby("landmark_id"):
+        assert (rows["split"] == "validation").sum() == (len(rows) > 3)
+
+
+# ---- the same bytes -------------------------------------------------------------------------
+
+
+def test_two_processes_and_a_folder_give_the_same_bytes(world, prepared, tmp_path):
+    output = tmp_path / "out"
+    prepare.main(
+        [f"--source={world}", f"--output={output}", *FLAGS, "--direct_num_workers=2",
+         "--direct_running_mode=multi_processing"]
+    )  # fmt: skip
+    assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
+
+
+def test_a_second_run_writes_nothing(url: str, prepared: pathlib.Path):
+    before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
+    prepare.main([f"--source={url}", f"--output={prepared}", *FLAGS])
+    assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*")} == before
+
+
+def start(source: str, output: pathlib.Path) -> subprocess.Popen:
+    words = ["prepare", f"--source={source}", f"--output={output}", *FLAGS]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.main", *words],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+# What is there when the run is killed: each stands for another stage at work.
+MOMENTS = (
+    "staged/*.tmp",
+    "staged/*.done.json",
+    "facts/*.parquet",
+    "transform_fn/*",
+    "dataset/**/*",
+)
+
+
+def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
+    class Slow(server.Handler):
+        def send_body(self, file, start, stop):
+            time.sleep(0.3)  # so that there is a middle to kill it in
+            super().send_body(file, start, stop)
+
+    output = tmp_path / "out"
+    killed = 0
+    with server.serve(world, handler=Slow) as source:
+        for moment in MOMENTS:
+            run = start(source, output)
+            while run.poll() is None and not list(output.glob(moment)):
+                time.sleep(0.01)
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+                killed += 1
+            run.communicate()
+        last = start(source, output)
+        _, errors = last.communicate()
+    assert last.returncode == 0, errors.decode()
+    assert killed >= 4
+    assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
+    assert not list(output.rglob("*.tmp"))
+
+
+def test_kaggle_layout_gives_the_same_dataset(world, prepared, tmp_path):
+    root, output = tmp_path / "kaggle", tmp_path / "out"
+    kaggle_layout(world, root)
+    prepare.main([f"--source={root}", f"--output={output}", *FLAGS])
+    # Kaggle has no clean list: conflicts are decided otherwise, the rest is the same.
+    ours, theirs = (read_tables(out / "decisions").set_index("id") for out in (output, prepared))
+    assert set(ours.index) == set(theirs.index)
+    changed = ours["keep"] != theirs["keep"]
+    assert set(theirs.loc[changed[changed].index, "landmark_id"].notna()) <= {True}
+    assert changed.sum() <= 4
+    photos = {r[schema.IMAGE_ID]: r[schema.ENCODED] for r in read_shards(output / VERSION, "test")}
+    for record in read_shards(prepared / VERSION, "test"):
+        assert photos[record[schema.IMAGE_ID]] == record[schema.ENCODED]
+
+
+# ---- parts of a source, and other flags -----------------------------------------------------
+
+
+def test_archives_and_limit_take_a_part(url: str, tmp_path: pathlib.Path, capsys):
+    output = tmp_path / "out"
+    prepare.main(
+        [f"--source={url}", f"--output={output}", *FLAGS, "--archives=1", "--limit=30",
+         "--min_images_per_class=1"]
+    )  # fmt: skip
+    facts = read_tables(output / "facts")
+    assert set(facts["unit"]) == {"train-images_001", "test-images_001"}
+    assert (facts[facts["split"] == "train"].shape[0]) == 30
+    assert "units without an md5 to check" in capsys.readouterr().out
+
+
+def test_train_alone(url: str, tmp_path: pathlib.Path):
+    prepare.main([f"--source={url}", f"--output={tmp_path}", *FLAGS, "--split=train"])
+    assert set(read_tables(tmp_path / "decisions")["split"]) == {"train", "validation"}
+
+
+def test_curate_again_with_other_flags(url, prepared, tmp_path):
+    output = tmp_path / "out"
+    shutil.copytree(prepared, output)
+    curate.main([f"--source={url}", f"--output={output}", "--min_images_per_class=12"])
+    labels = pd.read_csv(output / "decisions" / "labels.csv")
+    assert labels["images"].min() >= 12
+    with pytest.raises(UserError, match="made from other decisions"):
+        shard.main([f"--output={output}", "--shard_size_mb=1"])
+    shard.main([f"--output={output}", "--shard_size_mb=1", "--version=1.0.1"])
+    stats = json.loads((output / "dataset/gld2/1.0.1/stats.json").read_text())
+    assert stats["splits"]["train"]["images"] < len(read_shards(prepared / VERSION, "train"))
+
+
+def test_other_parameters_are_refused_by_name(url: str, prepared: pathlib.Path):
+    with pytest.raises(UserError, match="image_size 64, not 128"):
+        prepare.main([f"--source={url}", f"--output={prepared}", "--image_size=128"])
+
+
+# ---- bad sources ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(world: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    root = tmp_path / "broken"
+    shutil.copytree(world, root)
+    return root
+
+
+def test_a_wrong_md5_costs_that_archive_alone(broken, tmp_path, capsys):
+    md5 = broken / "md5sum" / "train" / "md5.images_001.txt"
+    md5.write_text("0" * 32 + "  images_001.tar\n")
+    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS, "--attempts=2"])
+    units = {path.name for path in (tmp_path / "out" / "staged").glob("*.done.json")}
+    assert len(units) == 4
+    assert "train-images_001.done.json" not in units
+    (line,) = (tmp_path / "out/rejects/train-images_001.jsonl").read_text().splitlines()
+    assert json.loads(line)["reason"] == "md5_mismatch"
+    assert "0" * 32 in line
+    assert "attempt 2 of 2" in line
+    assert "1 units could not be staged" in capsys.readouterr().out
+
+
+def test_an_error_page_in_place_of_a_tar_is_named(broken, tmp_path):
+    page = b"<!DOCTYPE html><html><body>Slow down</body></html>"
+    (broken / "test" / "images_001.tar").write_bytes(page)
+    (broken / "md5sum" / "test" / "md5.images_001.txt").unlink()
+    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
+    (line,) = (tmp_path / "out/rejects/test-images_001.jsonl").read_text().splitlines()
+    assert json.loads(line)["reason"] == "bad_archive"
+    assert "HTML page" in line
+
+
+def test_a_cut_tar_is_noticed_without_an_md5(broken, tmp_path):
+    tar = broken / "train" / "images_002.tar"
+    tar.write_bytes(tar.read_bytes()[:-30_000])
+    (broken / "md5sum" / "train" / "md5.images_002.txt").unlink()
+    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
+    (line,) = (tmp_path / "out/rejects/train-images_002.jsonl").read_text().splitlines()
+    assert json.loads(line)["reason"] == "bad_archive"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id,url\n0000000000000000,x\n", "train.csv row 1: .*landmark_id"),
+        ("id,landmark_id\n00000000,5\n", "train.csv row 2: expected an id of 16 hex"),
+        ("id,landmark_id\n0000000000000000,x\n", "train.csv.*landmark_id.*int64"),
+        ("id,landmark_id\n" + "00000000000000aa,5\n" * 2, "expected each id once"),
+        ("", "train.csv row 1"),
+    ],
+)
+def test_bad_train_csv_is_one_clear_error(broken, tmp_path, text: str, expected: str):
+    (broken / "metadata" / "train.csv").write_text(text)
+    with pytest.raises(UserError, match=expected) as caught:
+        prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
+    assert "\n" not in str(caught.value)
+
+
+def test_photos_without_a_row_have_a_reason(broken, tmp_path):
+    path = broken / "metadata" / "train.csv"
+    rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([rows[0], *rows[11:]]))
+    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
+    decisions = read_tables(tmp_path / "out" / "decisions")
+    gone = {row.split(",")[0] for row in rows[1:11]}
+    found = decisions[decisions["reason"] == "no_landmark"]
+    assert set(found["id"]) <= gone
+    assert set(decisions[decisions["id"].isin(gone)]["keep"]) == {False}
+    assert len(found) >= 7
