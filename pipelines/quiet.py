@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 
 def beam() -> None:
-    """Beam's warnings about what it does not need here."""
-    logging.getLogger().setLevel(logging.ERROR)
+    """Beam's warnings about what it does not need here, and its log of a worker's error, which
+    comes a second time as an exception."""
+    logging.getLogger().setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

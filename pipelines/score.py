@@ -15,28 +15,25 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import (
     engine,
-    example,
     files,
     metadata,
     options,
     progress,
-    schema,
+    records,
     submission,
-    tfrecord,
 )
 from pipelines.handler import Prediction, SavedModelHandler, read_labels
 from pipelines.images import Normal
 from pipelines.layout import Output
-from pipelines.schema import DATASET, Reason, Reject, UserError
+from pipelines.schema import Reason, Reject, UserError
 from pipelines.source import discover, expand
 from pipelines.stage import Parameters, Unit, stage
 
+REJECTS = "rejects"
 EXAMPLES = """\
   gld2 score --source ROOT --model JOB/export --output submission.csv
   gld2 score --images OUT/dataset --split test --model JOB/export --output submission.csv
 """
-
-Photo = tuple[str, bytes]  # id, normalised JPEG
 
 
 @dataclasses.dataclass
@@ -62,9 +59,6 @@ class ReadUnits(beam.PTransform):
         return read.photos, read[REJECTS]
 
 
-REJECTS = "rejects"
-
-
 def read_unit(unit: Unit, parameters: Parameters, attempts: int) -> Iterator[Any]:
     """The photos of a unit, normalised as for training; what cannot be read, as rejects.
 
@@ -77,22 +71,7 @@ def read_unit(unit: Unit, parameters: Parameters, attempts: int) -> Iterator[Any
         for line in files.read(output.rejects(unit.name)).decode().splitlines():
             yield beam.pvalue.TaggedOutput(REJECTS, json.loads(line) | {"stage": "score"})
         if "failed" not in summary:
-            yield from read_records(output.staged(unit.name))
-
-
-def read_records(path: str) -> Iterator[Photo]:
-    """The photos of a staged file or a shard.
-
-    Raises:
-      UserError: the file is cut short or garbled.
-    """
-    with files.open_read(path) as file:
-        try:
-            for record in tfrecord.read(file):
-                features = example.decode(record)
-                yield features[schema.IMAGE_ID].decode(), features[schema.ENCODED]  # type: ignore
-        except tfrecord.Corrupt as error:
-            raise UserError(f"{path}: {error}; make it again") from None
+            yield from records.read(output.staged(unit.name))
 
 
 @dataclasses.dataclass
@@ -223,13 +202,13 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
     ids = args.ids or (source.test_csv if source and args.split == "test" else None)
     if args.ids:
         metadata.check_header(args.ids, metadata.IDS)
-    paths = _record_files(args.images, args.split) if args.images else []
+    paths = records.find(args.images, args.split) if args.images else []
     parameters = Parameters(_normal(args.model), args.limit, args.max_bytes)
     handler: KeyedModelHandler = KeyedModelHandler(SavedModelHandler(args.model, args.batch_size))
 
     def build(pipeline: beam.Pipeline, progress_folder: str | None):
         if paths:
-            photos = pipeline | beam.Create(paths) | beam.Reshuffle() | beam.FlatMap(read_records)
+            photos = pipeline | beam.Create(paths) | beam.Reshuffle() | beam.FlatMap(records.read)
             rejects = pipeline | "NoRejects" >> beam.Create([])
         else:
             parts = pipeline | beam.Create(source.parts if source else [])
@@ -253,30 +232,6 @@ def _normal(export: str) -> Normal:
     """How the photos were normalised that the model learnt from: the same pixels, then and now."""
     path = files.join(export, "stats.json")
     return Normal(**files.read_json(path)["photos"]) if files.exists(path) else Normal()
-
-
-def _record_files(place: str, split: str) -> list[str]:
-    """TFRecord files of a split, staged or sharded, below a folder; or those of a pattern."""
-    folders = ["", "staged", *reversed(_versions(place))]
-    patterns = [place] if "*" in place else []
-    for folder in folders:
-        base = files.join(place, folder) if folder else place.rstrip("/")
-        patterns += [f"{base}/{split}-*.tfrecord", f"{base}/{DATASET}-{split}.tfrecord-*-of-?????"]
-    for pattern in patterns:
-        if found := files.match(pattern):
-            return found
-    raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
-
-
-def _versions(place: str) -> list[str]:
-    """Folders with stats.json at `dataset/gld2/<version>` or `gld2/<version>` below a place."""
-    found = []
-    for root in (f"dataset/{DATASET}", DATASET):
-        for path in files.match(files.join(place, root, "*", "stats.json")):
-            found.append(f"{root}/{path.rsplit('/', 2)[1]}")
-    return sorted(
-        found, key=lambda p: [int(n) for n in p.rsplit("/", 1)[1].split(".") if n.isdigit()]
-    )
 
 
 def _print(counts: dict[str, int], path: str) -> None:

@@ -1,0 +1,61 @@
+"""Photos that lie in TFRecords already, staged or sharded: found and read. No Beam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipelines import example, files, schema, tfrecord
+from pipelines.schema import DATASET, UserError
+
+
+def find(place: str, split: str) -> list[str]:
+    """TFRecord files of a split.
+
+    Args:
+      place: OUT of gld2 prepare, its staged folder, its dataset folder (the
+        newest version is taken), a version folder, or a pattern of files.
+      split: train, validation or test.
+
+    Raises:
+      UserError: there are none.
+    """
+    found = _match(place) if "*" in place else []
+    for folder in (place, files.join(place, "staged"), *_versions(place)):
+        found = found or _match(files.join(folder, f"{split}-*.tfrecord"))
+        found = found or _match(files.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
+    if not found:
+        raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
+    return found
+
+
+def read(path: str) -> Iterator[tuple[str, bytes]]:
+    """id and JPEG of each photo in a staged file or a shard.
+
+    Raises:
+      UserError: the file is cut short or garbled.
+    """
+    with files.open_read(path) as file:
+        try:
+            for record in tfrecord.read(file):
+                features = example.decode(record)
+                yield features[schema.IMAGE_ID].decode(), features[schema.ENCODED]  # type: ignore
+        except tfrecord.Corrupt as error:
+            raise UserError(f"{path}: {error}; make it again") from None
+
+
+def _match(pattern: str) -> list[str]:
+    return [path for path in files.match(pattern) if ".tfrecord" in path.rpartition("/")[2]]
+
+
+def _versions(place: str) -> list[str]:
+    """Version folders below OUT or OUT/dataset, the newest first."""
+    found = [
+        path.rpartition("/")[0]
+        for root in (files.join(place, "dataset"), place)
+        for path in files.match(files.join(root, DATASET, "*", "stats.json"))
+    ]
+    return sorted(found, key=_numbers, reverse=True)
+
+
+def _numbers(folder: str) -> list[int]:
+    return [int(n) for n in folder.rpartition("/")[2].split(".") if n.isdecimal()]

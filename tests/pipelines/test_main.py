@@ -1,0 +1,82 @@
+"""The command line: it teaches, and says what is wrong in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import main
+from tests.conftest import ROOT, gld2
+
+
+@pytest.mark.parametrize("command", sorted(main.COMMANDS))
+def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main.run(command, ["--help"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert f"gld2 {command}" in text
+    assert "--output" in text or "--job_dir" in text
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
+    assert main.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in main.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["prepar"], "no command 'prepar'"),
+        (["prepare", "--output", "x"], "--source"),
+        (["prepare", "--source", "{tmp}/no", "--output", "{tmp}/x"], "found no photos"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--bad=1"], "unknown flag: --bad"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--seed=x"], "--seed"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--seed=-1"], "--seed"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--split=all"], "--split"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--archives=a"], "--archives"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--limit=0"], "--limit"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--validation=2"], "--validation"),
+        (["prepare", "--source", "{tmp}", "--output", "{tmp}/x", "--version=1"], "--version"),
+        (["curate", "--source", "{tmp}", "--output", "{tmp}/x"], "found no photos"),
+        (["shard", "--output", "{tmp}/x"], "run gld2 curate first"),
+        (["score", "--model", "{tmp}/m", "--output", "{tmp}/s.csv"], "--source or --images"),
+        (["score", "--model", "{tmp}/m", "--output", "{tmp}/s.csv", "--source", "{tmp}"], "labels"),
+        (["evaluate", "--submission", "{tmp}/s", "--solution", "{tmp}/t"], "cannot be read"),
+        (["report", "--output", "{tmp}/x"], "run gld2 prepare first"),
+        (["train", "--data", "{tmp}/x", "--job_dir", "{tmp}/j"], "{tmp}/x"),
+        (["train", "--data", "{tmp}/x"], "--job_dir"),
+    ],
+)
+def test_a_mistake_is_one_line(words, expected, tmp_path, capsys):
+    words = [word.format(tmp=tmp_path) for word in words]
+    assert main.main(words) == 2
+    printed = capsys.readouterr()
+    assert len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("gld2")
+    assert "error: " in printed.err
+    assert expected.format(tmp=tmp_path) in printed.err
+
+
+def test_no_traceback_from_a_process_of_its_own(tmp_path):
+    done = gld2("prepare", source=tmp_path / "no", output=tmp_path / "x", check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(main.COMMANDS, "prepare", ("no_such_module", "pipelines", ""))
+    assert main.main(["prepare"]) == 2
+    assert "pip install 'gld2[pipelines]'" in capsys.readouterr().err
+
+
+def test_the_command_itself_imports_neither_beam_nor_tensorflow():
+    code = "import sys, pipelines.main; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert not {"apache_beam", "tensorflow", "keras", "pandas"} & set(loaded.split())

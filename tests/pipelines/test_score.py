@@ -1,0 +1,155 @@
+"""gld2 score: every listed id gets its row, and the scores are the model's own."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from pipelines import metadata, schema, score, submission
+from pipelines.schema import UserError
+from pipelines.world import Summary
+from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
+
+VERSION = "dataset/gld2/1.0.0"
+
+
+class Colours(tf.Module):
+    """Scores classes by the mean colour of a photo: quick, and different for each."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.weights = tf.Variable(rng.normal(size=(3, classes)), dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
+    def serve(self, image):
+        means = tf.map_fn(
+            lambda data: tf.reduce_mean(
+                tf.cast(tf.io.decode_jpeg(data, channels=3), tf.float32), axis=[0, 1]
+            ),
+            image,
+            fn_output_signature=tf.float32,
+        )
+        return {"scores": tf.nn.softmax((means / 128 - 1) @ self.weights)}
+
+
+@pytest.fixture(scope="module")
+def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("job") / "export"
+    folder.mkdir()
+    for name in ("labels.csv", "stats.json"):
+        shutil.copy(prepared / VERSION / name, folder)
+    model = Colours(len(pd.read_csv(folder / "labels.csv")))
+    signatures = {"serving_default": model.serve}
+    tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
+    return folder
+
+
+def run(export: pathlib.Path, output: pathlib.Path, **flags: object) -> pd.DataFrame:
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    score.main([f"--model={export}", f"--output={output}", *words])
+    return submission.read(str(output))
+
+
+@pytest.fixture(scope="module")
+def scored(url: str, export: pathlib.Path, tmp_path_factory) -> pathlib.Path:
+    output = tmp_path_factory.mktemp("scored") / "submission.csv"
+    run(export, output, source=url)
+    return output
+
+
+def test_rows_are_the_listed_ids_in_their_order(url: str, scored: pathlib.Path):
+    listed = [image_id for block in metadata.ids(f"{url}metadata/test.csv") for image_id in block]
+    assert submission.read(str(scored))["id"].tolist() == listed
+
+
+def test_cells_are_what_the_model_says_of_the_staged_photos(prepared, export, scored):
+    model = tf.saved_model.load(str(export / "saved_model"))
+    landmarks = pd.read_csv(export / "labels.csv")["landmark_id"]
+    found = submission.read(str(scored)).set_index("id")
+    records = read_shards(prepared / VERSION, "test")
+    for record in records:
+        scores = model.serve(tf.constant([record[schema.ENCODED]]))["scores"].numpy()[0]
+        row = found.loc[record[schema.IMAGE_ID].decode()]
+        assert row["landmark_id"] == landmarks[scores.argmax()]
+        assert row["score"] == pytest.approx(scores.max(), abs=1e-6)
+    assert found["score"].notna().sum() == len(records)
+
+
+def test_what_cannot_be_read_is_an_empty_cell_and_a_reject(summary: Summary, scored):
+    found = submission.read(str(scored)).set_index("id")
+    lines = score.rejects_path(str(scored))
+    rejects = [json.loads(line) for line in pathlib.Path(lines).read_text().splitlines()]
+    corrupt = set(summary.test_faults["corrupt"])
+    assert {reject["id"] for reject in rejects} == corrupt
+    assert {reject["stage"] for reject in rejects} == {"score"}
+    assert found.loc[list(corrupt), "score"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [{"batch_size": 7}, {"direct_num_workers": 2, "direct_running_mode": "multi_threading"}],
+)
+def test_batches_and_workers_change_nothing(url, export, scored, tmp_path, flags):
+    run(export, tmp_path / "s.csv", source=url, **flags)
+    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["", "/staged", "/dataset", f"/{VERSION}", "/staged/test-*"])
+def test_staged_and_sharded_photos_give_the_same(prepared, world, export, scored, tmp_path, place):
+    ids = world / "metadata" / "test.csv"
+    run(export, tmp_path / "s.csv", images=f"{prepared}{place}", ids=ids)
+    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
+
+
+def test_kaggle_layout_gives_the_same(world, export, scored, tmp_path):
+    kaggle_layout(world, tmp_path)
+    run(export, tmp_path / "s.csv", source=tmp_path)
+    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
+
+
+def test_validation_photos_are_scored_without_a_list(prepared, export, tmp_path):
+    found = run(export, tmp_path / "s.csv", images=prepared / "dataset", split="validation")
+    decisions = read_tables(prepared / "decisions")
+    assert found["id"].tolist() == sorted(decisions.loc[decisions["split"] == "validation", "id"])
+
+
+def test_ids_without_an_image_and_images_without_an_id(prepared, export, tmp_path, capsys):
+    ids = [r[schema.IMAGE_ID].decode() for r in read_shards(prepared / VERSION, "test")]
+    listed = ["f" * 16, *ids[1:]]
+    (tmp_path / "ids.csv").write_text("\n".join(["id", *listed]) + "\n")
+    images, listing = prepared / "dataset", tmp_path / "ids.csv"
+    found = run(export, tmp_path / "s.csv", images=images, ids=listing)
+    assert found["id"].tolist() == listed
+    assert pd.isna(found.loc[0, "score"])
+    assert f"{len(ids) - 1} predicted + 0 unreadable + 1 without" in capsys.readouterr().out
+    (line,) = (tmp_path / "s.rejects.jsonl").read_text().splitlines()
+    assert (json.loads(line)["id"], json.loads(line)["reason"]) == (ids[0], "not_listed")
+
+
+def test_labels_of_another_model_are_refused(prepared, export, tmp_path):
+    other = tmp_path / "export"
+    shutil.copytree(export, other)
+    rows = (other / "labels.csv").read_text().splitlines(keepends=True)
+    (other / "labels.csv").write_text("".join(rows[:-1]))
+    with pytest.raises(UserError, match=r"12 classes, but labels\.csv has 11"):
+        run(other, tmp_path / "s.csv", images=prepared / "dataset")
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_folder_that_is_no_model_is_refused(prepared, export, tmp_path):
+    (tmp_path / "saved_model").mkdir()
+    shutil.copy(export / "labels.csv", tmp_path)
+    with pytest.raises(UserError, match="expected a model that gld2 train exported"):
+        run(tmp_path, tmp_path / "s.csv", images=prepared / "dataset")
+
+
+def test_a_split_that_is_not_there_is_refused(export, tmp_path):
+    with pytest.raises(UserError, match="found no staged or sharded test photos"):
+        run(export, tmp_path / "s.csv", images=tmp_path)
