@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import io
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,7 @@ from pipelines import evaluate, files, prepare, report, sample, score, server
 from pipelines.layout import Output
 from pipelines.options import OutputOptions, Parser
 from pipelines.schema import UserError
+from pipelines.world import World
 
 EXAMPLES = """\
 examples:
@@ -31,13 +33,13 @@ EPOCHS = "40"
 WORLD = "world.json"
 
 
-def demo(root: str, epochs: str, seed: int) -> None:
+def demo(root: str, epochs: str, world: World) -> None:
     """Runs each stage as a user would; stages that are done are not run again.
 
     Args:
       root: a local folder for everything.
       epochs: of training.
-      seed: of the world, the choices and the weights.
+      world: what is generated; its seed is also that of the choices and weights.
 
     Raises:
       UserError: a stage says what is wrong.
@@ -46,15 +48,15 @@ def demo(root: str, epochs: str, seed: int) -> None:
 
     source, output, job = (files.join(root, name) for name in ("source", "prepared", "job"))
     submission, metrics = files.join(root, "submission.csv"), files.join(root, "metrics.json")
-    _write_world(source, seed)
+    _write_world(source, world)
     with server.serve(source) as url:
-        _stage(prepare.main, source=url, output=output, seed=seed)
+        _stage(prepare.main, source=url, output=output, seed=world.seed)
         _stage(
             task.main,
             data=Output(output).dataset,
             job_dir=job,
             epochs=epochs,
-            seed=seed,
+            seed=world.seed,
             **TRAIN,
         )
         _stage(score.main, source=url, model=files.join(job, "export"), output=submission)
@@ -64,13 +66,17 @@ def demo(root: str, epochs: str, seed: int) -> None:
     print(_table(output, job, metrics))
 
 
-def _write_world(source: str, seed: int) -> None:
+def _write_world(source: str, world: World) -> None:
     note = files.join(source, WORLD)
-    if files.exists(note) and files.read_json(note) == seed:
+    if files.exists(note):
+        if files.read_json(note) != repr(world):
+            raise UserError(f"{source}: holds another world; remove it or give another --output")
         print(f"demo: the sample world is in {source}")
         return
-    sample.write(source, sample.World(seed=seed))
-    files.write_json(note, seed)
+    summary = sample.write(source, world, workers=min(2, os.cpu_count() or 1))
+    files.write_json(note, repr(world))
+    counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.counts().items())
+    print(f"demo: a sample world in {source}: {counts}")
 
 
 def _stage(main: Callable[[list[str]], int], **flags: object) -> None:
@@ -123,9 +129,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--epochs", default=EPOCHS, help="of training, from random weights (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="another world (default: %(default)s)")
+    for name, about in (
+        ("train_images", "in the world"),
+        ("test_images", "in the world"),
+        ("seed", "another one is another world"),
+    ):
+        default = getattr(World, name)
+        parser.add_argument(
+            f"--{name}", type=int, default=default, help=f"{about} (default: %(default)s)"
+        )
     args = parser.parse_args(argv)
     OutputOptions.check(args)
     files.make_folder(args.output)
-    demo(args.output, args.epochs, args.seed)
+    world = World(train_images=args.train_images, test_images=args.test_images, seed=args.seed)
+    demo(args.output, args.epochs, world)
     return 0
