@@ -16,11 +16,15 @@ from pipelines.schema import UserError
 
 BLOCK = 8 << 20  # bytes of CSV read at a time
 MAX_HEADER = 1 << 16  # bytes
-HEX_ID = "^[0-9a-f]{16}$"
 
 TRAIN = {"id": "string", "landmark_id": "int64"}
 CLEAN = {"landmark_id": "int64", "images": "string"}
 IDS = {"id": "string"}
+CELLS = {  # what a cell has to look like, and how to say so
+    "id": ("^[0-9a-f]{16}$", "an id of 16 hex"),
+    "landmark_id": ("^[0-9]{1,18}$", "an integer landmark_id"),
+    "images": ("^[0-9a-f ]*$", "space-separated ids of 16 hex"),
+}
 
 
 def check_header(path: str, columns: Mapping[str, str]) -> None:
@@ -45,14 +49,42 @@ def check_header(path: str, columns: Mapping[str, str]) -> None:
 
 
 def blocks(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
-    """The rows of a CSV, a block at a time, with only `columns`.
+    """The rows of a CSV, a block at a time, with only `columns`, each cell checked.
 
     Raises:
-      UserError: naming the file, and the row where the reader knows it.
+      UserError: naming the file, the row, what was expected and what came.
     """
+    row = 2  # 1 is the header
+    for table in _text_blocks(path, list(columns)):
+        for name in columns:
+            _check(path, row, table[name], *CELLS[name])
+        yield table.cast(tables.arrow_schema(columns))
+        row += len(table)
+
+
+def train_rows(path: str) -> Iterator[pd.DataFrame]:
+    """Blocks of train.csv: id, landmark_id."""
+    for table in blocks(path, TRAIN):
+        yield tables.frame(table)
+
+
+def clean_ids(path: str) -> Iterator[pd.DataFrame]:
+    """Blocks of train_clean.csv, a row for each image: id."""
+    for table in blocks(path, CLEAN):
+        found = pc.list_flatten(pc.ascii_split_whitespace(table["images"]))
+        yield tables.frame(pa.table({"id": found.filter(pc.not_equal(found, ""))}))
+
+
+def ids(path: str) -> Iterator[list[str]]:
+    """Blocks of the `id` column of test.csv, train.csv or a sample submission, in its order."""
+    for table in blocks(path, IDS):
+        yield table["id"].to_pylist()
+
+
+def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
     convert = pa_csv.ConvertOptions(
-        include_columns=list(columns),
-        column_types=tables.arrow_schema(columns),
+        include_columns=columns,
+        column_types=dict.fromkeys(columns, pa.string()),
         strings_can_be_null=False,
     )
     try:
@@ -68,41 +100,12 @@ def blocks(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, fetch.Unreachable, KeyError) as error:
-        wanted = ",".join(columns)
-        raise UserError(f"{path}: expected rows of {wanted}; {error}") from None
+        raise UserError(f"{path}: expected rows of {','.join(columns)}; {error}") from None
 
 
-def train_rows(path: str) -> Iterator[pd.DataFrame]:
-    """Blocks of train.csv: id, landmark_id.
-
-    Raises:
-      UserError: an id that is not 16 hex, or a landmark_id that is no integer.
-    """
-    for table in _checked_ids(path, TRAIN):
-        yield tables.frame(table)
-
-
-def clean_ids(path: str) -> Iterator[pd.DataFrame]:
-    """Blocks of train_clean.csv, a row for each image: id."""
-    for table in blocks(path, CLEAN):
-        ids = pc.list_flatten(pc.ascii_split_whitespace(table["images"]))
-        ids = ids.filter(pc.not_equal(ids, ""))
-        yield tables.frame(pa.table({"id": ids}))
-
-
-def ids(path: str) -> Iterator[list[str]]:
-    """Blocks of the `id` column of test.csv, train.csv or a sample submission, in its order."""
-    for table in _checked_ids(path, IDS):
-        yield table["id"].to_pylist()
-
-
-def _checked_ids(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
-    row = 2  # 1 is the header
-    for table in blocks(path, columns):
-        good = pc.match_substring_regex(table["id"], HEX_ID)
-        first = pc.index(good, False).as_py()
-        if first >= 0:
-            found = table["id"][first].as_py()
-            raise UserError(f"{path} row {row + first}: expected an id of 16 hex, found {found!r}")
-        row += len(table)
-        yield table
+def _check(path: str, row: int, cells: pa.ChunkedArray, pattern: str, expected: str) -> None:
+    """Names the first cell that does not fit; `row` is the first one's."""
+    first = pc.index(pc.match_substring_regex(cells, pattern), False).as_py()
+    if first >= 0:
+        found = cells[first].as_py()
+        raise UserError(f"{path} row {row + first}: expected {expected}, found {found!r}")
