@@ -23,7 +23,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 # Stamps are newer than what they are made from: a second run installs nothing.
-$(VENV)/gld2.stamp: setup.py constraints.txt
+$(VENV)/gld2.stamp: setup.py docker/pipelines.txt constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gld2 needs Python 3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[pipelines,trainer]'

@@ -8,24 +8,9 @@ TENSORFLOW = "tensorflow>=2.21,<2.22"
 KERAS = "keras>=3.15,<4"
 PLOTS = "matplotlib>=3.9"
 
-PIPELINES = [
-    "apache-beam[gcp]>=2.77,<2.78",
-    "google-cloud-storage",
-    "google-crc32c",  # TFRecord's checksum, at the processor's speed
-    "ImageHash>=4.3",
-    "jinja2>=3.1",
-    PLOTS,
-    "pandas>=2.2",
-    "pillow>=11,<13",
-    "protobuf",
-    "pyarrow>=17",
-    "requests>=2.32",
-    "tenacity>=9",
-    TENSORFLOW,
-    "tensorflow-transform>=1.21,<1.22",
-    "tqdm>=4.66",
-    "urllib3>=2",
-]
+HERE = pathlib.Path(__file__).parent
+LINES = (HERE / "docker" / "pipelines.txt").read_text(encoding="utf-8").splitlines()
+PIPELINES = [line.partition("#")[0].strip() for line in LINES if not line.startswith("#")]
 TRAINER = [TENSORFLOW, KERAS, PLOTS]
 TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
 TEST = ["hypothesis", "mypy", "pre-commit", "pytest", "ruff", "types-requests"]
@@ -34,7 +19,7 @@ setup(
     name="gld2",
     version="0.1.0",
     description=__doc__,
-    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

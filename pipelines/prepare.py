@@ -19,7 +19,8 @@ EXAMPLES = """\
   # all of it, on Dataflow
   gld2 prepare --source https://s3.amazonaws.com/google-landmark --output gs://bucket/gld2 \\
       --runner=DataflowRunner --project=PROJECT --region=europe-west4 \\
-      --temp_location=gs://bucket/temp --setup_file=./setup.py
+      --temp_location=gs://bucket/temp --setup_file=./setup.py \\
+      --requirements_file=docker/pipelines.txt --requirements_cache=skip
 """
 
 GROUPS = (
