@@ -228,7 +228,9 @@ def curate(
         )
         paths = [output.facts(summary["unit"]) for summary in staged]
         parts = repartition.partitions(transform.rows)
-        with progress.bar("curate", output.progress, "tables", len(paths) + 2 * parts) as folder:
+        with progress.bar(
+            "curate", output.progress("curate"), "tables", len(paths) + 2 * parts
+        ) as folder:
             transform.progress_folder = folder
             engine.run(lambda p: p | beam.Create(paths) | transform, beam_options)
         files.remove(transform.temp_dir)

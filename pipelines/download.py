@@ -92,7 +92,7 @@ def download(
     refuse_other_parameters(output, parameters)
     for part in ("staged", "facts", "rejects"):
         files.remove_temporaries(files.join(output.root, part))
-    with progress.bar("download", output.progress, "units", source.archives) as folder:
+    with progress.bar("download", output.progress("download"), "units", source.archives) as folder:
         transform = StageUnits(output, parameters, attempts, folder)
         counters = engine.run(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options

@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _name = uuid.uuid4().hex  # of this worker's files
-_counts: dict[str, dict[str, float]] = {}
-_written: dict[str, float] = {}
+_counts: dict[str, dict[str, float]] = {}  # folder -> what this worker has done
+_written: dict[str, float] = {}  # folder -> when that was last written
 
 
 def add(folder: str | None, **counts: float) -> None:
@@ -83,6 +83,8 @@ def bar(title: str, folder: str, unit: str, total: int | None = None) -> Iterato
             stop.set()
             thread.join()
             files.remove(folder)
+            _counts.pop(folder, None)
+        shown.n = total or shown.n  # all went well; the last files may not have been read
 
 
 def _watch(shown: tqdm, folder: str, unit: str, stop: threading.Event) -> None:

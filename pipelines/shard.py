@@ -263,7 +263,7 @@ def shard(
     else:
         _prepare_folder(plan)
         total = sum(plan.images.values())
-        with progress.bar("shard", output.progress, "images", total) as folder:
+        with progress.bar("shard", output.progress("shard"), "images", total) as folder:
             engine.run(lambda p: p | Shard(plan, folder), beam_options)
     stats = files.read_json(stats_path)
     for name, counts in stats["splits"].items():
