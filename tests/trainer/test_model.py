@@ -1,0 +1,81 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from trainer import losses, model
+from trainer.config import FINE, HEAD, SCRATCH, Phase
+
+
+def test_loss_is_keras_smoothed_cross_entropy():
+    logits = np.random.default_rng(0).normal(0, 3, (5, 4)).astype(np.float32)
+    labels = np.array([0, 3, 1, 1, 2])
+    theirs = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=0.2, reduction="none"
+    )
+    expected = np.asarray(theirs(np.eye(4)[labels], logits))
+    np.testing.assert_allclose(
+        np.asarray(losses.smoothed_cross_entropy(0.2)(labels, logits)), expected, rtol=1e-5
+    )
+
+
+def _moved(config, phase):
+    """Names of the variables that one epoch of a phase changes."""
+    network = model.build(config, 3)
+    # From zero, a classifier gives its backbone no gradient at the first step.
+    head = network.get_layer("logits")
+    head.set_weights([np.ones_like(head.get_weights()[0]) * [1, 0, -1], head.get_weights()[1]])
+    model.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3)
+    before = [np.array(variable) for variable in network.variables]
+    photos = np.random.default_rng(0).uniform(0, 255, (12, 32, 32, 3))
+    network.fit(photos, np.arange(12) % 3, batch_size=4, verbose=0)
+    return {
+        variable.path
+        for variable, old in zip(network.variables, before, strict=True)
+        if "seed" not in variable.path and not np.array_equal(old, np.array(variable))
+    }
+
+
+def test_the_head_phase_moves_nothing_else(config, tmp_path):
+    moved = _moved(_pretrained(config, tmp_path), HEAD)
+    assert moved == {"logits/kernel", "logits/bias"}
+
+
+def test_fine_tuning_keeps_the_averages_of_batch_normalisation(config, tmp_path):
+    moved = _moved(_pretrained(config, tmp_path), FINE)
+    assert any("conv1/kernel" in name for name in moved)
+    assert not any("moving" in name for name in moved)
+
+
+def test_training_from_scratch_moves_the_averages_fast(config):
+    moved = _moved(config, SCRATCH)
+    assert any("conv1_bn/moving_mean" in name for name in moved)
+    (backbone,) = (la for la in model.build(config, 3).layers if isinstance(la, keras.Model))
+    assert backbone.get_layer("conv1_bn").momentum == config.bn_momentum
+
+
+def _pretrained(config, tmp_path):
+    path = tmp_path / "mobilenet.weights.h5"
+    keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
+    ).save_weights(path)
+    return dataclasses.replace(config, weights=str(path), epochs=(1, 1))
+
+
+def test_scores_are_the_softmax_of_the_logits(config):
+    network = model.build(config, 3)
+    network.get_layer("logits").set_weights([np.ones((256, 3)) * [1, 0, -1], np.array([1, 2, 3])])
+    photos = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
+    logits = network.predict(photos, verbose=0)
+    scores = model.with_scores(network).predict(photos.astype(np.float32), verbose=0)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_the_rate_warms_up_and_falls(config):
+    network = model.build(config, 3)
+    model.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100)
+    schedule = network.optimizer._learning_rate
+    rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
+    assert rates == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-3)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import photos
+
+
+def _jpeg(height=60, width=90):
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return tf.io.encode_jpeg(pixels, quality=95)
+
+
+@pytest.mark.parametrize("encode", [tf.io.encode_jpeg, tf.io.encode_png])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whole_takes_any_format_and_size(encode, channels):
+    encoded = encode(np.full((7, 50, channels), 100, np.uint8))
+    square = photos.whole(encoded, 32).numpy()
+    assert square.shape == (32, 32, 3)
+    assert square.dtype == np.float32
+    np.testing.assert_allclose(square, 100, atol=2)
+
+
+def test_whole_averages_when_it_shrinks():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    square = photos.whole(tf.io.encode_png(stripes), 16).numpy()
+    np.testing.assert_allclose(square[4:-4, 4:-4], 100, atol=10)
+
+
+def test_whole_is_the_same_inside_tf_data():
+    encoded = _jpeg()
+    dataset = tf.data.Dataset.from_tensors(encoded).map(lambda e: photos.whole(e, 32))
+    (inside,) = dataset
+    np.testing.assert_array_equal(inside, photos.whole(encoded, 32))
+    assert dataset.element_spec.shape == (32, 32, 3)
+
+
+def test_augmented_depends_on_the_seed_alone():
+    views = [
+        photos.augmented(_jpeg(), 32, tf.constant([1, place], tf.int64), 0.5, 0.2, 0.5).numpy()
+        for place in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(views[0], views[1])
+    assert np.abs(views[0] - views[2]).max() > 1
+    assert all(view.min() >= 0 and view.max() <= 255 for view in views)
+
+
+def test_augmented_with_everything_off_is_whole():
+    view = photos.augmented(_jpeg(), 32, tf.constant([1, 2], tf.int64), 1.0, 0.0, 0.0)
+    np.testing.assert_array_equal(view, photos.whole(_jpeg(), 32))
+
+
+@pytest.mark.parametrize("smallest", [0.1, 0.5])
+def test_random_crop_keeps_the_share(smallest):
+    shares = []
+    for place in range(50):
+        crop = photos.random_crop(tf.zeros([90, 120, 3]), tf.constant([0, place]), smallest)
+        shares.append(crop.shape[0] * crop.shape[1] / (90 * 120))
+    assert min(shares) > 0.95 * smallest
+    assert 0.8 < max(shares) <= 1.0
+
+
+def test_random_crop_of_a_tiny_photo():
+    assert min(photos.random_crop(tf.zeros([1, 1, 3]), tf.constant([0, 0]), 0.05).shape) == 1

@@ -1,0 +1,212 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import schema
+from tests.trainer.conftest import flags, photo, photos, write_version
+from trainer import checkpoints, task
+from trainer import photos as pixels
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def finished(version_folder, tmp_path_factory) -> list[str]:
+    """The command line of a run that is over."""
+    job = tmp_path_factory.mktemp("finished") / "job"
+    command = [
+        *("--data", str(version_folder.parent.parent), "--job_dir", str(job), "--weights", "none"),
+        *("--backbone", "mobilenet", "--alpha", "0.25", "--image_size", "32"),
+        *("--batch_size", "4", "--epochs", "6", "--scratch_rate", "0.02"),
+    ]
+    assert task.main(command) == 0
+    return command
+
+
+@pytest.fixture
+def job(finished) -> Path:
+    return Path(finished[3])
+
+
+def _history(job: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((job / "history.csv").open()))
+
+
+def test_a_run_learns_and_leaves_what_it_promises(job):
+    rows = _history(job)
+    assert list(rows[0]) == [
+        *("epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "val_gap"),
+        *("val_precision", "val_recall", "seconds"),
+    ]
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
+    assert {row["phase"] for row in rows} == {"scratch"}
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert (job / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((job / "config.json").read_text())["backbone"] == "mobilenet"
+    assert sorted(path.name for path in (job / "checkpoints").iterdir()) == [
+        "epoch-0005.weights.h5",
+        "epoch-0006.weights.h5",
+    ]
+    card = (job / "export" / "README.md").read_text()
+    assert f"| val_gap | {float(rows[-1]['val_gap']):.4f} |" in card
+
+
+def test_event_files_hold_the_history(job):
+    found = {}
+    for path in sorted((job / "logs" / "validation").iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                found[event.step, value.tag] = value.simple_value
+    for row in _history(job):
+        assert found[int(row["epoch"]), "epoch_gap"] == pytest.approx(
+            float(row["val_gap"]), abs=1e-5
+        )
+
+
+def test_the_export_scores_bytes_as_keras_scores_pixels(job):
+    model = keras.models.load_model(job / "export" / "model.keras")
+    served = tf.saved_model.load(str(job / "export" / "saved_model"))
+    sizes = [(40, 56), (90, 31), (32, 32), (200, 150)]
+    encoded = [photo(500 + i, i % 3, *size).encoded for i, size in enumerate(sizes)]
+    squares = np.stack([pixels.whole(tf.constant(each), 32).numpy() for each in encoded])
+    expected = model.predict(squares, verbose=0)
+
+    found = served.signatures["serving_default"](image=tf.constant(encoded))
+    assert list(found) == ["scores"]
+    scores = found["scores"]
+    assert scores.dtype == tf.float32
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    np.testing.assert_allclose(np.sum(scores, axis=1), 1, atol=1e-5)
+    labels = schema.parse_labels((job / "export" / "labels.csv").read_text())
+    assert len(labels) == scores.shape[1]
+
+
+def test_the_export_needs_none_of_our_code(job):
+    script = (
+        "import sys, tensorflow as tf; served = tf.saved_model.load(sys.argv[1]);"
+        "png = tf.io.encode_png(tf.zeros([5, 9, 3], tf.uint8));"
+        "print(served.signatures['serving_default'](image=[png])['scores'].shape);"
+        "assert not any(name.split('.')[0] in ('trainer', 'pipelines') for name in sys.modules)"
+    )
+    model = str(job / "export" / "saved_model")
+    found = subprocess.run(
+        [sys.executable, "-c", script, model], cwd="/", capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "(1, 3)"
+
+
+def test_a_finished_run_again_does_nothing(finished, job, capsys):
+    before = {path: path.stat().st_mtime_ns for path in job.rglob("*")}
+    assert task.main(finished) == 0
+    assert "finished before; nothing to do: 22 photos, 3 classes" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in job.rglob("*")} == before
+
+
+def test_another_run_in_the_same_folder_is_refused(finished, capsys):
+    assert task.main([*finished, "--seed", "5"]) == 2
+    assert "holds another run (seed: 0, now 5)" in capsys.readouterr().err
+
+
+def test_a_killed_run_continues_as_if_it_had_not_been(finished, job, tmp_path, capsys):
+    killed = tmp_path / "job"
+    command = [*finished, "--job_dir", str(killed)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.task", *command], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while checkpoints.latest(str(killed / "checkpoints")) < 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    stopped = checkpoints.latest(str(killed / "checkpoints"))
+    assert 1 <= stopped < 6
+
+    assert task.main(command) == 0
+    assert f"continuing after epoch {stopped}" in capsys.readouterr().out
+    rows, whole = _history(killed), _history(job)
+    assert [row["epoch"] for row in rows] == [row["epoch"] for row in whole]
+    for row, other in zip(rows, whole, strict=True):
+        assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
+
+
+def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
+    config, tmp_path, capsys
+):
+    write_version(tmp_path / "data", photos(0, 3), [])
+    weights = tmp_path / "mobilenet.weights.h5"
+    keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
+    ).save_weights(weights)
+    job, data = Path(config.job_dir), str(tmp_path / "data")
+    command = flags(config, data=data, weights=weights, epochs=(1, 1))
+    assert task.main(command) == 0
+    for gone in ("checkpoints/epoch-0002.weights.h5", "done.json"):
+        (job / gone).unlink()
+    assert task.main(command) == 0
+    shown = capsys.readouterr().out
+    assert "continuing after epoch 1" in shown
+    assert "no such split" in shown
+    assert [(row["phase"], row["val_gap"]) for row in _history(job)] == [("head", ""), ("fine", "")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "/nowhere"}, "--data /nowhere: no such folder"),
+        ({"job_dir": "/dev/null/job"}, "--job_dir /dev/null/job: cannot be written to"),
+        ({"backbone": "alexnet"}, "--backbone alexnet: expected one of"),
+        ({"batch_size": "many"}, "argument --batch_size: invalid int value: 'many'"),
+        ({"epochs": "x"}, "argument --epochs: expected numbers"),
+        ({"weights": "/nowhere.h5"}, "--weights /nowhere.h5: cannot be read"),
+        ({"speed": "3"}, "unrecognized arguments: --speed 3"),
+    ],
+)
+def test_a_mistake_is_one_line(config, capfd, changes, message):
+    epochs = changes.get("epochs")
+    command = flags(config, **{name: v for name, v in changes.items() if name != "epochs"})
+    assert task.main([*command, "--epochs", epochs] if epochs else command) == 2
+    line = _our_line(capfd.readouterr().err)
+    assert line.startswith(f"gld2 train: error: {message}")
+
+
+def test_a_label_out_of_range_is_one_line(config, tmp_path, capfd):
+    write_version(tmp_path / "data", [*photos(0, 7), photo(7, 3)], [])
+    assert task.main(flags(config, data=tmp_path / "data")) == 2
+    line = _our_line(capfd.readouterr().err)
+    assert line.endswith("photo 0000000000000007: label 3, but labels.csv ends at 2")
+
+
+def _our_line(stderr: str) -> str:
+    assert "Traceback" not in stderr
+    (line,) = (line for line in stderr.splitlines() if line.startswith("gld2 train"))
+    return line
+
+
+def test_imports_without_beam_and_help_without_tensorflow():
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('apache_beam', 'tensorflow_transform')));"
+        "from trainer import task;"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules;"
+        "import trainer.train"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "trainer.task", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "examples:" in shown.stdout
+    assert "mobilenet_v2" in shown.stdout

@@ -1,0 +1,111 @@
+"""JOB/export: the trained model, ready to be used by code that knows nothing of this package."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from pipelines import schema
+from trainer import files, model, photos
+from trainer.config import Config
+from trainer.dataset import Version
+from trainer.history import Row
+from trainer.metrics import METRICS
+
+
+def export(network: keras.Model, config: Config, version: Version, row: Row, folder: str) -> None:
+    """Writes model.keras, saved_model/, labels.csv, stats.json and README.md.
+
+    Args:
+      network: photos to logits.
+      config: the run.
+      version: what it was trained on.
+      row: the last epoch's row of history.
+      folder: where; what is there is replaced.
+    """
+    scorer = model.with_scores(network)
+    if tf.io.gfile.exists(folder):
+        tf.io.gfile.rmtree(folder)
+    tf.io.gfile.makedirs(folder)
+    with tempfile.TemporaryDirectory() as local:
+        scorer.save(Path(local) / "model.keras")
+        tf.io.gfile.copy(f"{local}/model.keras", f"{folder}/model.keras")
+    save_serving(scorer, config.image_size, f"{folder}/saved_model")
+    files.write(f"{folder}/labels.csv", schema.format_labels(version.labels))
+    # Whoever scores other photos normalises them as these were; stats.json says how.
+    tf.io.gfile.copy(f"{version.folder}/stats.json", f"{folder}/stats.json")
+    files.write(f"{folder}/README.md", model_card(config, version, row))
+
+
+def save_serving(scorer: keras.Model, size: int, folder: str) -> None:
+    """A SavedModel whose `serving_default` takes encoded photos of any size.
+
+    image: [batch] string, JPEG or PNG -> scores: [batch, classes] float32, in labels.csv's order.
+    """
+
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        squares = tf.map_fn(
+            lambda encoded: photos.whole(encoded, size),
+            image,
+            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
+        )
+        return {"scores": scorer(squares, training=False)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(scorer)
+    signature = [tf.TensorSpec([None], tf.string, name="image")]
+    archive.add_endpoint("serving_default", serve, input_signature=signature)
+    archive.write_out(folder, verbose=False)
+
+
+def model_card(config: Config, version: Version, row: Row) -> str:
+    """README.md: what the model is, how well it does, how to call it."""
+    counts = ", ".join(f"{number:,} {split}" for split, number in version.images.items())
+    measured = "\n".join(
+        f"| {name} | {float(row[name]):.4f} |" for name in METRICS if row.get(name)
+    )
+    return _CARD.format(
+        backbone=config.backbone + (f" (alpha {config.alpha})" if config.alpha != 1 else ""),
+        weights=Path(config.weights).name,
+        size=config.image_size,
+        classes=len(version.labels),
+        counts=counts,
+        epochs=row["epoch"],
+        measured=f"| metric | value |\n|---|---|\n{measured}" if measured else _UNMEASURED,
+    )
+
+
+_UNMEASURED = "The dataset had no validation split: nothing was measured."
+_CARD = """# Landmark classifier
+
+| | |
+|---|---|
+| network | {backbone}, {size}x{size} pixels |
+| started from | {weights} |
+| classes | {classes:,} landmarks |
+| photos | {counts} |
+| epochs | {epochs} |
+
+## On the validation split, after the last epoch
+
+{measured}
+
+## Use
+
+`saved_model/` takes photos as they lie on disk, and needs TensorFlow alone:
+
+```python
+import tensorflow as tf
+
+serve = tf.saved_model.load("saved_model").signatures["serving_default"]
+scores = serve(image=tf.constant([open("photo.jpg", "rb").read()]))["scores"]
+```
+
+Column `i` of the scores is the landmark in row `i` of `labels.csv`. Every photo gets a best class,
+also one that shows no landmark: use the score to tell them apart.
+
+`model.keras` is the same network for [batch, {size}, {size}, 3] RGB pixels from 0 to 255.
+"""

@@ -1,0 +1,86 @@
+"""history.csv and curves.png: how training went, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import time
+
+import keras
+import tensorflow as tf
+
+from trainer import files
+from trainer.metrics import METRICS
+
+COLUMNS = ("epoch", "phase", "loss", "accuracy", *METRICS, "seconds")
+
+Row = dict[str, str]
+
+
+def read(path: str, epochs: int) -> list[Row]:
+    """The rows of the first epochs; those that no checkpoint came after are left out."""
+    if not tf.io.gfile.exists(path):
+        return []
+    rows = csv.DictReader(io.StringIO(files.read(path)))
+    return [row for row in rows if int(row["epoch"]) <= epochs]
+
+
+def write(path: str, rows: list[Row]) -> None:
+    """Replaces history.csv."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write(path, out.getvalue())
+
+
+class History(keras.callbacks.Callback):
+    """Appends a row for each epoch to `rows`, and writes them all.
+
+    It comes after Validation, so that its metrics are there and its time is counted.
+    """
+
+    def __init__(self, path: str, phase: str, rows: list[Row]) -> None:
+        super().__init__()
+        self._path = path
+        self._phase = phase
+        self._rows = rows
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        row = {"epoch": str(epoch + 1), "phase": self._phase}
+        row |= {name: f"{value:.6f}" for name, value in (logs or {}).items() if name in COLUMNS}
+        row["seconds"] = f"{time.monotonic() - self._began:.2f}"
+        self._rows.append(row)
+        write(self._path, self._rows)
+
+
+def draw(path: str, rows: list[Row]) -> None:
+    """curves.png: loss on the left; accuracy and GAP on the right."""
+    from matplotlib.figure import Figure  # a second to import, and needed only here
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _lines(left, rows, ("loss", "val_loss"))
+    _lines(right, rows, ("accuracy", "val_accuracy", "val_gap"))
+    right.set_ylim(0, 1.02)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=120)
+    files.write(path, out.getvalue())
+
+
+def _lines(axes, rows: list[Row], names: tuple[str, ...]) -> None:
+    for name in names:
+        points = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    for before, row in itertools.pairwise(rows):
+        if before["phase"] != row["phase"]:
+            axes.axvline(int(before["epoch"]) + 0.5, color="grey", linestyle=":")
+    axes.set_xlabel("epoch")
+    axes.grid(alpha=0.3)
+    axes.legend()
