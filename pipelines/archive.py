@@ -12,6 +12,25 @@ from typing import IO
 from pipelines.schema import ID, Reason
 
 MAX_NAME = 100  # characters of a bad name that are worth repeating
+MAX_EXTENDED = 1 << 20  # bytes of a header that holds a long name or other fields
+BLOCK = tarfile.BLOCKSIZE  # 512 bytes: headers and files are padded to it
+CHUNK = 1 << 20  # bytes
+NAME, FIELDS = tarfile.GNUTYPE_LONGNAME, (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+PASSED_OVER = (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE)  # extended headers of no use here
+WITHOUT_DATA = (
+    tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)  # fmt: skip
+PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+FOUND = {  # how what is no tar begins
+    b"<!doctype": "an HTML page",
+    b"<html": "an HTML page",
+    b"<?xml": "an XML page",
+    b"\x1f\x8b": "a gzip file",
+    b"bzh": "a bzip2 file",
+    b"\xfd7zxz": "an xz file",
+    b"pk\x03\x04": "a zip file",
+}
 
 
 class BadArchive(ValueError):
@@ -61,7 +80,13 @@ class Digest:
 def members(stream: Digest, max_bytes: int) -> Iterator[Member]:
     """The files of a tar, in its order. Folders are passed over: they are not images.
 
-    A member's name is looked at for its id and never used as a path.
+    A member's name is looked at for its id and never used as a path. Memory is
+    bounded by `max_bytes`, whatever the archive says.
+
+    The walk from header to header is our own, and only a header's fields are
+    the standard library's to read. Its TarFile takes long names and sparse maps
+    of any size into memory, and takes a broken header, or the end of a cut
+    file, for the end of the archive.
 
     Args:
       stream: of a plain tar.
@@ -71,36 +96,136 @@ def members(stream: Digest, max_bytes: int) -> Iterator[Member]:
       BadArchive: saying what it is instead, where that can be seen.
     """
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
-            for info in tar:
-                if not info.isdir():
-                    yield _member(tar, info, max_bytes)
-                tar.members.clear()  # type: ignore[attr-defined]  # or it remembers every one
-    except (tarfile.TarError, EOFError) as error:
+        for info, is_sparse in _headers(stream):
+            if member := _member(stream, info, is_sparse, max_bytes):
+                yield member
+    except (tarfile.HeaderError, BadArchive) as error:
         raise BadArchive(_what_it_is(stream.head, error)) from None
 
 
-def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, max_bytes: int) -> Member:
-    stem, _ = posixpath.splitext(posixpath.basename(info.name))
-    name = repr(info.name[:MAX_NAME])
-    if not info.isfile():
+def _headers(stream: Digest) -> Iterator[tuple[tarfile.TarInfo, bool]]:
+    """Each member's header, with what extended headers before it say, and whether it is sparse.
+
+    The caller reads what follows the header.
+    """
+    name, fields = "", dict[str, str]()
+    while any(block := stream.read(BLOCK)):  # an empty block ends it
+        info = _parse(block)
+        if info.type == NAME:
+            name = _text(_extended(stream, info).rstrip(b"\0"))
+        elif info.type in FIELDS:
+            fields = _fields(_extended(stream, info))
+        elif info.type in PASSED_OVER:
+            _skip(stream, info.size)
+        else:
+            info.name = fields.get("path") or name or info.name
+            info.size = _size(fields["size"]) if "size" in fields else info.size
+            yield info, _is_sparse(stream, info, block, fields)
+            name, fields = "", {}
+    if len(block) < BLOCK:  # or a file that was cut between two members would look whole
+        raise BadArchive(f"it ends at byte {stream.bytes} without the empty block that ends a tar")
+
+
+def _parse(block: bytes) -> tarfile.TarInfo:
+    info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    if info.size < 0:
+        raise BadArchive(f"a file of {info.size} bytes")
+    return info
+
+
+def _extended(stream: Digest, info: tarfile.TarInfo) -> bytes:
+    if info.size > MAX_EXTENDED:
+        raise BadArchive(f"a header of {info.size} bytes, over {MAX_EXTENDED}")
+    return _content(stream, info.size)
+
+
+def _fields(data: bytes) -> dict[str, str]:
+    """The records of a pax header: `<length> <key>=<value>\\n`, one after the other."""
+    fields, start = {}, 0
+    while start < len(data) and data[start]:
+        digits = data[start : start + 8].partition(b" ")[0]
+        end = start + (int(digits) if digits.isdigit() else 0)
+        key, equals, value = data[start + len(digits) + 1 : end].partition(b"=")
+        if not equals or value[-1:] != b"\n" or end > len(data):
+            raise BadArchive("a header whose fields cannot be read")
+        fields[_text(key)] = _text(value[:-1])
+        start = end
+    return fields
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise BadArchive(f"a file of {text[:MAX_NAME]!r} bytes")
+    return int(text)
+
+
+def _is_sparse(stream: Digest, info: tarfile.TarInfo, block: bytes, fields: dict) -> bool:
+    """Passes over the rest of a GNU sparse map: 512 bytes at a time, while byte 504 says so."""
+    if info.type != tarfile.GNUTYPE_SPARSE:
+        return any(key.startswith("GNU.sparse.") for key in fields)
+    more = block[482]
+    while more:
+        more = _exactly(stream, BLOCK)[504]
+    return True
+
+
+def _member(
+    stream: Digest, info: tarfile.TarInfo, is_sparse: bool, max_bytes: int
+) -> Member | None:
+    if info.isdir():
+        return None
+    refused = _refused(info, is_sparse, max_bytes)
+    if refused is None:
+        return Member(_stem(info.name), _content(stream, info.size))
+    _skip(stream, 0 if info.type in WITHOUT_DATA else info.size)
+    return refused
+
+
+def _refused(info: tarfile.TarInfo, is_sparse: bool, max_bytes: int) -> Member | None:
+    name, parts = repr(info.name[:MAX_NAME]), info.name.split("/")
+    if is_sparse or info.type not in PLAIN:
         return Member("", None, Reason.BAD_NAME, f"{name} is no plain file")
-    if not ID.match(stem):
+    if not parts[0] or ".." in parts:
+        return Member("", None, Reason.BAD_NAME, f"{name} leads out of the archive")
+    if not ID.match(_stem(info.name)):
         return Member("", None, Reason.BAD_NAME, f"expected a/b/c/<16 hex>.jpg, found {name}")
     if info.size > max_bytes:
-        return Member(stem, None, Reason.TOO_LARGE, f"{info.size} bytes, over {max_bytes}")
-    file = tar.extractfile(info)
-    assert file is not None  # it is a plain file
-    data = file.read()
-    if len(data) != info.size:
-        raise tarfile.ReadError(f"the archive ends inside {name}")
-    return Member(stem, data)
+        detail = f"{info.size} bytes, over {max_bytes}"
+        return Member(_stem(info.name), None, Reason.TOO_LARGE, detail)
+    return None
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0]
+
+
+def _content(stream: Digest, size: int) -> bytes:
+    """The next `size` bytes, and past the padding behind them."""
+    data = _exactly(stream, size)
+    _exactly(stream, -size % BLOCK)
+    return data
+
+
+def _skip(stream: Digest, size: int) -> None:
+    left = size + -size % BLOCK
+    while left:
+        left -= len(_exactly(stream, min(left, CHUNK)))
+
+
+def _exactly(stream: Digest, size: int) -> bytes:
+    data = stream.read(size) if size else b""
+    if len(data) != size:
+        raise BadArchive(f"it ends at byte {stream.bytes}, inside a file or its header")
+    return data
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _what_it_is(head: bytes, error: Exception) -> str:
     start = head.lstrip()[:100].lower()
-    if start.startswith((b"<!doctype", b"<html")):
-        return "expected a tar, found an HTML page"
-    if start.startswith(b"<?xml"):
-        return "expected a tar, found an XML page"
-    return f"expected a whole tar, found: {error}"
+    for beginning, name in FOUND.items():
+        if start.startswith(beginning):
+            return f"expected a tar, found {name}"
+    return f"expected a whole tar; {error}" if head else "expected a tar, found 0 bytes"

@@ -32,7 +32,7 @@ from pipelines.decisions import Parameters
 from pipelines.layout import Output
 from pipelines.repartition import Repartition
 from pipelines.schema import Label, Reason, UserError
-from pipelines.source import Source
+from pipelines.source import Source, discover_metadata
 from pipelines.vocabulary import NO_LABELS, LearnLabels
 
 EXAMPLES = """\
@@ -53,6 +53,7 @@ class Curate(beam.PTransform):
       output: where all is written.
       parameters: thresholds and seed.
       rows: of facts, in all; they set the number of partitions and are checked.
+      has_train: whether there is anything to learn labels from.
       temp_dir: for TFT.
       inputs: digest of facts and metadata, kept in done.json.
       progress_folder: where a progress bar looks, if one does.
@@ -62,6 +63,7 @@ class Curate(beam.PTransform):
     output: Output
     parameters: Parameters
     rows: int
+    has_train: bool
     temp_dir: str
     inputs: str
     progress_folder: str | None = None
@@ -111,7 +113,7 @@ class Curate(beam.PTransform):
         )
 
     def _labels(self, deduped):
-        if "train" not in self.source.splits:
+        if not self.has_train:
             return deduped.pipeline | "NoLabels" >> beam.Create([NO_LABELS])
         return (
             deduped
@@ -204,6 +206,7 @@ def _paths(path: str | None) -> list[str]:
 def curate(
     source: Source,
     output: Output,
+    splits: Sequence[str],
     parameters: Parameters,
     beam_options: PipelineOptions,
 ) -> dict[str, Any]:
@@ -212,9 +215,13 @@ def curate(
     Raises:
       UserError: nothing is staged, or metadata cannot be read.
     """
-    staged = [s for s in download.summaries(output) if s["split"] in source.splits]
+    decided = [name for name in splits if name in schema.SPLITS]
+    staged = [s for s in download.summaries(output) if s["split"] in decided]
     if not staged:
         raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
+    has_train = any(summary["split"] == "train" for summary in staged)
+    if has_train and not source.train_csv:
+        raise UserError(f"--source {source.root}: found no {layout.TRAIN_CSV}")
     inputs = _digest(staged, source)
     if not _is_done(output, parameters, inputs):
         _remove_old(output)
@@ -223,6 +230,7 @@ def curate(
             output,
             parameters,
             sum(summary["images"] for summary in staged),
+            has_train,
             files.join(output.root, "temp"),
             inputs,
         )
@@ -322,5 +330,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         GROUPS,
         argv,
     )
-    curate(download.find(args), Output(args.output), parameters(args), beam_options)
+    source = discover_metadata(args.source)
+    download.say_absent(source)
+    curate(source, Output(args.output), args.split, parameters(args), beam_options)
     return 0

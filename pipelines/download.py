@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,8 +14,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import engine, files, options, progress
 from pipelines.layout import Output
 from pipelines.schema import UserError
-from pipelines.source import Source, discover, expand
-from pipelines.stage import Parameters, Unit, stage
+from pipelines.source import Source, discover, discover_urls, expand
+from pipelines.stage import stage
+from pipelines.unit import PASSING, Effort, Parameters, Unit
 
 EXAMPLES = """\
   gld2 download --source https://s3.amazonaws.com/google-landmark --output OUT --archives 0-1
@@ -25,44 +27,42 @@ EXAMPLES = """\
 
 @dataclasses.dataclass
 class StageUnits(beam.PTransform):
-    """Units and loose splits -> a summary for each unit.
+    """Units, loose splits and lanes of URLs -> a summary for each unit.
 
     Attributes:
       output: where units are written.
-      parameters: how photos are normalised.
-      attempts: fetches of a bad unit.
-      progress_folder: where a progress bar looks, if one does.
+      parameters: what they are like.
+      effort: how they are worked on.
     """
 
     output: Output
     parameters: Parameters
-    attempts: int
-    progress_folder: str | None = None
+    effort: Effort
 
     def __post_init__(self):
         super().__init__()
 
     def expand(self, parts):
         return (
-            parts  # Unit | Loose
+            parts  # Part
+            | "SpreadParts" >> beam.Reshuffle()
             | "Expand" >> beam.FlatMap(expand)  # Unit
-            | "Spread" >> beam.Reshuffle()
-            | "Stage"
-            >> beam.Map(
-                stage_and_count, self.output, self.parameters, self.attempts, self.progress_folder
-            )
+            # The units of a lane stay together, one after the other: that is its politeness.
+            | "SpreadUnits" >> (_Stay() if self.effort.politeness else beam.Reshuffle())
+            | "Stage" >> beam.Map(stage_and_count, self.output, self.parameters, self.effort)
         )
 
 
+class _Stay(beam.PTransform):
+    def expand(self, units):
+        return units
+
+
 def stage_and_count(
-    unit: Unit,
-    output: Output,
-    parameters: Parameters,
-    attempts: int,
-    progress_folder: str | None = None,
+    unit: Unit, output: Output, parameters: Parameters, effort: Effort
 ) -> dict[str, Any]:
-    summary = stage(unit, output, parameters, attempts, progress_folder)
-    progress.add(progress_folder, units=1)
+    summary = stage(unit, output, parameters, effort, engine.measure)
+    progress.add(effort.progress, units=1)
     if "failed" in summary:
         engine.count("units_failed")
         return summary
@@ -79,7 +79,7 @@ def download(
     source: Source,
     output: Output,
     parameters: Parameters,
-    attempts: int,
+    effort: Effort,
     beam_options: PipelineOptions,
 ) -> None:
     """Stages what is not staged yet, then prints the counts.
@@ -92,12 +92,13 @@ def download(
     refuse_other_parameters(output, parameters)
     for part in ("staged", "facts", "rejects"):
         files.remove_temporaries(files.join(output.root, part))
+    started = time.monotonic()
     with progress.bar("download", output.progress("download"), "units", source.archives) as folder:
-        transform = StageUnits(output, parameters, attempts, folder)
+        transform = StageUnits(output, parameters, dataclasses.replace(effort, progress=folder))
         counters = engine.run(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options
         )
-    _print(source, output, counters.get("units_failed", 0))
+    _print(source, output, counters, time.monotonic() - started)
 
 
 def refuse_other_parameters(output: Output, parameters: Parameters) -> None:
@@ -128,32 +129,47 @@ def summaries(output: Output) -> list[dict[str, Any]]:
     return [files.read_json(path) for path in done_files(output)]
 
 
-def _print(source: Source, output: Output, failed: int) -> None:
+def _print(source: Source, output: Output, counters: Mapping[str, int], seconds: float) -> None:
     done = summaries(output)
     if not done:
-        raise UserError(f"no archive could be staged; {output.rejects('*')} says why of each")
+        raise UserError(f"no unit could be staged; {output.rejects('*')} says why of each")
     for split in source.splits:
-        mine = [summary for summary in done if summary["split"] == split]
-        images = sum(s["images"] for s in mine)
-        staged = sum(s["staged"] for s in mine)
-        rejected: collections.Counter[str] = collections.Counter()
-        for summary in mine:
-            rejected.update(summary["rejected"])
-        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
-        print(
-            f"download {split}: {images} images in {len(mine)} units = {staged} staged "
-            f"+ {rejected.total()} rejected" + (f" ({reasons})" if reasons else "")
-        )
-        if images != staged + rejected.total():
-            raise AssertionError(f"download {split}: the sum does not hold")
+        _print_split(split, [summary for summary in done if summary["split"] == split])
+    megabytes = sum(s["bytes"] for s in done) / 1e6
+    retried = ", ".join(
+        f"{name.removeprefix('retried_')} {n}"
+        for name, n in sorted(counters.items())
+        if name.startswith("retried_")
+    )
+    print(
+        f"download: {megabytes:.1f} MB of photos in {len(done)} units, {seconds:.0f} s"
+        + (f"; tried again: {retried}" if retried else "")
+    )
     unchecked = sum(s["md5"] is None for s in done)
     if unchecked:
         print(f"download: {unchecked} units without an md5 to check")
-    if failed:
+    if failed := counters.get("units_failed"):
         print(
             f"download: {failed} units could not be staged; {output.rejects('*')} says why; "
             "run the same command again to try them again"
         )
+    if passing := sum(s["rejected"].get(reason, 0) for s in done for reason in PASSING):
+        print(f"download: {passing} photos may be had another day; --retry_rejected tries them")
+
+
+def _print_split(split: str, done: list[dict[str, Any]]) -> None:
+    images = sum(summary["images"] for summary in done)
+    staged = sum(summary["staged"] for summary in done)
+    rejected: collections.Counter[str] = collections.Counter()
+    for summary in done:
+        rejected.update(summary["rejected"])
+    reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
+    print(
+        f"download {split}: {images} images in {len(done)} units = {staged} staged "
+        f"+ {rejected.total()} rejected" + (f" ({reasons})" if reasons else "")
+    )
+    if images != staged + rejected.total():
+        raise AssertionError(f"download {split}: the sum does not hold")
 
 
 GROUPS = (
@@ -161,6 +177,7 @@ GROUPS = (
     options.SplitsOptions,
     options.OutputOptions,
     options.FetchOptions,
+    options.UrlOptions,
     options.NormalOptions,
 )
 
@@ -175,7 +192,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
     )
     source = find(args)
-    download(source, Output(args.output), parameters(args), args.attempts, beam_options)
+    download(
+        source, Output(args.output), parameters(args), effort(args, beam_options), beam_options
+    )
     return 0
 
 
@@ -183,9 +202,25 @@ def parameters(args) -> Parameters:
     return Parameters(args.normal, args.limit, args.max_bytes)
 
 
+def effort(args, beam_options: PipelineOptions) -> Effort:
+    return Effort(
+        attempts=args.attempts,
+        threads=options.threads(args, beam_options),
+        politeness=args.politeness,
+        retry_rejected=args.retry_rejected,
+    )
+
+
 def find(args) -> Source:
     """The source that the flags name; says what it lacks."""
-    source = discover(args.source, args.split, args.archives)
-    for absent in source.absent:
-        print(f"{args.source}: no {absent}; done without")
+    if args.politeness:
+        source = discover_urls(args.source, args.lanes)
+    else:
+        source = discover(args.source, args.split, args.archives)
+    say_absent(source)
     return source
+
+
+def say_absent(source: Source) -> None:
+    for absent in source.absent:
+        print(f"{source.root}: no {absent}; done without")

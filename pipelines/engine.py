@@ -13,6 +13,7 @@ from apache_beam.runners.runner import PipelineState
 from pipelines.schema import UserError
 
 # An engine gives a worker's error as text, with the worker's traceback before it.
+MEASURES = ("photo_milliseconds",)
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
 
 
@@ -39,6 +40,14 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
 def count(name: str, amount: int = 1) -> None:
     """Adds to one of our counters, from inside a step."""
     beam.metrics.Metrics.counter("gld2", name).inc(int(amount))
+
+
+def measure(name: str, amount: float) -> None:
+    """Adds to a counter, or, where the name is that of a measure, to its distribution."""
+    if name in MEASURES:
+        beam.metrics.Metrics.distribution("gld2", name).update(round(amount))
+    else:
+        count(name, int(amount))
 
 
 def _user_error(error: Exception) -> UserError | None:

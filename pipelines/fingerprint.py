@@ -9,6 +9,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+THUMBNAIL = 32  # pixels; what a 64-bit pHash is computed from
+
 
 @dataclasses.dataclass(frozen=True)
 class Perceptual:
@@ -30,8 +32,13 @@ def sha256(data: bytes) -> str:
 
 
 def perceptual(image: Image.Image) -> Perceptual:
-    """Hashes an upright RGB image; cheaper the smaller it already is."""
-    grey = image.convert("L")
+    """Hashes an upright RGB image; cheaper the smaller it already is.
+
+    Both hashes look at one small thumbnail: shrinking the photo for each took
+    nine tenths of their time.
+    """
+    side = (THUMBNAIL, THUMBNAIL)
+    grey = image.convert("L").resize(side, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return Perceptual(_bits(imagehash.phash(grey)), _bits(imagehash.dhash(grey)))
 
 

@@ -142,8 +142,9 @@ def _bounded(image: Image.Image, size: int) -> Image.Image:
     if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if size:
-        # A JPEG is first decoded at 1/2, 1/4 or 1/8, never below twice the target.
-        image.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        # A JPEG is first decoded at 1/2, 1/4 or 1/8, never below twice the target. Hamming's
+        # filter is as near to Lanczos' as OpenCV's area is, at half the time of bicubic.
+        image.thumbnail((size, size), Image.Resampling.HAMMING, reducing_gap=2.0)
     image.load()
     return image
 

@@ -20,9 +20,11 @@ MAX_HEADER = 1 << 16  # bytes
 TRAIN = {"id": "string", "landmark_id": "int64"}
 CLEAN = {"landmark_id": "int64", "images": "string"}
 IDS = {"id": "string"}
+URLS = {"id": "string", "url": "string"}
 CELLS = {  # what a cell has to look like, and how to say so
     "id": ("^[0-9a-f]{16}$", "an id of 16 hex"),
     "landmark_id": ("^[0-9]{1,18}$", "an integer landmark_id"),
+    "url": ("", "a URL"),  # whether it is one is seen when it is fetched
     "images": ("^[0-9a-f ]*$", "space-separated ids of 16 hex"),
 }
 
@@ -79,6 +81,12 @@ def ids(path: str) -> Iterator[list[str]]:
     """Blocks of the `id` column of test.csv, train.csv or a sample submission, in its order."""
     for table in blocks(path, IDS):
         yield table["id"].to_pylist()
+
+
+def urls(path: str) -> Iterator[list[tuple[str, str]]]:
+    """Blocks of id and URL of train.csv, in its order."""
+    for table in blocks(path, URLS):
+        yield list(zip(table["id"].to_pylist(), table["url"].to_pylist(), strict=True))
 
 
 def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
 from pipelines import quiet
 from pipelines.images import Normal
-from pipelines.schema import SPLITS, UserError
+from pipelines.politeness import Politeness
+from pipelines.schema import SPLITS, STAGED_SPLITS, UserError
 from pipelines.source import parse_numbers
-from pipelines.stage import Parameters
+from pipelines.unit import Effort, Parameters
 
 # The engine that DirectRunner ends up with on a laptop; by that name, Beam would
 # first try to download another one.
@@ -81,15 +83,17 @@ class SplitsOptions:
         parser.add_argument(
             "--split",
             default=",".join(SPLITS),
-            help="which splits, separated by commas; one that is absent is said and done without",
+            help="which splits, separated by commas: train, test, and index, which is downloaded "
+            "alone; one that is absent is said and done without (default: %(default)s)",
         )
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
         args.split = list(dict.fromkeys(args.split.split(",")))
         for split in args.split:
-            if split not in SPLITS:
-                raise UserError(f"--split: expected some of {','.join(SPLITS)}, found {split!r}")
+            if split not in STAGED_SPLITS:
+                wanted = ",".join(STAGED_SPLITS)
+                raise UserError(f"--split: expected some of {wanted}, found {split!r}")
 
 
 class OutputOptions:
@@ -121,14 +125,79 @@ class FetchOptions:
         group.add_argument(
             "--attempts",
             type=int,
-            default=3,
+            default=Effort.attempts,
             help="fetches of a tar whose md5 is wrong before it is given up (default: %(default)s)",
+        )
+        group.add_argument(
+            "--threads",
+            type=int,
+            help="that decode, in each worker process (default: the cores of this machine, "
+            "divided by --direct_num_workers)",
         )
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
         _at_least(args, "attempts", 1)
+        _at_least(args, "threads", 1)
         _at_least(args, "max_bytes", 1)
+
+
+class UrlOptions:
+    """Photos from the URLs of train.csv, fetched politely."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("URLs")
+        group.add_argument(
+            "--from_urls",
+            action="store_true",
+            help="fetch train from the url column of train.csv, not from tars",
+        )
+        group.add_argument(
+            "--contact",
+            default="",
+            help="an e-mail address or web page that goes into the User-Agent; required with "
+            "--from_urls, so that a server's owner can complain before it bans you",
+        )
+        group.add_argument(
+            "--requests_per_second",
+            type=float,
+            default=Politeness.requests_per_second,
+            help="to each host, over all workers together (default: %(default)s)",
+        )
+        group.add_argument(
+            "--lanes",
+            type=int,
+            default=1,
+            help="worker processes that share that limit; Wikimedia wants at most two requests "
+            "at a time (default: %(default)s)",
+        )
+        group.add_argument(
+            "--trusted_hosts",
+            default="",
+            metavar="HOST:PORT,...",
+            help="hosts that may have a private address, such as a mirror of your own; "
+            "all others with one are refused",
+        )
+        group.add_argument(
+            "--retry_rejected",
+            action="store_true",
+            help="try again, in units that are done, what was rejected for a passing reason",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        _at_least(args, "lanes", 1)
+        args.politeness = None
+        if args.from_urls:
+            args.politeness = Politeness(
+                contact=args.contact,
+                requests_per_second=args.requests_per_second,
+                lanes=args.lanes,
+                trusted_hosts=frozenset(h for h in args.trusted_hosts.split(",") if h),
+            )
+            if args.archives:
+                raise UserError("--archives: expected tars, but --from_urls takes none")
 
 
 class NormalOptions:
@@ -273,9 +342,13 @@ def parse(
     return args, _with_defaults(PipelineOptions(rest))
 
 
-def _with_defaults(options: PipelineOptions) -> PipelineOptions:
-    from apache_beam.options.pipeline_options import StandardOptions
+def threads(args: argparse.Namespace, beam_options: PipelineOptions) -> int:
+    """Decoding threads for each worker process."""
+    workers = beam_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+    return args.threads or max(1, (os.cpu_count() or 1) // workers)
 
+
+def _with_defaults(options: PipelineOptions) -> PipelineOptions:
     standard = options.view_as(StandardOptions)
     if not standard.runner:
         standard.runner = LAPTOP

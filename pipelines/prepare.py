@@ -28,6 +28,7 @@ GROUPS = (
     options.SplitsOptions,
     options.OutputOptions,
     options.FetchOptions,
+    options.UrlOptions,
     options.NormalOptions,
     options.CurateOptions,
     options.ShardOptions,
@@ -46,8 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     output = Output(args.output)
     source = download.find(args)
-    download.download(source, output, download.parameters(args), args.attempts, beam_options)
-    curate.curate(source, output, curate.parameters(args), beam_options)
+    effort = download.effort(args, beam_options)
+    download.download(source, output, download.parameters(args), effort, beam_options)
+    curate.curate(source, output, args.split, curate.parameters(args), beam_options)
     shard.shard(output, args.version, args.shard_size_mb, args.seed, beam_options)
     print(f"prepare: gld2 train --data {output.dataset} --job_dir JOB comes next")
     return 0

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 DATASET = "gld2"
 SPLITS = ("train", "test")
+STAGED_SPLITS = ("train", "index", "test")  # index is staged alone: it has no landmarks of train's
 ID = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -34,6 +35,10 @@ class Reason(enum.StrEnum):
     UNDECODABLE = "undecodable"  # an image format, but its pixels cannot be read whole
     TOO_LARGE = "too_large"  # more bytes or pixels than allowed
     MISSING = "missing"  # listed, but there is no such file
+    NOT_FOUND = "not_found"  # its URL is gone
+    BAD_URL = "bad_url"  # no http or https, or too many redirects
+    FORBIDDEN_ADDRESS = "forbidden_address"  # its URL leads into a private network
+    OPTED_OUT = "opted_out"  # its server asks not to be used for machine learning
     # a whole archive
     UNREACHABLE = "unreachable"  # it could not be fetched
     BAD_ARCHIVE = "bad_archive"  # it is not a whole tar

@@ -27,7 +27,8 @@ from pipelines.images import Normal
 from pipelines.layout import Output
 from pipelines.schema import Reason, Reject, UserError
 from pipelines.source import discover, expand
-from pipelines.stage import Parameters, Unit, stage
+from pipelines.stage import stage
+from pipelines.unit import Effort, Parameters, Unit
 
 REJECTS = "rejects"
 EXAMPLES = """\
@@ -41,7 +42,7 @@ class ReadUnits(beam.PTransform):
     """Units and loose splits -> photos, rejects."""
 
     parameters: Parameters
-    attempts: int
+    effort: Effort
 
     def __post_init__(self):
         super().__init__()
@@ -52,14 +53,14 @@ class ReadUnits(beam.PTransform):
             | "Expand" >> beam.FlatMap(expand)  # Unit
             | "Spread" >> beam.Reshuffle()
             | "ReadUnit"
-            >> beam.FlatMap(read_unit, self.parameters, self.attempts).with_outputs(
+            >> beam.FlatMap(read_unit, self.parameters, self.effort).with_outputs(
                 REJECTS, main="photos"
             )
         )
         return read.photos, read[REJECTS]
 
 
-def read_unit(unit: Unit, parameters: Parameters, attempts: int) -> Iterator[Any]:
+def read_unit(unit: Unit, parameters: Parameters, effort: Effort) -> Iterator[Any]:
     """The photos of a unit, normalised as for training; what cannot be read, as rejects.
 
     The unit is staged on the worker's disk first: no photo is scored before the
@@ -67,7 +68,7 @@ def read_unit(unit: Unit, parameters: Parameters, attempts: int) -> Iterator[Any
     """
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         output = Output(folder)
-        summary = stage(unit, output, parameters, attempts)
+        summary = stage(unit, output, parameters, effort)
         for line in files.read(output.rejects(unit.name)).decode().splitlines():
             yield beam.pvalue.TaggedOutput(REJECTS, json.loads(line) | {"stage": "score"})
         if "failed" not in summary:
@@ -204,6 +205,7 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
         metadata.check_header(args.ids, metadata.IDS)
     paths = records.find(args.images, args.split) if args.images else []
     parameters = Parameters(_normal(args.model), args.limit, args.max_bytes)
+    effort = Effort(args.attempts, options.threads(args, beam_options))
     handler: KeyedModelHandler = KeyedModelHandler(SavedModelHandler(args.model, args.batch_size))
 
     def build(pipeline: beam.Pipeline, progress_folder: str | None):
@@ -212,7 +214,7 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
             rejects = pipeline | "NoRejects" >> beam.Create([])
         else:
             parts = pipeline | beam.Create(source.parts if source else [])
-            photos, rejects = parts | ReadUnits(parameters, args.attempts)
+            photos, rejects = parts | ReadUnits(parameters, effort)
         predictions = (
             photos
             | "Infer" >> RunInference(handler)

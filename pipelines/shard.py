@@ -285,7 +285,7 @@ def _plan(output: Output, version: str, shard_size_mb: int, seed: int) -> Plan:
         raise UserError(f"{output.decisions}: no image was kept; see its reasons")
     size = shard_size_mb * 1e6
     shards = {name: max(1, round(funnel[f"bytes/{name}"] / size)) for name in images}
-    staged = download.summaries(output)
+    staged = [s for s in download.summaries(output) if s["split"] in schema.SPLITS]
     facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
     made_from = [done["decisions_sha256"], facts, shards, seed]
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from pipelines import fetch, files, layout, metadata
 from pipelines.schema import UserError
-from pipelines.stage import Unit
+from pipelines.unit import Unit
 
 BLOCK = 4096  # loose photos in a unit
+URL_BLOCK = 1024  # URLs in a unit: at two a second, nine minutes that a kill can cost
 LOOKS = 20  # for loose photos before a split is called absent
+T = TypeVar("T")
 NUMBER = re.compile(r"images_(\d{3})\.tar$")
 
 
@@ -32,18 +36,40 @@ class Loose:
 
 
 @dataclasses.dataclass(frozen=True)
+class Lane:
+    """Every so many-th block of the URLs that a CSV lists.
+
+    A lane is worked on by one process at a time, on whichever engine, and takes
+    its share of the requests that a host is asked for in a second.
+
+    Attributes:
+      split: train.
+      listing: the CSV with `id` and `url`.
+      number, lanes: this lane's blocks are number, number + lanes, ...
+    """
+
+    split: str
+    listing: str
+    number: int
+    lanes: int
+
+
+Part = Unit | Loose | Lane
+
+
+@dataclasses.dataclass(frozen=True)
 class Source:
     """A place with photos and their metadata.
 
     Attributes:
       root: folder, gs:// or http(s) URL.
-      parts: its tars as units, and its splits of loose photos.
+      parts: its tars as units, its splits of loose photos, or lanes of URLs.
       train_csv, clean_csv, test_csv: paths, or None where the source has none.
       absent: what was looked for and is not there, for a person.
     """
 
     root: str
-    parts: tuple[Unit | Loose, ...]
+    parts: tuple[Part, ...]
     train_csv: str | None
     clean_csv: str | None
     test_csv: str | None
@@ -72,26 +98,26 @@ def discover(root: str, splits: Iterable[str], numbers: list[int] | None = None)
       UserError: nothing of these splits is there, a needed CSV is missing or
         lacks a column, or a place does not answer.
     """
+    found = discover_metadata(root)
     try:
-        source = _discover(root, list(splits), numbers)
+        return _with_photos(found, list(splits), numbers)
     except fetch.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
-    if source.train_csv:
-        metadata.check_header(source.train_csv, metadata.TRAIN)
-    if source.clean_csv:
-        metadata.check_header(source.clean_csv, metadata.CLEAN)
-    if source.test_csv:
-        metadata.check_header(source.test_csv, metadata.IDS)
-    return source
 
 
-def expand(part: Unit | Loose) -> Iterator[Unit]:
-    """The units of a part: itself, or blocks of the photos that its CSV lists."""
+def expand(part: Part) -> Iterator[Unit]:
+    """The units of a part: itself, or blocks of the photos or URLs that its CSV lists."""
     if isinstance(part, Unit):
         yield part
-        return
-    for number, block in enumerate(_blocks(metadata.ids(part.listing))):
-        yield Unit(f"{part.split}-{number:05d}", part.split, part.root, ids=tuple(block))
+    elif isinstance(part, Loose):
+        for number, listed in enumerate(_blocks(metadata.ids(part.listing), BLOCK)):
+            yield Unit(f"{part.split}-{number:05d}", part.split, part.root, ids=tuple(listed))
+    else:
+        rows = enumerate(_blocks(metadata.urls(part.listing), URL_BLOCK))
+        for number, block in itertools.islice(rows, part.number, None, part.lanes):
+            ids, urls = zip(*block, strict=True)
+            name = f"{part.split}-urls_{number:05d}"
+            yield Unit(name, part.split, part.listing, ids=ids, urls=urls)
 
 
 def parse_numbers(text: str) -> list[int]:
@@ -110,14 +136,45 @@ def parse_numbers(text: str) -> list[int]:
     return sorted(numbers)
 
 
-def _discover(root: str, splits: list[str], numbers: list[int] | None) -> Source:
-    train_csv = _first_there(root, layout.TRAIN_CSV, layout.KAGGLE_TRAIN_CSV)
-    test_csv = _first_there(root, layout.TEST_CSV, layout.KAGGLE_TEST_CSV)
-    clean_csv = _first_there(root, layout.CLEAN_CSV)
-    parts: list[Unit | Loose] = []
-    absent = [] if clean_csv else [layout.CLEAN_CSV]
+def discover_urls(root: str, lanes: int) -> Source:
+    """Takes the photos from the URLs that train.csv lists, whatever else is at `root`.
+
+    Raises:
+      UserError: there is no train.csv, it has no `url`, or the place does not answer.
+    """
+    found = discover_metadata(root)
+    if not found.train_csv:
+        raise UserError(f"--from_urls: found no {layout.TRAIN_CSV} at {root}")
+    metadata.check_header(found.train_csv, metadata.URLS | metadata.TRAIN)
+    parts = tuple(Lane("train", found.train_csv, number, lanes) for number in range(lanes))
+    return dataclasses.replace(found, parts=parts)
+
+
+def discover_metadata(root: str) -> Source:
+    """The source without its photos, for what needs their metadata alone."""
+    try:
+        train_csv = _first_there(root, layout.TRAIN_CSV, layout.KAGGLE_TRAIN_CSV)
+        test_csv = _first_there(root, layout.TEST_CSV, layout.KAGGLE_TEST_CSV)
+        clean_csv = _first_there(root, layout.CLEAN_CSV)
+    except fetch.Unreachable as error:
+        raise UserError(f"--source {root}: {error}") from None
+    absent = () if clean_csv else (layout.CLEAN_CSV,)
+    for path, columns in (
+        (train_csv, metadata.TRAIN),
+        (clean_csv, metadata.CLEAN),
+        (test_csv, metadata.IDS),
+    ):
+        if path:
+            metadata.check_header(path, columns)
+    return Source(root, (), train_csv, clean_csv, test_csv, absent)
+
+
+def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -> Source:
+    root = source.root
+    parts: list[Part] = []
+    absent = list(source.absent)
     for split in splits:
-        listing = train_csv if split == "train" else test_csv
+        listing = {"train": source.train_csv, "test": source.test_csv}.get(split)
         tars = _tars(root, split, numbers)
         if tars:
             parts += [_tar(root, split, number) for number in tars]
@@ -131,9 +188,9 @@ def _discover(root: str, splits: list[str], numbers: list[int] | None) -> Source
             f"--source {root}: found no photos of {' or '.join(splits)}; expected "
             f"{layout.archive(splits[0], 0)}, or {splits[0]}/a/b/c/<id>.jpg beside a train.csv"
         )
-    if any(part.split == "train" for part in parts) and not train_csv:
+    if any(part.split == "train" for part in parts) and not source.train_csv:
         raise UserError(f"--source {root}: found train photos but no {layout.TRAIN_CSV}")
-    return Source(root, tuple(parts), train_csv, clean_csv, test_csv, tuple(absent))
+    return dataclasses.replace(source, parts=tuple(parts), absent=tuple(absent))
 
 
 def _first_there(root: str, *paths: str) -> str | None:
@@ -179,12 +236,12 @@ def _has_photos(root: str, split: str, listing: str) -> bool:
     return any(fetch.exists(files.join(root, layout.photo(split, image_id))) for image_id in first)
 
 
-def _blocks(chunks: Iterable[list[str]]) -> Iterator[list[str]]:
-    block: list[str] = []
+def _blocks(chunks: Iterable[list[T]], size: int) -> Iterator[list[T]]:
+    block: list[T] = []
     for chunk in chunks:
         block += chunk
-        while len(block) >= BLOCK:
-            yield block[:BLOCK]
-            block = block[BLOCK:]
+        while len(block) >= size:
+            yield block[:size]
+            block = block[size:]
     if block:
         yield block

@@ -4,74 +4,48 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import contextlib
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pandas as pd
 
-from pipelines import example, fetch, files, progress, schema, tables, tfrecord
-from pipelines.archive import BadArchive, Digest, Member, members
+from pipelines import example, fetch, files, origin, progress, schema, tables, tfrecord
+from pipelines.archive import Member
 from pipelines.fingerprint import sha256
 from pipelines.images import Normal, Photo, Unreadable, normalise
-from pipelines.layout import Output, photo
+from pipelines.layout import Output
 from pipelines.schema import REJECTED, STAGED, Reason, Reject
+from pipelines.unit import PASSING, BadUnit, Effort, Parameters, Unit
 
-THREADS = 2  # decoders; Pillow lets go of the interpreter lock while it decodes
-WINDOW = 4 * THREADS  # photos in flight: bounds memory, keeps the order
+WINDOW = 4  # photos in flight for each thread: bounds memory, keeps the order
 
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """What is done, or not done, as a whole.
-
-    Attributes:
-      name: of its output files; unique over splits.
-      split: train or test.
-      source: URL or path of a tar, or the root folder of loose photos.
-      md5_source: URL or path of the published digest of a tar.
-      ids: the loose photos' ids; None for a tar.
-    """
-
-    name: str
-    split: str
-    source: str
-    md5_source: str | None = None
-    ids: tuple[str, ...] | None = None
+Count = Callable[[str, float], None]  # name and amount of something to be counted
 
 
 @dataclasses.dataclass(frozen=True)
-class Parameters:
-    """What the bytes of a unit's output depend on, beside its source.
+class Result:
+    """What became of one photo of a unit.
 
     Attributes:
-      normal: how photos are normalised.
-      limit: the first so many images of each unit, or None for all.
-      max_bytes: of one source file; a larger one is rejected.
+      row: of facts, without its place.
+      frame: the staged record, or None where it was rejected.
+      detail: why it was rejected, for a person.
     """
 
-    normal: Normal
-    limit: int | None = None
-    max_bytes: int = 64 << 20
-
-
-class BadUnit(ValueError):
-    """A unit that was fetched but is not what it should be; another fetch may mend it."""
-
-    def __init__(self, reason: Reason, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
+    row: dict[str, Any]
+    frame: bytes | None
+    detail: str = ""
 
 
 def stage(
     unit: Unit,
     output: Output,
     parameters: Parameters,
-    attempts: int,
-    progress_folder: str | None = None,
+    effort: Effort,
+    count: Count = lambda name, amount: None,
 ) -> dict[str, Any]:
     """Stages a unit unless it is done; returns its summary, as in its done.json.
 
@@ -81,55 +55,66 @@ def stage(
     Args:
       unit: what to fetch.
       output: where to write.
-      parameters: how.
-      attempts: fetches of a unit that does not fit its digest or breaks off.
-      progress_folder: where a progress bar looks, if one does.
+      parameters: what the output is like.
+      effort: how it is worked on.
+      count: told of retries by kind, and of milliseconds spent on each photo.
     """
     if files.exists(output.done(unit.name)):
-        return files.read_json(output.done(unit.name))
-    for attempt in range(1, attempts + 1):
+        summary = files.read_json(output.done(unit.name))
+        if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in PASSING):
+            return summary
+    for attempt in range(1, effort.attempts + 1):
         try:
-            return _stage(unit, output, parameters, progress_folder)
+            return _stage(unit, output, parameters, effort, count)
         except fetch.Missing as error:
             bad = BadUnit(Reason.MISSING, str(error))
             break
         except fetch.Unreachable as error:
             bad = BadUnit(Reason.UNREACHABLE, str(error))
         except BadUnit as error:
-            bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {attempts})")
+            bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {effort.attempts})")
+        count(f"retried_{bad.reason}", 1)
     reject = Reject("", unit.name, "download", bad.reason, bad.detail)
     files.write(output.rejects(unit.name), _jsonl([reject]))
     return {"unit": unit.name, "split": unit.split, "failed": bad.reason, "detail": bad.detail}
 
 
 def _stage(
-    unit: Unit, output: Output, parameters: Parameters, progress_folder: str | None
+    unit: Unit, output: Output, parameters: Parameters, effort: Effort, count: Count
 ) -> dict[str, Any]:
     rows, rejects = [], []
     offset = 0
+    earlier = _Earlier(unit, output)
+    wanted = earlier.without_what_is_done(unit)
+    on_retry = lambda kind: count(f"retried_{kind}", 1)  # noqa: E731
     with (
-        _source(unit, parameters) as (found, check),
+        origin.opened(wanted, parameters, effort, on_retry) as (members, check),
         files.atomic(output.staged(unit.name)) as staged,
     ):
-        for member, result in _normalised(found, parameters.normal):
-            row, record = _row(unit, member, result, offset)
-            rows.append(row)
-            progress.add(progress_folder, images=1, MB=(row["bytes"] or 0) / 1e6)
-            if record is None:
-                detail = result.detail if isinstance(result, Unreadable) else member.detail
-                rejects.append(
-                    Reject(member.id, unit.name, "download", Reason(row["reason"]), detail)
-                )
+        fresh = _results(wanted, members, parameters.normal, effort.threads, count)
+        for result in earlier.merged(fresh):
+            row = result.row
+            if result.frame is None:
+                reason = Reason(row["reason"])
+                rejects.append(Reject(row["id"], unit.name, "download", reason, result.detail))
             else:
-                staged.write(record)
-                offset += len(record)
+                staged.write(result.frame)
+                row |= {"offset": offset, "length": len(result.frame)}
+                offset += len(result.frame)
+            rows.append(row)
+            _tell(effort.progress, row)
         md5 = check()  # before the name is changed: nothing of a bad unit becomes visible
-    facts = pd.DataFrame(rows, columns=list(schema.FACTS))
+    facts = tables.from_rows(rows, schema.FACTS)
     digest = tables.write(output.facts(unit.name), facts, schema.FACTS)
     files.write(output.rejects(unit.name), _jsonl(rejects))
     summary = _summary(unit, facts, md5, parameters) | {"facts_sha256": digest}
     files.write_json(output.done(unit.name), summary)
     return summary
+
+
+def _tell(folder: str | None, row: dict[str, Any]) -> None:
+    rejected = int(row["status"] == REJECTED)
+    progress.add(folder, images=1, MB=(row["bytes"] or 0) / 1e6, rejected=rejected)
 
 
 def _summary(unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: Parameters) -> dict:
@@ -150,132 +135,118 @@ def _summary(unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: Param
     }
 
 
-# ---- where members come from ----------------------------------------------------------------
-
-Check = Callable[[], str | None]
-
-
-@contextlib.contextmanager
-def _source(unit: Unit, parameters: Parameters) -> Iterator[tuple[Iterable[Member], Check]]:
-    """The unit's members, and what says after them whether all was right (the md5, if known)."""
-    if unit.ids is not None:
-        ids = unit.ids[: parameters.limit]
-        yield (_loose(unit, image_id, parameters.max_bytes) for image_id in ids), lambda: None
-        return
-    expected = _published_md5(unit)
-    with fetch.open_stream(unit.source) as stream:
-        digest = Digest(stream)
-        found = _first(members(digest, parameters.max_bytes), parameters.limit)
-        unread = parameters.limit is not None
-        yield found, lambda: None if unread else _check_md5(digest, expected)
-
-
-def _first(found: Iterator[Member], limit: int | None) -> Iterator[Member]:
-    """At most `limit` members, with what is wrong with the archive as a BadUnit."""
-    try:
-        for count, member in enumerate(found, start=1):
-            yield member
-            if count == limit:
-                return
-    except BadArchive as error:
-        raise BadUnit(Reason.BAD_ARCHIVE, str(error)) from None
-
-
-def _published_md5(unit: Unit) -> str | None:
-    if unit.md5_source is None:
-        return None
-    try:
-        words = fetch.read_small(unit.md5_source).decode("ascii", "replace").split()
-    except fetch.Missing:
-        return None
-    if not words or len(words[0]) != 32:
-        raise BadUnit(Reason.MD5_MISMATCH, f"{unit.md5_source}: expected 32 hex, found {words[:1]}")
-    return words[0].lower()
-
-
-def _check_md5(digest: Digest, expected: str | None) -> str:
-    found = digest.drain()
-    if expected not in (None, found):
-        raise BadUnit(Reason.MD5_MISMATCH, f"published md5 {expected}, found {found}")
-    return found
-
-
-def _loose(unit: Unit, image_id: str, max_bytes: int) -> Member:
-    path = files.join(unit.source, photo(unit.split, image_id))
-    try:
-        with fetch.open_stream(path) as stream:
-            data = stream.read(max_bytes + 1)
-    except fetch.Missing:
-        return Member(image_id, None, Reason.MISSING, f"{path}: there is no such file")
-    if len(data) > max_bytes:
-        return Member(image_id, None, Reason.TOO_LARGE, f"over {max_bytes} bytes")
-    return Member(image_id, data)
-
-
 # ---- what becomes of a member ---------------------------------------------------------------
 
 
-def _normalised(
-    found: Iterable[Member], normal: Normal
-) -> Iterator[tuple[Member, Photo | Unreadable | None]]:
-    """Decodes a few members at a time, in threads, and gives them in the order they came."""
-
-    def work(member: Member) -> Photo | Unreadable | None:
-        try:
-            return None if member.data is None else normalise(member.data, normal)
-        except Unreadable as error:
-            return error
-
-    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+def _results(
+    unit: Unit, members: Iterable[Member], normal: Normal, threads: int, count: Count
+) -> Iterator[Result]:
+    """Works on a few members at a time, in threads, and gives results in the order they came."""
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         window: collections.deque = collections.deque()
-        for member in _unique(found):
-            window.append((member, pool.submit(work, member)))
-            if len(window) >= WINDOW:
-                first, result = window.popleft()
-                yield first, result.result()
-        for first, result in window:
-            yield first, result.result()
+        for member in _unique(members):
+            window.append(pool.submit(_result, unit, member, normal))
+            if len(window) >= WINDOW * threads:
+                yield _counted(window.popleft().result(), count)
+        for future in window:
+            yield _counted(future.result(), count)
 
 
-def _unique(found: Iterable[Member]) -> Iterator[Member]:
+def _counted(timed: tuple[Result, float], count: Count) -> Result:
+    result, milliseconds = timed
+    count("photo_milliseconds", milliseconds)
+    return result
+
+
+def _unique(members: Iterable[Member]) -> Iterator[Member]:
     seen: set[str] = set()
-    for member in found:
+    for member in members:
         if member.data is not None and member.id in seen:
             member = Member(member.id, None, Reason.REPEATED_ID, "an earlier member has this id")
         seen.add(member.id)
         yield member
 
 
-def _row(
-    unit: Unit, member: Member, result: Photo | Unreadable | None, offset: int
-) -> tuple[dict[str, Any], bytes | None]:
-    """A row of facts, and the staged frame if there is one."""
+def _result(unit: Unit, member: Member, normal: Normal) -> tuple[Result, float]:
+    """What becomes of one member, and the milliseconds that it took."""
+    started = time.perf_counter()
     row: dict[str, Any] = dict.fromkeys(schema.FACTS)
-    row.update(id=member.id, split=unit.split, unit=unit.name, status=REJECTED)
-    if member.data is not None:
-        row.update(sha256=sha256(member.data), bytes=len(member.data))
-    if not isinstance(result, Photo):
-        row["reason"] = str(result.reason if result else member.reason)
-        return row, None
-    record = tfrecord.frame(_example(member.id, result))
-    row.update(status=STAGED, offset=offset, length=len(record))
-    row.update(width=result.source_width, height=result.source_height)
-    row.update(phash=result.hashes.phash, dhash=result.hashes.dhash)
-    return row, record
+    row |= {"id": member.id, "split": unit.split, "unit": unit.name}
+    if member.data is None:
+        result = _rejected(row, member.reason, member.detail)
+    else:
+        row |= {"sha256": sha256(member.data), "bytes": len(member.data)}
+        try:
+            result = _staged(row, member.id, normalise(member.data, normal))
+        except Unreadable as error:
+            result = _rejected(row, error.reason, error.detail)
+    return result, (time.perf_counter() - started) * 1e3
 
 
-def _example(image_id: str, result: Photo) -> bytes:
-    return example.encode(
+def _rejected(row: dict[str, Any], reason: Reason | None, detail: str) -> Result:
+    return Result(row | {"status": REJECTED, "reason": str(reason)}, None, detail)
+
+
+def _staged(row: dict[str, Any], image_id: str, photo: Photo) -> Result:
+    row |= {"status": STAGED, "width": photo.source_width, "height": photo.source_height}
+    row |= {"phash": photo.hashes.phash, "dhash": photo.hashes.dhash}
+    record = example.encode(
         {
-            schema.ENCODED: result.jpeg,
+            schema.ENCODED: photo.jpeg,
             schema.IMAGE_ID: image_id.encode(),
-            schema.HEIGHT: result.height,
-            schema.WIDTH: result.width,
+            schema.HEIGHT: photo.height,
+            schema.WIDTH: photo.width,
             schema.CHANNELS: 3,
             schema.COLORSPACE: b"RGB",
             schema.FORMAT: b"JPEG",
         }
     )
+    return Result(row, tfrecord.frame(record))
+
+
+# ---- what an earlier run of the unit left ---------------------------------------------------
+
+
+class _Earlier:
+    """The results of a unit that is done, but for what it rejected for a passing reason.
+
+    Merged with fresh results for the rest, in the unit's order, they give the
+    bytes that a run in which all went well would have given.
+    """
+
+    def __init__(self, unit: Unit, output: Output):
+        self._output = output
+        self._unit = unit.name
+        self._rows: list[dict[str, Any]] = []
+        self._details: dict[str, str] = {}
+        if files.exists(output.done(unit.name)):
+            facts = tables.read(output.facts(unit.name), schema.FACTS)
+            self._rows = tables.to_rows(facts, schema.FACTS)
+            lines = files.read(output.rejects(unit.name)).decode().splitlines()
+            self._details = {r["id"]: r["detail"] for r in map(json.loads, lines)}
+
+    def without_what_is_done(self, unit: Unit) -> Unit:
+        """The unit with only those ids and URLs that are to be tried again."""
+        if not self._rows or unit.ids is None:
+            return unit
+        again = {row["id"] for row in self._rows if row["reason"] in PASSING}
+        kept = [n for n, image_id in enumerate(unit.ids) if image_id in again]
+        urls = unit.urls and tuple(unit.urls[n] for n in kept)
+        return dataclasses.replace(unit, ids=tuple(unit.ids[n] for n in kept), urls=urls)
+
+    def merged(self, fresh: Iterator[Result]) -> Iterator[Result]:
+        """All results in the unit's order."""
+        if not self._rows:
+            yield from fresh
+            return
+        with files.open_read(self._output.staged(self._unit)) as staged:
+            for row in self._rows:
+                if row["reason"] in PASSING:
+                    yield next(fresh)
+                elif row["status"] == STAGED:
+                    yield Result(row, staged.read(row["length"]))
+                else:
+                    yield Result(row, None, self._details.get(row["id"], ""))
 
 
 def _jsonl(rejects: Iterable[Reject]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +22,16 @@ def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
 def frame(table: pa.Table) -> pd.DataFrame:
     """A DataFrame on Arrow's types: 64-bit hashes beside nulls stay exact."""
     return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A DataFrame of dicts; pandas alone would turn 64-bit integers beside a null into floats."""
+    return frame(pa.Table.from_pylist(list(rows), arrow_schema(columns)))
+
+
+def to_rows(data: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows as dicts, with None for nulls."""
+    return pa.Table.from_pandas(data, arrow_schema(columns), preserve_index=False).to_pylist()
 
 
 def empty(columns: Mapping[str, str]) -> pd.DataFrame:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pathlib
+import time
 from http import HTTPStatus
 
 import pytest
+import requests
+import tenacity
 
 from pipelines import fetch, server
+from tests.pipelines.faults import reset
 
+WAIT = fetch._wait  # as it is where no test shortens it
 DATA = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -51,6 +56,14 @@ def read_all(address: str) -> bytes:
         return stream.read()
 
 
+def read_told(address: str) -> list[str]:
+    """The faults of a read that gives all bytes in the end."""
+    kinds: list[str] = []
+    with fetch.open_stream(address, kinds.append) as stream:
+        assert stream.read() == DATA
+    return kinds
+
+
 def test_reads_what_is_there(root: pathlib.Path):
     with server.serve(root) as url:
         assert read_all(f"{url}file.tar") == DATA
@@ -85,7 +98,7 @@ def test_a_missing_file_is_not_asked_for_twice(root: pathlib.Path):
 
 def test_it_gives_up_without_progress_and_says_where(root: pathlib.Path):
     handler = faulty(5000, *[HTTPStatus.BAD_GATEWAY] * 50)
-    given_up = pytest.raises(fetch.Unreachable, match="502, 6 times in a row")
+    given_up = pytest.raises(fetch.Unreachable, match=f"502, {fetch.ATTEMPTS} times in a row")
     with server.serve(root, handler=handler) as url, given_up:
         read_all(f"{url}file.tar")
     assert len(handler.requests) == 1 + fetch.ATTEMPTS - 1
@@ -127,23 +140,210 @@ def test_a_version_changes_with_the_file(root: pathlib.Path):
             assert fetch.version(f"{place}file.tar") != before
 
 
-def test_retry_after_is_honoured_and_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.undo()
+class Plain(Faulty):
+    """Says neither ETag nor date."""
 
-    class Outcome:
-        def __init__(self, after):
-            self.after = after
+    def send_header(self, keyword, value):
+        if keyword != "ETag":
+            super().send_header(keyword, value)
 
-        def exception(self):
-            return fetch._Passing("busy", self.after)
 
-    class State:
-        attempt_number = 1
-        outcome = None
+def test_a_change_of_size_is_noticed_without_an_etag(root: pathlib.Path):
+    class Changing(Plain):
+        def send_body(self, file, start, stop):
+            super().send_body(file, start, stop)
+            (root / "file.tar").write_bytes(DATA[:500_000])
 
-    State.outcome = Outcome(7.0)
-    assert fetch._wait(State) == 7.0
-    State.outcome = Outcome(10_000.0)
-    assert fetch._wait(State) == fetch.LONGEST_WAIT
-    State.outcome = Outcome(None)
-    assert 0 < fetch._wait(State) < 2
+    handler = faulty(100_000, base=Changing)
+    with server.serve(root, handler=handler) as url, pytest.raises(fetch.Changed, match="500000"):
+        read_all(f"{url}file.tar")
+
+
+def test_a_file_that_became_shorter_than_what_was_read_is_noticed(root: pathlib.Path):
+    class Shrinking(Plain):
+        def send_body(self, file, start, stop):
+            super().send_body(file, start, stop)
+            (root / "file.tar").write_bytes(DATA[:50_000])
+
+    handler = faulty(100_000, base=Shrinking)
+    with server.serve(root, handler=handler) as url, pytest.raises(fetch.Changed, match="no more"):
+        read_all(f"{url}file.tar")
+
+
+def test_an_answer_with_another_range_is_not_taken(root: pathlib.Path):
+    class Elsewhere(Faulty):
+        def span(self, size, etag):
+            found = super().span(size, etag)
+            if found and len(self.requests) == 2:
+                return found[0] - 7, found[1]
+            return found
+
+    handler = faulty(100_000, base=Elsewhere)
+    with server.serve(root, handler=handler) as url:
+        assert read_told(f"{url}file.tar") == ["dropped", "wrong_range"]
+
+
+def test_an_answer_with_less_than_the_range_is_asked_on(root: pathlib.Path):
+    class Short(Faulty):
+        def span(self, size, etag):
+            found = super().span(size, etag)
+            return (found[0], min(found[0] + 300_000, size)) if found else None
+
+    handler = faulty(100_000, base=Short)
+    with server.serve(root, handler=handler) as url:
+        assert read_all(f"{url}file.tar") == DATA
+    assert handler.requests[1:] == [f"bytes={n}00000-" for n in (1, 4, 7, 10)]
+
+
+def test_bytes_before_a_reset_are_kept(root: pathlib.Path):
+    class Resetting(Faulty):
+        def send_body(self, file, start, stop):
+            super().send_body(file, start, min(stop, start + 30_000))
+            if start + 30_000 < stop:
+                time.sleep(0.01)  # so that they arrive before the reset
+                reset(self.connection)
+
+    handler = faulty(base=Resetting)
+    with server.serve(root, handler=handler) as url:
+        assert set(read_told(f"{url}file.tar")) == {"dropped"}
+
+
+def test_a_stall_times_out_and_resumes(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    class Stalling(Faulty):
+        def send_body(self, file, start, stop):
+            if start:
+                return super().send_body(file, start, stop)
+            server.Handler.send_body(self, file, 0, 1000)
+            self.connection.recv(1)  # until the client hangs up
+            self.close_connection = True
+
+    monkeypatch.setattr(fetch, "TIMEOUT", (5.0, 0.2))
+    with server.serve(root, handler=faulty(base=Stalling)) as url:
+        assert read_told(f"{url}file.tar") == ["timeout"]
+
+
+def test_retries_are_told_by_status(root: pathlib.Path):
+    handler = faulty(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE, 10)
+    with server.serve(root, handler=handler) as url:
+        assert read_told(f"{url}file.tar") == ["429", "507", "dropped"]
+
+
+def test_a_refusal_is_for_good_but_where_it_is_asked_what_there_is(root: pathlib.Path):
+    handler = faulty(*[HTTPStatus.FORBIDDEN] * 2)
+    with server.serve(root, handler=handler) as url:
+        with pytest.raises(fetch.Forbidden, match="403"):
+            fetch.open_stream(f"{url}file.tar")
+        assert not fetch.exists(f"{url}file.tar")
+    assert len(handler.requests) == 2
+
+
+def redirecting(*targets: str):
+    class Redirecting(Faulty):
+        def reply(self):
+            number = self.path.strip("/")
+            if not number.isdigit():
+                return super().reply()
+            type(self).requests.append(self.path)
+            self.send_response(HTTPStatus.FOUND)
+            self.send_header("Location", targets[min(int(number), len(targets) - 1)])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    return faulty(base=Redirecting)
+
+
+def test_redirects_are_followed_and_bounded(root: pathlib.Path):
+    with server.serve(root, handler=redirecting("/1", "/2", "/3", "/4", "/file.tar")) as url:
+        assert read_all(f"{url}0") == DATA
+    handler = redirecting("/0")
+    too_many = pytest.raises(fetch.Unreachable, match="more than 5 redirects")
+    with server.serve(root, handler=handler) as url, too_many:
+        read_all(f"{url}0")
+    assert len(handler.requests) == 6
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "gs://a/b"])
+def test_redirects_lead_nowhere_but_to_http(root: pathlib.Path, target: str):
+    refused = pytest.raises(fetch.Unreachable, match="neither http nor https")
+    with server.serve(root, handler=redirecting(target)) as url, refused:
+        read_all(f"{url}0")
+
+
+@pytest.mark.parametrize("path", ["file:///etc/hostname", "ftp://host/x", "s3://bucket/x"])
+@pytest.mark.parametrize("look", [fetch.open_stream, fetch.exists, fetch.version])
+def test_other_schemes_are_refused(path: str, look):
+    with pytest.raises(fetch.Unreachable, match="expected http, https, gs:// or a local path"):
+        look(path)
+
+
+def test_an_error_is_one_line_with_the_url_once(root: pathlib.Path):
+    with server.serve(root) as url:
+        pass
+    errors = []
+    for bad in (f"{url}x", "http://nowhere.invalid/x", "http://[::1/x", "http:///x"):
+        with pytest.raises(fetch.Unreachable) as caught:
+            fetch.open_stream(bad)
+        errors.append(str(caught.value))
+        assert errors[-1].count(bad) == 1
+        assert "\n" not in errors[-1]
+        assert "0x" not in errors[-1]
+        assert "object" not in errors[-1]
+    assert "Connection refused" in errors[0]
+    assert "Failed to resolve" in errors[1]
+
+
+def test_connections_are_used_again(root: pathlib.Path):
+    class Counting(Faulty):
+        def setup(self):
+            type(self).faults.append(self.client_address)
+            super().setup()
+
+        def reply(self):
+            server.Handler.reply(self)
+
+        def send_body(self, file, start, stop):
+            server.Handler.send_body(self, file, start, stop)
+
+    handler = faulty(base=Counting)
+    (root / "small").write_bytes(b"x" * 1000)
+    with server.serve(root, handler=handler) as url:
+        for _ in range(5):
+            assert fetch.read_small(f"{url}small") == b"x" * 1000
+    assert len(handler.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ("7", 7.0, 8.0),
+        ("0", 0.0, 1.0),
+        ("999999999999999", fetch.LONGEST_WAIT, fetch.LONGEST_WAIT),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 1.0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0, 1.0),
+        ("Fri, 21 Oct 2050 07:28:00 GMT", fetch.LONGEST_WAIT, fetch.LONGEST_WAIT),
+        (None, 0.2, 1.0),
+        ("soon", 0.2, 1.0),
+        ("-5", 0.2, 1.0),
+        ("\u00b2", 0.2, 1.0),
+    ],
+)
+def test_retry_after_is_honoured_and_bounded(value, least: float, most: float):
+    response = requests.Response()
+    response.headers.update({} if value is None else {"Retry-After": value})
+    error = fetch._Passing("busy", "503", fetch._retry_after(response))
+    waits = [WAIT(state(1, error)) for _ in range(50)]
+    assert least <= min(waits) <= max(waits) <= most
+    assert len(set(waits)) > 1 or least == most
+
+
+def test_waits_grow_and_are_bounded():
+    error = fetch._Passing("busy", "503")
+    longest = [max(WAIT(state(n, error)) for _ in range(200)) for n in range(1, 12)]
+    assert longest[0] < longest[2] < longest[4] < longest[-1] <= fetch.LONGEST_WAIT
+
+
+def state(attempt: int, error: Exception) -> tenacity.RetryCallState:
+    made = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    made.attempt_number = attempt
+    made.set_exception((type(error), error, None))
+    return made

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import example, tfrecord
+from pipelines import example, schema, tables, tfrecord
 
 FEATURES = {"image/encoded": b"\xff\xd8photo", "image/height": 288, "image/id": b"00ff"}
 
@@ -69,3 +69,12 @@ def test_two_examples_in_a_row_are_one():
 def test_order_of_features_does_not_change_the_bytes():
     turned = dict(reversed(FEATURES.items()))
     assert example.encode(turned) == example.encode(FEATURES)
+
+
+def test_hashes_beside_nulls_stay_exact(tmp_path):
+    path = str(tmp_path / "facts.parquet")
+    hashes = [2**62 + 1, None, 2**63 - 1, 2**64 - 1]
+    for some in (hashes, hashes[:3]):
+        rows = [dict.fromkeys(schema.FACTS) | {"phash": value} for value in some]
+        tables.write(path, tables.from_rows(rows, schema.FACTS), schema.FACTS)
+        assert tables.to_rows(tables.read(path, schema.FACTS), schema.FACTS) == rows

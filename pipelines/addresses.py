@@ -1,0 +1,158 @@
+"""Which URLs may be asked for, and connections that never reach into a private network."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import os
+import re
+import socket
+from typing import Any
+
+import urllib3
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+from pipelines.politeness import Politeness
+from pipelines.schema import Reason
+
+HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how networks without IPv4 reach the rest
+MAX_SHOWN = 200  # characters of a URL that are worth repeating
+
+
+class Refused(ValueError):
+    """What a URL leads to cannot be taken, now or later. Not an OSError: urllib3 retries those."""
+
+    def __init__(self, reason: Reason, detail: str):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def shown(url: str) -> str:
+    """A URL for messages: bounded, without user name, password and query, which may be secret."""
+    bare, *more = re.split(r"[?#]", re.sub(r"//.*@", "//", url, flags=re.DOTALL), maxsplit=1)
+    text = repr(bare)[1:-1]  # control characters would speak to the terminal
+    return text[:MAX_SHOWN] + ("..." if more or len(text) > MAX_SHOWN else "")
+
+
+def parse(url: str) -> Url:
+    """Takes a URL apart, as the connections will.
+
+    Raises:
+      Refused: it is no URL, neither http nor https, or holds a user name.
+    """
+    try:
+        parts = parse_url(url)
+    except LocationParseError:
+        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected a URL") from None
+    if parts.scheme not in ("http", "https"):
+        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected http or https")
+    if not HOST.match(parts.host or ""):
+        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected a host's name")
+    if parts.auth is not None:
+        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected no user name in it")
+    return parts
+
+
+def once_unquoted(url: str) -> str:
+    """`%25C3` -> `%C3` in the path: some of GLDv2's URLs were percent-encoded twice."""
+    path, *query = re.split(r"(?=[?#])", url, maxsplit=1)
+    return "".join([re.sub(r"%25(?=[0-9A-Fa-f]{2})", "%", path), *query])
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is out in the internet, also where IPv6 wraps an IPv4 address."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.is_site_local:
+            return False
+        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None
+        ip = ip.ipv4_mapped or ip.sixtofour or nat64 or ip
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+class _Guarded(HTTPConnection):
+    """Looks where it is going before it connects, and where it is before a byte is sent.
+
+    The second look is the guarantee: a name may resolve to something else a moment
+    later. The first keeps a name from being used to probe which private ports are open.
+    """
+
+    def __init__(self, *args: Any, trusted: frozenset[str], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self._trusted = f"{host}:{self.port}" in trusted
+
+    def _new_conn(self) -> socket.socket:
+        # urllib3's own hook for subclasses; connect() would already have spoken TLS.
+        if self._trusted:
+            return super()._new_conn()
+        for address in _resolve(self.host, self.port):
+            self._check(address)
+        connection = super()._new_conn()
+        try:
+            self._check(connection.getpeername()[0])
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, address: str) -> None:
+        if not is_public(address):
+            raise Refused(
+                Reason.FORBIDDEN_ADDRESS,
+                f"{shown(self.host)} is at {address}, which is no public address",
+            )
+
+
+class _GuardedTls(_Guarded, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _GuardedTls
+
+
+def pool(politeness: Politeness) -> urllib3.PoolManager:
+    """Guarded connections.
+
+    urllib3 rather than requests: it looks for no proxy, .netrc or cookie in the
+    environment, and sends a path as it is given. A proxy would make the address that
+    is checked the proxy's.
+    """
+    connect, read, _ = politeness.timeouts
+    manager = urllib3.PoolManager(
+        maxsize=politeness.threads,
+        timeout=urllib3.Timeout(connect=connect, read=read),
+        headers={"User-Agent": politeness.user_agent, "Accept-Encoding": "identity"},
+        **_authorities(),
+    )
+    classes: dict[str, Any] = {
+        "http": functools.partial(_Pool, trusted=politeness.trusted_hosts),
+        "https": functools.partial(_TlsPool, trusted=politeness.trusted_hosts),
+    }
+    manager.pool_classes_by_scheme = classes
+    return manager
+
+
+def _authorities() -> dict[str, Any]:
+    """The certificates that requests would trust: one's own where they are set, or certifi's."""
+    own = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    path = own or DEFAULT_CA_BUNDLE_PATH
+    return {"ca_cert_dir" if os.path.isdir(path) else "ca_certs": path}
+
+
+def _resolve(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label of more than 63 characters
+        raise Refused(Reason.BAD_URL, f"{shown(host)}: expected a host's name") from None
+    return [str(address[0]) for *_, address in found]

@@ -1,0 +1,104 @@
+"""The photos of a unit as they lie in its source: a tar, loose files, or URLs. No Beam."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+
+from pipelines import crawl, fetch, files
+from pipelines.archive import BadArchive, Digest, Member, members
+from pipelines.layout import photo
+from pipelines.schema import Reason
+from pipelines.unit import BadUnit, Effort, Parameters, Unit
+
+Check = Callable[[], str | None]
+OnRetry = Callable[[object], None]
+
+
+@contextlib.contextmanager
+def opened(
+    unit: Unit, parameters: Parameters, effort: Effort, on_retry: OnRetry
+) -> Iterator[tuple[Iterator[Member], Check]]:
+    """The unit's members, in their order, and what to call after the last of them.
+
+    Yields:
+      the members, and a function that returns the md5 of the whole (None where
+      there is none, or not all was read).
+
+    Raises:
+      BadUnit: what was fetched is no tar, or its md5 is not the published one.
+      Unreachable: it could not be fetched.
+    """
+    if unit.urls is not None:
+        with contextlib.closing(_crawled(unit, parameters, effort, on_retry)) as found:
+            yield found, lambda: None
+    elif unit.ids is not None:
+        ids = unit.ids[: parameters.limit]
+        yield (_loose(unit, image_id, parameters.max_bytes) for image_id in ids), lambda: None
+    else:
+        with _tar(unit, parameters, on_retry) as found_and_check:
+            yield found_and_check
+
+
+def _crawled(
+    unit: Unit, parameters: Parameters, effort: Effort, on_retry: OnRetry
+) -> Generator[Member, None, None]:
+    assert unit.ids is not None and unit.urls is not None and effort.politeness is not None
+    rows = list(zip(unit.ids, unit.urls, strict=True))[: parameters.limit]
+    yield from crawl.members(rows, effort.politeness, parameters.max_bytes, on_retry)
+
+
+def _loose(unit: Unit, image_id: str, max_bytes: int) -> Member:
+    path = files.join(unit.source, photo(unit.split, image_id))
+    try:
+        with fetch.open_stream(path) as stream:
+            data = stream.read(max_bytes + 1)
+    except fetch.Missing:
+        return Member(image_id, None, Reason.MISSING, f"{path}: there is no such file")
+    except fetch.Unreachable as error:
+        return Member(image_id, None, Reason.UNREACHABLE, str(error))
+    if len(data) > max_bytes:
+        return Member(image_id, None, Reason.TOO_LARGE, f"over {max_bytes} bytes")
+    return Member(image_id, data)
+
+
+@contextlib.contextmanager
+def _tar(
+    unit: Unit, parameters: Parameters, on_retry: OnRetry
+) -> Iterator[tuple[Iterator[Member], Check]]:
+    expected = _published_md5(unit)
+    with fetch.open_stream(unit.source, on_retry) as stream:
+        digest = Digest(stream)
+        found = _first(members(digest, parameters.max_bytes), parameters.limit)
+        unread = parameters.limit is not None
+        yield found, lambda: None if unread else _check_md5(digest, expected)
+
+
+def _first(found: Iterator[Member], limit: int | None) -> Iterator[Member]:
+    """At most `limit` members, with what is wrong with the archive as a BadUnit."""
+    try:
+        for count, member in enumerate(found, start=1):
+            yield member
+            if count == limit:
+                return
+    except BadArchive as error:
+        raise BadUnit(Reason.BAD_ARCHIVE, str(error)) from None
+
+
+def _published_md5(unit: Unit) -> str | None:
+    if unit.md5_source is None:
+        return None
+    try:
+        words = fetch.read_small(unit.md5_source).decode("ascii", "replace").split()
+    except fetch.Missing:
+        return None
+    if not words or len(words[0]) != 32:
+        raise BadUnit(Reason.MD5_MISMATCH, f"{unit.md5_source}: expected 32 hex, found {words[:1]}")
+    return words[0].lower()
+
+
+def _check_md5(digest: Digest, expected: str | None) -> str:
+    found = digest.drain()
+    if expected not in (None, found):
+        raise BadUnit(Reason.MD5_MISMATCH, f"published md5 {expected}, found {found}")
+    return found

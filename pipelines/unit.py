@@ -1,0 +1,77 @@
+"""A unit of the download: what is fetched, staged, and done or not done, as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipelines.images import Normal
+from pipelines.politeness import Politeness
+from pipelines.schema import Reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """One source archive, or a block of loose photos or of URLs.
+
+    Attributes:
+      name: of its output files; unique over splits.
+      split: train, index or test.
+      source: URL or path of a tar, the root folder of loose photos, or the CSV
+        that the URLs came from.
+      md5_source: URL or path of the published digest of a tar.
+      ids: of the photos, where they are loose or behind URLs; None for a tar.
+      urls: of the photos, beside `ids`, where they are fetched from their URLs.
+    """
+
+    name: str
+    split: str
+    source: str
+    md5_source: str | None = None
+    ids: tuple[str, ...] | None = None
+    urls: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """What the bytes of a unit's output depend on, beside its source.
+
+    Attributes:
+      normal: how photos are normalised.
+      limit: the first so many images of each unit, or None for all.
+      max_bytes: of one source file; a larger one is rejected.
+    """
+
+    normal: Normal
+    limit: int | None = None
+    max_bytes: int = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How a unit is worked on; no byte of the output depends on it.
+
+    Attributes:
+      attempts: fetches of a tar that breaks off or does not fit its digest.
+      threads: that decode, in each worker process.
+      politeness: how servers are asked for single photos; None asks none.
+      retry_rejected: try again what a finished unit rejected for a passing reason.
+      progress: the folder where a progress bar looks, if one does.
+    """
+
+    attempts: int = 3
+    threads: int = 1
+    politeness: Politeness | None = None
+    retry_rejected: bool = False
+    progress: str | None = None
+
+
+PASSING = (Reason.UNREACHABLE,)  # reasons that another day may mend
+
+
+class BadUnit(ValueError):
+    """A unit that was fetched but is not what it should be; another fetch may mend it."""
+
+    def __init__(self, reason: Reason, detail: str):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
