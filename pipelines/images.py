@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import struct
+import re
+import warnings
 
 from PIL import Image
 
@@ -26,6 +27,10 @@ TURNS = {  # EXIF orientation -> what makes it upright
 }
 LYING = 5  # from this orientation on, width and height change places
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object: another in every run
+
+# What Pillow thinks of a photo's metadata would bury the counts.
+warnings.filterwarnings("ignore", module="PIL")
 # Larger images are refused by us, with a reason, before Pillow's own bomb check.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -96,8 +101,9 @@ def normalise(data: bytes, normal: Normal) -> Photo:
     keep_bytes = not normal.image_size and orientation not in TURNS and _is_rgb_jpeg(image)
     try:
         rgb = _turned(_rgb(_bounded(image, normal.image_size)), orientation)
-    except (OSError, SyntaxError, ValueError, struct.error, MemoryError) as error:
-        raise Unreadable(Reason.UNDECODABLE, f"{image.format}: {error}") from None
+    except Exception as error:  # garbled files make decoders raise all sorts
+        detail = f"{image.format}: {ADDRESS.sub('', str(error))}"
+        raise Unreadable(Reason.UNDECODABLE, detail) from None
     if orientation >= LYING:
         width, height = height, width
     jpeg = data if keep_bytes else _encode(rgb, normal.quality)
@@ -109,7 +115,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (OSError, SyntaxError, ValueError, struct.error):
+    except Exception:  # likewise
         raise _unopened(data) from None
     if image.width * image.height > max_pixels:
         detail = f"{image.width} x {image.height} pixels, over {max_pixels}"

@@ -15,7 +15,8 @@ from pipelines.archive import BadArchive, Digest, Member
 from pipelines.images import Normal
 from pipelines.layout import Output
 from pipelines.schema import Reason
-from pipelines.stage import Parameters, Unit, stage
+from pipelines.stage import stage
+from pipelines.unit import Effort, Parameters, Unit
 
 ID = "00112233445566aa"
 MAX = 1 << 20
@@ -303,6 +304,7 @@ def test_a_repeated_id_is_rejected_and_all_members_are_counted(tmp_path: pathlib
     output = Output(str(tmp_path / "out"))
     for folder in ("staged", "facts", "rejects"):
         (tmp_path / "out" / folder).mkdir(parents=True)
-    summary = stage(Unit("u", "train", str(tar)), output, Parameters(Normal(64)), attempts=1)
+    unit, parameters = Unit("u", "train", str(tar)), Parameters(Normal(64))
+    summary = stage(unit, output, parameters, Effort(attempts=1))
     assert summary["images"] == 3
     assert summary["rejected"] == {"not_an_image": 1, "bad_name": 1, "repeated_id": 1}

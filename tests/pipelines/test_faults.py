@@ -1,0 +1,74 @@
+"""gld2 download from a server that misbehaves: the same bytes as from one that does not."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from http import HTTPStatus
+
+import pytest
+
+from pipelines import download, fetch, server
+from tests.conftest import digests
+from tests.pipelines import faults
+from tests.pipelines.faults import Fault
+
+OUTPUT = ("facts/*", "staged/*.tfrecord", "rejects/*")
+FLAGS = ["--image_size=64"]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fetch, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(fetch, "TIMEOUT", (5.0, 0.3))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    download.main([f"--source={url}", f"--output={output}", *FLAGS])
+    return output
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_bytes_do_not_depend_on_faults(world, undisturbed, tmp_path, capsys, seed: int):
+    # Of each tar the schedule spoils four fetches; all other faults must cost none.
+    with faults.serve(world, seed) as (url, schedule):
+        download.main([f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=5"])
+    counts = {kind.value: schedule.counts[kind] for kind in Fault}
+    with capsys.disabled():
+        print(f"\n{schedule.counts.total()} faults: {counts}")
+    assert schedule.counts.total() >= 200
+    assert min(counts.values()) >= 2
+    assert schedule.spent()
+    assert digests(tmp_path, *OUTPUT) == digests(undisturbed, *OUTPUT)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_what_stays_bad_is_said_and_the_next_run_mends_it(world, undisturbed, tmp_path, capsys):
+    class Busy(server.Handler):
+        busy = True
+
+        def reply(self):
+            if self.busy and self.path.endswith("train/images_001.tar") and "Range" in self.headers:
+                return self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
+            return super().reply()
+
+        def send_body(self, file, start, stop):
+            if self.busy and self.path.endswith("train/images_001.tar"):
+                stop, self.close_connection = start + 20_000, True
+            super().send_body(file, start, stop)
+
+    with server.serve(world, handler=Busy) as url:
+        argv = [f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=2"]
+        download.main(argv)
+        (line,) = (tmp_path / "rejects/train-images_001.jsonl").read_text().splitlines()
+        assert json.loads(line) == {
+            "id": "", "unit": "train-images_001", "stage": "download", "reason": "unreachable",
+            "detail": f"{url}train/images_001.tar: HTTP status 503, 8 times in a row",
+        }  # fmt: skip
+        assert not list(tmp_path.glob("*/train-images_001.[tp]*"))
+        assert "1 units could not be staged" in capsys.readouterr().out
+        Busy.busy = False
+        download.main(argv)
+    assert digests(tmp_path, *OUTPUT) == digests(undisturbed, *OUTPUT)
