@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import re
+import threading
 import warnings
 
 from PIL import Image
@@ -27,6 +29,12 @@ TURNS = {  # EXIF orientation -> what makes it upright
 }
 LYING = 5  # from this orientation on, width and height change places
 
+# What is decoded whole takes up to 15 bytes a pixel (WebP), and a few kilobytes can claim any
+# number of pixels: these bounds keep a worker under 700 MB.
+WHOLE_PIXELS = 25_000_000  # PNG, WebP, progressive JPEG, ...
+ORIGINAL_PIXELS = 100_000_000  # a baseline JPEG that keeps its size
+LARGE_PIXELS = 4_000_000  # more are decoded one at a time
+_large = threading.Lock()
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object: another in every run
 
 # What Pillow thinks of a photo's metadata would bury the counts.
@@ -43,7 +51,8 @@ class Normal:
       image_size: bound of the longest side, pixels; 0 keeps the size, and the
         bytes too where they already are an upright RGB JPEG.
       quality: of the JPEG encoder, 1 to 95.
-      max_pixels: a photo with more is rejected undecoded.
+      max_pixels: a baseline JPEG with more is rejected undecoded. It can be
+        decoded small; what has to be decoded whole has a lower bound.
     """
 
     image_size: int = 384
@@ -95,12 +104,14 @@ def normalise(data: bytes, normal: Normal) -> Photo:
     Raises:
       Unreadable: with the reason; every byte of the pixels must be there.
     """
-    image = _open(data, normal.max_pixels)
+    image = _open(data, normal)
     orientation = _orientation(image)
     width, height = image.size
     keep_bytes = not normal.image_size and orientation not in TURNS and _is_rgb_jpeg(image)
+    alone = _large if width * height > LARGE_PIXELS else contextlib.nullcontext()
     try:
-        rgb = _turned(_rgb(_bounded(image, normal.image_size)), orientation)
+        with alone:
+            rgb = _turned(_rgb(_bounded(image, normal.image_size)), orientation)
     except Exception as error:  # garbled files make decoders raise all sorts
         detail = f"{image.format}: {ADDRESS.sub('', str(error))}"
         raise Unreadable(Reason.UNDECODABLE, detail) from None
@@ -110,17 +121,24 @@ def normalise(data: bytes, normal: Normal) -> Photo:
     return Photo(jpeg, rgb.width, rgb.height, width, height, perceptual(rgb))
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, normal: Normal) -> Image.Image:
     if not data:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # likewise
         raise _unopened(data) from None
-    if image.width * image.height > max_pixels:
-        detail = f"{image.width} x {image.height} pixels, over {max_pixels}"
+    most = _most_pixels(image, normal)
+    if image.width * image.height > most:
+        detail = f"{image.format}: {image.width} x {image.height} pixels, over {most}"
         raise Unreadable(Reason.TOO_LARGE, detail)
     return image
+
+
+def _most_pixels(image: Image.Image, normal: Normal) -> int:
+    if image.format != "JPEG" or "progressive" in image.info or image.mode not in ("RGB", "L"):
+        return min(normal.max_pixels, WHOLE_PIXELS)
+    return normal.max_pixels if normal.image_size else min(normal.max_pixels, ORIGINAL_PIXELS)
 
 
 def _unopened(data: bytes) -> Unreadable:

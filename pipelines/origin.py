@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 from pipelines import crawl, fetch, files
 from pipelines.archive import BadArchive, Digest, Member, members
@@ -11,8 +13,10 @@ from pipelines.layout import photo
 from pipelines.schema import Reason
 from pipelines.unit import BadUnit, Effort, Parameters, Unit
 
+MD5 = re.compile("[0-9a-fA-F]{32}")
+
 Check = Callable[[], str | None]
-OnRetry = Callable[[object], None]
+OnRetry = Callable[[Any], None]  # told the kind of each fault that is tried again
 
 
 @contextlib.contextmanager
@@ -34,7 +38,8 @@ def opened(
             yield found, lambda: None
     elif unit.ids is not None:
         ids = unit.ids[: parameters.limit]
-        yield (_loose(unit, image_id, parameters.max_bytes) for image_id in ids), lambda: None
+        most = parameters.max_bytes
+        yield (_loose(unit, image_id, most, on_retry) for image_id in ids), lambda: None
     else:
         with _tar(unit, parameters, on_retry) as found_and_check:
             yield found_and_check
@@ -48,10 +53,10 @@ def _crawled(
     yield from crawl.members(rows, effort.politeness, parameters.max_bytes, on_retry)
 
 
-def _loose(unit: Unit, image_id: str, max_bytes: int) -> Member:
+def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
     path = files.join(unit.source, photo(unit.split, image_id))
     try:
-        with fetch.open_stream(path) as stream:
+        with fetch.open_stream(path, on_retry) as stream:
             data = stream.read(max_bytes + 1)
     except fetch.Missing:
         return Member(image_id, None, Reason.MISSING, f"{path}: there is no such file")
@@ -66,33 +71,34 @@ def _loose(unit: Unit, image_id: str, max_bytes: int) -> Member:
 def _tar(
     unit: Unit, parameters: Parameters, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
-    expected = _published_md5(unit)
+    expected = _published_md5(unit, on_retry)
     with fetch.open_stream(unit.source, on_retry) as stream:
         digest = Digest(stream)
-        found = _first(members(digest, parameters.max_bytes), parameters.limit)
+        found = _first(digest, parameters, expected)
         unread = parameters.limit is not None
         yield found, lambda: None if unread else _check_md5(digest, expected)
 
 
-def _first(found: Iterator[Member], limit: int | None) -> Iterator[Member]:
-    """At most `limit` members, with what is wrong with the archive as a BadUnit."""
+def _first(digest: Digest, parameters: Parameters, expected: str | None) -> Iterator[Member]:
+    """The members, up to the limit, with what is wrong with the archive as a BadUnit."""
     try:
-        for count, member in enumerate(found, start=1):
+        for count, member in enumerate(members(digest, parameters.max_bytes), start=1):
             yield member
-            if count == limit:
+            if count == parameters.limit:
                 return
     except BadArchive as error:
-        raise BadUnit(Reason.BAD_ARCHIVE, str(error)) from None
+        md5 = f"; published md5 {expected}, found {digest.drain()}" if expected else ""
+        raise BadUnit(Reason.BAD_ARCHIVE, f"{error}{md5}") from None
 
 
-def _published_md5(unit: Unit) -> str | None:
+def _published_md5(unit: Unit, on_retry: OnRetry) -> str | None:
     if unit.md5_source is None:
         return None
     try:
-        words = fetch.read_small(unit.md5_source).decode("ascii", "replace").split()
+        words = fetch.read_small(unit.md5_source, on_retry).decode("ascii", "replace").split()
     except fetch.Missing:
         return None
-    if not words or len(words[0]) != 32:
+    if not words or not MD5.fullmatch(words[0]):
         raise BadUnit(Reason.MD5_MISMATCH, f"{unit.md5_source}: expected 32 hex, found {words[:1]}")
     return words[0].lower()
 

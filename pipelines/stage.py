@@ -59,7 +59,8 @@ def stage(
       effort: how it is worked on.
       count: told of retries by kind, and of milliseconds spent on each photo.
     """
-    if files.exists(output.done(unit.name)):
+    is_done = files.exists(output.done(unit.name))
+    if is_done:
         summary = files.read_json(output.done(unit.name))
         if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in PASSING):
             return summary
@@ -74,6 +75,8 @@ def stage(
         except BadUnit as error:
             bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {effort.attempts})")
         count(f"retried_{bad.reason}", 1)
+    if is_done:  # what it has is as good as it was
+        return summary
     reject = Reject("", unit.name, "download", bad.reason, bad.detail)
     files.write(output.rejects(unit.name), _jsonl([reject]))
     return {"unit": unit.name, "split": unit.split, "failed": bad.reason, "detail": bad.detail}
@@ -104,6 +107,8 @@ def _stage(
             rows.append(row)
             _tell(effort.progress, row)
         md5 = check()  # before the name is changed: nothing of a bad unit becomes visible
+        # Its files are replaced one after the other: until all are, it is not done.
+        files.remove(output.done(unit.name))
     facts = tables.from_rows(rows, schema.FACTS)
     digest = tables.write(output.facts(unit.name), facts, schema.FACTS)
     files.write(output.rejects(unit.name), _jsonl(rejects))

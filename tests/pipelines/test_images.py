@@ -115,11 +115,21 @@ def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
     assert caught.value.detail
 
 
-def test_a_bomb_is_not_decoded():
-    bomb = encoded(Image.new("1", (20_000, 20_000)), "PNG")
+@pytest.mark.parametrize(
+    ("side", "kind", "options"),
+    [(20_000, "PNG", {}), (20_000, "JPEG", {}), (6000, "WEBP", {}), (6000, "TIFF", {}),
+     (6000, "JPEG", {"progressive": True})],
+)  # fmt: skip
+def test_a_bomb_is_not_decoded(side: int, kind: str, options: dict):
+    bomb = encoded(Image.new("L", (side, side)), kind, **options)
     with pytest.raises(Unreadable) as caught:
         normalise(bomb, Normal())
     assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_a_large_photo_is_decoded_small():
+    found = normalise(encoded(Image.new("RGB", (9000, 6000))), Normal())
+    assert (found.width, found.height) == (384, 256)
 
 
 def test_unusable_sizes_are_refused():
