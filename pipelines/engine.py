@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 
@@ -39,15 +40,20 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
 
 def count(name: str, amount: int = 1) -> None:
     """Adds to one of our counters, from inside a step."""
-    beam.metrics.Metrics.counter("gld2", name).inc(int(amount))
+    _counter(name).inc(int(amount))
 
 
 def measure(name: str, amount: float) -> None:
     """Adds to a counter, or, where the name is that of a measure, to its distribution."""
     if name in MEASURES:
-        beam.metrics.Metrics.distribution("gld2", name).update(round(amount))
+        _distribution(name).update(round(amount))
     else:
         count(name, int(amount))
+
+
+# Kept: making one anew for each photo costs more than counting it.
+_counter = functools.cache(functools.partial(beam.metrics.Metrics.counter, "gld2"))
+_distribution = functools.cache(functools.partial(beam.metrics.Metrics.distribution, "gld2"))
 
 
 def _user_error(error: Exception) -> UserError | None:
