@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 import random
 import re
 import threading
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import IO
 
@@ -17,6 +15,7 @@ import tenacity
 import urllib3
 
 from pipelines import files
+from pipelines.politeness import retry_after
 from pipelines.schema import UserError
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
@@ -246,7 +245,8 @@ class HttpStream(io.RawIOBase):
     def _check(self, response: requests.Response) -> None:
         status = response.status_code
         if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
-            raise _Passing(f"HTTP status {status}", str(status), _retry_after(response))
+            asked = retry_after(response.headers.get("Retry-After", ""))
+            raise _Passing(f"HTTP status {status}", str(status), asked)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise Missing(f"{self._url}: HTTP status {status}, there is no such file")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -303,19 +303,6 @@ def _wait(state: tenacity.RetryCallState) -> float:
     if asked is not None:
         return min(LONGEST_WAIT, max(asked, 0.0) + random.random())
     return tenacity.wait_random_exponential(multiplier=1, min=0.2, max=LONGEST_WAIT / 2)(state)
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds, whether it came as a number or as a date."""
-    value = response.headers.get("Retry-After", "")
-    if (seconds := _number(value)) is not None:
-        return float(min(seconds, LONGEST_WAIT))
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
-    return (when - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
 def _number(text: str) -> int | None:

@@ -22,6 +22,8 @@ from pipelines import files
 
 SECONDS = 1.0  # between two writes, and between two looks
 
+RATED = ("images", "MB")  # counts whose rate is shown too
+
 T = TypeVar("T")
 
 _lock = threading.Lock()
@@ -88,11 +90,16 @@ def bar(title: str, folder: str, unit: str, total: int | None = None) -> Iterato
 
 
 def _watch(shown: tqdm, folder: str, unit: str, stop: threading.Event) -> None:
+    started = time.monotonic()
     while not stop.wait(SECONDS):
         with contextlib.suppress(Exception):  # a file may be going while it is read
             counts = _sum(folder)
             shown.n = counts.pop(unit, 0)
-            shown.set_postfix(counts)
+            shown.set_postfix(counts | _rates(counts, time.monotonic() - started))
+
+
+def _rates(counts: dict[str, int], seconds: float) -> dict[str, int]:
+    return {f"{name}/s": round(counts[name] / seconds) for name in RATED if name in counts}
 
 
 def _sum(folder: str) -> dict[str, int]:

@@ -7,10 +7,10 @@ import time
 from http import HTTPStatus
 
 import pytest
-import requests
 import tenacity
 
 from pipelines import fetch, server
+from pipelines.politeness import retry_after
 from tests.pipelines.faults import reset
 
 WAIT = fetch._wait  # as it is where no test shortens it
@@ -328,9 +328,7 @@ def test_connections_are_used_again(root: pathlib.Path):
     ],
 )
 def test_retry_after_is_honoured_and_bounded(value, least: float, most: float):
-    response = requests.Response()
-    response.headers.update({} if value is None else {"Retry-After": value})
-    error = fetch._Passing("busy", "503", fetch._retry_after(response))
+    error = fetch._Passing("busy", "503", retry_after(value or ""))
     waits = [WAIT(state(1, error)) for _ in range(50)]
     assert least <= min(waits) <= max(waits) <= most
     assert len(set(waits)) > 1 or least == most
