@@ -43,19 +43,17 @@ class StageUnits(beam.PTransform):
         super().__init__()
 
     def expand(self, parts):
-        return (
+        units = (
             parts  # Part
             | "SpreadParts" >> beam.Reshuffle()
             | "Expand" >> beam.FlatMap(expand)  # Unit
-            # The units of a lane stay together, one after the other: that is its politeness.
-            | "SpreadUnits" >> (_Stay() if self.effort.politeness else beam.Reshuffle())
-            | "Stage" >> beam.Map(stage_and_count, self.output, self.parameters, self.effort)
         )
-
-
-class _Stay(beam.PTransform):
-    def expand(self, units):
-        return units
+        # The units of a lane stay together, one after the other: that is its politeness.
+        if not self.effort.politeness:
+            units = units | "SpreadUnits" >> beam.Reshuffle()
+        return units | "Stage" >> beam.Map(
+            stage_and_count, self.output, self.parameters, self.effort
+        )
 
 
 def stage_and_count(
@@ -120,13 +118,9 @@ def refuse_other_parameters(output: Output, parameters: Parameters) -> None:
             )
 
 
-def done_files(output: Output) -> list[str]:
-    return files.match(output.done("*"))
-
-
 def summaries(output: Output) -> list[dict[str, Any]]:
     """The done.json of every staged unit, in the order of their names."""
-    return [files.read_json(path) for path in done_files(output)]
+    return [files.read_json(path) for path in files.match(output.done("*"))]
 
 
 def _print(source: Source, output: Output, counters: Mapping[str, int], seconds: float) -> None:
@@ -214,7 +208,7 @@ def effort(args, beam_options: PipelineOptions) -> Effort:
 def find(args) -> Source:
     """The source that the flags name; says what it lacks."""
     if args.politeness:
-        source = discover_urls(args.source, args.lanes)
+        source = discover_urls(args.source, args.split, args.lanes)
     else:
         source = discover(args.source, args.split, args.archives)
     say_absent(source)

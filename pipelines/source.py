@@ -136,8 +136,10 @@ def parse_numbers(text: str) -> list[int]:
     return sorted(numbers)
 
 
-def discover_urls(root: str, lanes: int) -> Source:
-    """Takes the photos from the URLs that train.csv lists, whatever else is at `root`.
+def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
+    """Takes train from the URLs that train.csv lists, whatever else is at `root`.
+
+    The other splits are published without URLs; what is asked for of them is absent.
 
     Raises:
       UserError: there is no train.csv, it has no `url`, or the place does not answer.
@@ -147,7 +149,8 @@ def discover_urls(root: str, lanes: int) -> Source:
         raise UserError(f"--from_urls: found no {layout.TRAIN_CSV} at {root}")
     metadata.check_header(found.train_csv, metadata.URLS | metadata.TRAIN)
     parts = tuple(Lane("train", found.train_csv, number, lanes) for number in range(lanes))
-    return dataclasses.replace(found, parts=parts)
+    absent = tuple(f"URLs of {split} photos" for split in splits if split != "train")
+    return dataclasses.replace(found, parts=parts, absent=found.absent + absent)
 
 
 def discover_metadata(root: str) -> Source:

@@ -13,22 +13,15 @@ import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines import sample, scenery, schema, server, structures, world
+from tests.pipelines.conftest import TINY
 
-TINY = world.World(landmarks=12, train_images=150, test_images=40, dirt=2, sides=(96, 128), seed=3)
 Members = dict[str, bytes]
 Rows = list[dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("world")
-    sample.write(folder, TINY)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def summary() -> world.Summary:
-    return world.plan(TINY).summary
+@pytest.fixture(scope="module", name="root")
+def root_fixture(world: pathlib.Path) -> pathlib.Path:
+    return world
 
 
 def read_tars(root: pathlib.Path, split: str) -> Members:
@@ -47,8 +40,8 @@ def train(root: pathlib.Path) -> Members:
     return read_tars(root, "train")
 
 
-@pytest.fixture(scope="module")
-def test(root: pathlib.Path) -> Members:
+@pytest.fixture(scope="module", name="test")
+def members_of_test(root: pathlib.Path) -> Members:
     return read_tars(root, "test")
 
 

@@ -86,7 +86,9 @@ def test_lanes_and_a_retry_give_the_same_bytes(world, loose, tmp_path, small_blo
         fetch(tmp_path, tmp_path / "bad", address, "--lanes=3")
         refused = read_tables(tmp_path / "bad" / "facts")["reason"].eq("unreachable").sum()
         assert refused > 10
-        assert f"{refused} photos may be had another day" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert f"{refused} photos may be had another day" in printed
+        assert "no URLs of test photos; done without" in printed
 
         handler.refuses = False
         before = digests(tmp_path / "bad")
