@@ -9,21 +9,27 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-THUMBNAIL = 32  # pixels; what a 64-bit pHash is computed from
+THUMBNAIL = 32  # pixels; what each hash is computed from
+FINE = 16  # a side of the finer pHash, before every other bit of it is taken
 
 
 @dataclasses.dataclass(frozen=True)
 class Perceptual:
-    """64-bit hashes of what a photo looks like; like photos differ in few bits.
+    """What a photo looks like, in few bits; like photos differ in few of them.
 
     Attributes:
-      phash: of its low frequencies (Zauner 2010, "Implementation and
+      phash: 64 bits of its low frequencies (Zauner 2010, "Implementation and
         benchmarking of perceptual image hash functions").
-      dhash: of its horizontal gradients.
+      dhash: 64 bits of its horizontal gradients.
+      fine: twice 64 bits, every other one of a 16 x 16 pHash. Half of its bits
+        tell like from unlike as well as all of them do.
+      entropy: of its grey levels, bits; 0 is a plain surface, most photos have 6 to 8.
     """
 
     phash: int
     dhash: int
+    fine: tuple[int, int]
+    entropy: float
 
 
 def sha256(data: bytes) -> str:
@@ -34,13 +40,19 @@ def sha256(data: bytes) -> str:
 def perceptual(image: Image.Image) -> Perceptual:
     """Hashes an upright RGB image; cheaper the smaller it already is.
 
-    Both hashes look at one small thumbnail: shrinking the photo for each took
+    All hashes look at one small thumbnail: shrinking the photo for each took
     nine tenths of their time.
     """
-    side = (THUMBNAIL, THUMBNAIL)
-    grey = image.convert("L").resize(side, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return Perceptual(_bits(imagehash.phash(grey)), _bits(imagehash.dhash(grey)))
+    grey = image.convert("L")
+    small = grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    fine = imagehash.phash(small, hash_size=FINE, highfreq_factor=THUMBNAIL // FINE).hash
+    return Perceptual(
+        _bits(imagehash.phash(small).hash),
+        _bits(imagehash.dhash(small).hash),
+        (_bits(fine[::2, ::2]), _bits(fine[1::2, 1::2])),
+        round(grey.entropy(), 3),
+    )
 
 
-def _bits(value: imagehash.ImageHash) -> int:
-    return int.from_bytes(np.packbits(value.hash).tobytes(), "big")
+def _bits(bits: np.ndarray) -> int:
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")

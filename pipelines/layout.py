@@ -61,6 +61,10 @@ class Output:
     def rejects(self, unit: str) -> str:
         return join(self.root, "rejects", f"{unit}.jsonl")
 
+    def pairs(self, name: str) -> str:
+        """Photos that look alike; `done.json` among them comes last."""
+        return join(self.root, "pairs", name)
+
     @property
     def decisions(self) -> str:
         return join(self.root, "decisions")

@@ -44,10 +44,23 @@ class Reason(enum.StrEnum):
     BAD_ARCHIVE = "bad_archive"  # it is not a whole tar
     MD5_MISMATCH = "md5_mismatch"  # its digest is not the published one
     # curate
+    REFERENCE = "reference"  # an index image: train is compared with it, no more
     NO_LANDMARK = "no_landmark"  # train.csv has no row for it
-    DUPLICATE = "duplicate"  # the same bytes as a kept image
-    LABEL_CONFLICT = "label_conflict"  # the same bytes under several landmarks
+    SEVERAL_LANDMARKS = "several_landmarks"  # train.csv has rows for it that disagree
+    TOO_SMALL = "too_small"  # fewer pixels a side than asked for
+    EXTREME_ASPECT = "extreme_aspect"  # a strip
+    BLANK = "blank"  # hardly any grey levels
+    NOT_CLEAN = "not_clean"  # the clean list does not have it
+    LICENCE = "licence"  # its licence is not one of those asked for
+    AUTHOR = "author"  # its author is left out
+    CATEGORY = "category"  # its landmark is of none of the categories asked for
+    DUPLICATE = "duplicate"  # the same bytes as another image of its landmark
+    NEAR_DUPLICATE = "near_duplicate"  # nearly the same photo
+    LABEL_CONFLICT = "label_conflict"  # the same or nearly the same photo under several landmarks
     IN_TEST = "in_test"  # the same bytes as a test image
+    NEAR_TEST = "near_test"  # nearly the same photo as a test image
+    IN_INDEX = "in_index"  # the same bytes as an index image
+    NEAR_INDEX = "near_index"  # nearly the same photo as an index image
     RARE_CLASS = "rare_class"  # its landmark has too few images
     # score
     NOT_LISTED = "not_listed"  # the submission has no row for it
@@ -79,11 +92,23 @@ FACTS = {  # one row for each image ever seen in a source
     "sha256": "string",  # of the source file's bytes, 64 hex; null where there are none
     "phash": "uint64",  # perceptual hash of the upright image; null where not decoded
     "dhash": "uint64",  # difference hash, likewise
+    "fine_0": "uint64",  # 128 bits of a finer pHash, likewise
+    "fine_1": "uint64",
+    "entropy": "float32",  # of the grey levels, bits
     "width": "int32",  # pixels of the source, upright
     "height": "int32",
     "bytes": "int64",  # of the source file
 }
 STAGED, REJECTED = "staged", "rejected"
+
+PAIRS = {  # one row for each two photos that look alike by one hash; the same two may come by both
+    "a": "uint64",  # an id, as the number that its 16 hex are
+    "b": "uint64",
+    "a_split": "string",
+    "b_split": "string",
+    "distance": "uint8",  # bits in which the two differ, of the hash's 64
+    "fine": "uint8",  # bits in which they differ, of 128
+}
 
 DECISIONS = {  # one row for each row of facts
     "id": "string",

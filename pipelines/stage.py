@@ -194,7 +194,9 @@ def _rejected(row: dict[str, Any], reason: Reason | None, detail: str) -> Result
 
 def _staged(row: dict[str, Any], image_id: str, photo: Photo) -> Result:
     row |= {"status": STAGED, "width": photo.source_width, "height": photo.source_height}
-    row |= {"phash": photo.hashes.phash, "dhash": photo.hashes.dhash}
+    hashes = photo.hashes
+    row |= {"phash": hashes.phash, "dhash": hashes.dhash, "entropy": hashes.entropy}
+    row |= {"fine_0": hashes.fine[0], "fine_1": hashes.fine[1]}
     record = example.encode(
         {
             schema.ENCODED: photo.jpeg,
