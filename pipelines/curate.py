@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import pandas as pd
@@ -20,20 +20,22 @@ from pipelines import (
     engine,
     fetch,
     files,
+    funnel,
     layout,
-    metadata,
     options,
+    pairs,
     progress,
     repartition,
     schema,
     tables,
 )
 from pipelines.decisions import Parameters
+from pipelines.join import Join
 from pipelines.layout import Output
 from pipelines.repartition import Repartition
-from pipelines.schema import Label, Reason, UserError
-from pipelines.source import Source, discover_metadata
-from pipelines.vocabulary import NO_LABELS, LearnLabels
+from pipelines.schema import Label, UserError
+from pipelines.source import Source, discover_metadata, with_filters
+from pipelines.vocabulary import NO_LABELS, Labels, LearnLabels
 
 EXAMPLES = """\
   gld2 curate --source https://s3.amazonaws.com/google-landmark --output OUT
@@ -41,7 +43,9 @@ EXAMPLES = """\
 """
 
 
-LEAKS = 5  # that are named on the terminal; decisions name all
+T = TypeVar("T")
+Keyed = tuple[int, pd.DataFrame]  # a partition by id, and its table
+THRESHOLDS = (1, 2, 3, 4, 5, 10, 20, 50, 100)  # that what-if counts are given for
 
 
 @dataclasses.dataclass
@@ -73,43 +77,60 @@ class Curate(beam.PTransform):
 
     def expand(self, paths):
         parts = repartition.partitions(self.rows)
-        by_id = repartition.by_hex("id", parts)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
         facts = (
             paths
             | "Spread" >> beam.Reshuffle()
-            | "ReadFacts" >> beam.Map(tables.read, decisions.FACTS)
+            | "ReadFacts" >> beam.Map(read_facts)
             | "TickRead" >> tick
         )  # table
-        joined, unseen = self._join(facts, by_id)
+        joined, unseen = facts | "Join" >> Join(self.source, self.parameters.filters, parts)
+        verdicts = self._verdicts(joined, parts)
         deduped = (
             joined
-            | "BySha256" >> Repartition(repartition.by_hex("sha256", parts))
-            | "ExactDuplicates" >> beam.Map(dedupe.drop_exact_duplicates)
+            | "Dedupe" >> beam.Map(deduplicate, beam.pvalue.AsSingleton(verdicts))
             | "TickDeduped" >> tick
-        )  # table: WORK
+        )  # (partition, table: DEDUPED)
         labels = self._labels(deduped)  # Labels
-        decided = (
-            deduped
+        labelled = deduped | "Label" >> beam.Map(
+            label, beam.pvalue.AsSingleton(labels)
+        )  # (partition, table: FINAL)
+        classes = (
+            labelled
+            | "Train" >> beam.MapTuple(lambda _, table: _train(table))
             | "ByLandmark" >> Repartition(repartition.by_number("landmark_id", parts))
-            | "Decide"
-            >> beam.Map(decisions.decide, beam.pvalue.AsSingleton(labels), self.parameters)
-        )  # table: FINAL
-        counted = decided | "CountClasses" >> beam.Map(decisions.classes)
+            | "Classes" >> beam.Map(decisions.classes, self.parameters)
+        )  # Classes
         return (
-            decided
-            | "ById" >> beam.FlatMap(repartition.split, by_id)
-            | "Gather" >> beam.GroupByKey()  # (partition, [table])
+            labelled
+            | "Validation" >> beam.Map(validate, beam.pvalue.AsIter(classes))
             | "Write" >> beam.Map(write_part, self.output, parts)  # part, sha256, funnel
             | "TickWritten" >> tick
             | "Collect" >> beam.combiners.ToList()
             | "Finish"
-            >> beam.Map(
-                finish,
-                self,
-                beam.pvalue.AsList(counted),
-                beam.pvalue.AsList(unseen),
-            )
+            >> beam.Map(finish, self, beam.pvalue.AsIter(classes), beam.pvalue.AsIter(unseen))
+        )
+
+    def _verdicts(self, joined, parts):
+        """One table of the images that go because they are like another."""
+        radius = self.parameters.near_duplicate_radius
+        exact = (
+            joined
+            | "Open" >> beam.MapTuple(lambda _, table: _open(table))
+            | "BySha256" >> Repartition(repartition.by_hex("sha256", parts))
+            | "SameBytes" >> beam.Map(dedupe.exact_pairs)
+        )  # table: PAIR
+        near = (
+            joined.pipeline
+            | "NearPairs" >> beam.Create([self.output] if radius is not None else [])
+            | "ReadPairs" >> beam.Map(pairs.read, radius)
+        )  # table: PAIR
+        alike = beam.pvalue.AsList((exact, near) | "Pairs" >> beam.Flatten())
+        linked = joined | "Tables" >> beam.Values() | "Linked" >> beam.Map(dedupe.linked, alike)
+        return (
+            joined.pipeline
+            | "Once" >> beam.Create([self.parameters])
+            | "Resolve" >> beam.Map(resolve, beam.pvalue.AsList(linked), alike)
         )
 
     def _labels(self, deduped):
@@ -117,51 +138,69 @@ class Curate(beam.PTransform):
             return deduped.pipeline | "NoLabels" >> beam.Create([NO_LABELS])
         return (
             deduped
-            | "KeptTrain" >> beam.Map(lambda t: t[t["reason"].isna() & (t["split"] == "train")])
+            | "KeptTrain" >> beam.MapTuple(lambda _, table: _open(table[table["split"] == "train"]))
             | "Labels"
             >> LearnLabels(
                 self.parameters.min_images_per_class, self.output.transform_fn, self.temp_dir
             )
         )
 
-    def _join(self, facts, by_id):
-        pipeline = facts.pipeline
-        train = pipeline | "TrainCsv" >> beam.Create(_paths(self.source.train_csv))
-        clean = pipeline | "CleanCsv" >> beam.Create(_paths(self.source.clean_csv))
-        inputs = {
-            "facts": facts,
-            "train": train | "ReadTrain" >> beam.FlatMap(metadata.train_rows),
-            "clean": clean | "ReadClean" >> beam.FlatMap(metadata.clean_ids),
-        }
-        keyed = {
-            name: table | f"Split_{name}" >> beam.FlatMap(repartition.split, by_id)
-            for name, table in inputs.items()
-        }
-        joined = (
-            keyed
-            | "GroupById" >> beam.CoGroupByKey()  # (partition, {name: [table]})
-            | "Join" >> beam.MapTuple(lambda _, found: decisions.join(**found))
-        )  # (table, unseen)
-        return joined | "Joined" >> beam.Keys(), joined | "Unseen" >> beam.Values()
+
+# ---- the steps ------------------------------------------------------------------------------
+
+
+def read_facts(paths: Sequence[str]) -> pd.DataFrame:
+    """One table of some units' facts."""
+    return pd.concat([tables.read(path, decisions.FACTS) for path in paths], ignore_index=True)
+
+
+def resolve(
+    parameters: Parameters, linked: list[pd.DataFrame], alike: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """dedupe.resolve over all that is like something: a few hundredths of all images."""
+    images = pd.concat([tables.empty(decisions.WORK), *linked], ignore_index=True)
+    found = pd.concat([tables.empty(schema.PAIRS), *alike], ignore_index=True)
+    return dedupe.resolve(images, found, parameters.on_conflict, parameters.against)
+
+
+def deduplicate(keyed: Keyed, verdicts: pd.DataFrame) -> Keyed:
+    part, images = keyed
+    return part, dedupe.apply(images, verdicts)[list(decisions.DEDUPED)]
+
+
+def label(keyed: Keyed, labels: Labels) -> Keyed:
+    part, images = keyed
+    return part, decisions.label(images, labels)
+
+
+def validate(keyed: Keyed, classes: Iterable[decisions.Classes]) -> Keyed:
+    part, images = keyed
+    return part, decisions.to_validation(images, classes)
+
+
+def _open(images: pd.DataFrame) -> pd.DataFrame:
+    return images[images["reason"].isna()]
+
+
+def _train(images: pd.DataFrame) -> pd.DataFrame:
+    return images.loc[images["split"] == "train", list(decisions.TRAIN)]
 
 
 # ---- what is written -----------------------------------------------------------------------
 
 
-def write_part(
-    keyed: tuple[int, Iterable[pd.DataFrame]], output: Output, parts: int
-) -> dict[str, Any]:
+def write_part(keyed: Keyed, output: Output, parts: int) -> dict[str, Any]:
     """Writes one file of decisions; returns its number, digest and funnel."""
-    part, found = keyed
-    images = pd.concat(list(found)).sort_values(["id", "split", "unit", "offset"])
+    part, images = keyed
+    images = images.sort_values(["id", "split", "unit", "offset"])
     path = files.join(output.decisions, f"decisions-{layout.part(part, parts)}.parquet")
     digest = tables.write(path, images, schema.DECISIONS)
     return {"part": part, "sha256": digest, "funnel": dict(decisions.funnel(images))}
 
 
-def add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+def add(counts: Iterable[dict[T, int]]) -> dict[T, int]:
     """Adds up dicts of counts, key by key."""
-    total: collections.Counter[str] = collections.Counter()
+    total: collections.Counter[T] = collections.Counter()
     for some in counts:
         total.update(some)
     return dict(total)
@@ -170,34 +209,42 @@ def add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 def finish(
     written: list[dict[str, Any]],
     curate: Curate,
-    counted: list[tuple[int, pd.DataFrame]],
-    unseen: list[dict[str, int]],
+    classes: Iterable[decisions.Classes],
+    unseen: Iterable[dict[str, int]],
 ) -> None:
     """Checks the sum, then writes labels.csv and, last, done.json."""
-    funnel = add(part["funnel"] for part in written)
-    dropped = sum(n for key, n in funnel.items() if key.startswith("dropped/"))
-    kept = sum(n for key, n in funnel.items() if key.startswith("kept/"))
-    images = funnel.get("images", 0)
+    counts = add(part["funnel"] for part in written)
+    dropped = sum(n for key, n in counts.items() if key.startswith("dropped/"))
+    kept = sum(n for key, n in counts.items() if key.startswith("kept/"))
+    images = counts.get("images", 0)
     if not curate.rows == images == dropped + kept:
         raise AssertionError(f"{curate.rows} facts, {images} decisions, {kept} + {dropped} counted")
-    labels = pd.concat([table for _, table in counted]).sort_values("label")
+    found = list(classes)
+    labels = pd.concat([some.kept for some in found]).sort_values("label")
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
     text = schema.format_labels(Label(*map(int, row)) for row in rows)
     files.write(curate.output.labels, text)
     done = {
-        "funnel": funnel,
+        "funnel": counts,
         "unseen": add(unseen),
-        "classes_before": sum(before for before, _ in counted),
+        "classes_before": sum(some.seen for some in found),
         "classes": len(labels),
-        "parameters": dataclasses.asdict(curate.parameters),
+        "what_if": decisions.what_if(
+            add(some.sizes for some in found),
+            (*THRESHOLDS, curate.parameters.min_images_per_class),
+        ),
+        "parameters": curate.parameters.as_json(),
+        "pairs": _counts_of_pairs(curate),
         "inputs": curate.inputs,
         "decisions_sha256": [p["sha256"] for p in sorted(written, key=lambda p: p["part"])],
     }
     files.write_json(curate.output.decisions_done, done)
 
 
-def _paths(path: str | None) -> list[str]:
-    return [path] if path else []
+def _counts_of_pairs(curate: Curate) -> dict[str, Any]:
+    path = curate.output.pairs("done.json")
+    searched = curate.parameters.near_duplicate_radius is not None and files.exists(path)
+    return files.read_json(path)["counts"] if searched else {}
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -215,16 +262,16 @@ def curate(
     Raises:
       UserError: nothing is staged, or metadata cannot be read.
     """
-    decided = [name for name in splits if name in schema.SPLITS]
-    staged = [s for s in download.summaries(output) if s["split"] in decided]
-    if not staged:
-        raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
+    source = with_filters(source, parameters.filters)
+    staged = _staged(output, {*splits, *parameters.against})
     has_train = any(summary["split"] == "train" for summary in staged)
     if has_train and not source.train_csv:
         raise UserError(f"--source {source.root}: found no {layout.TRAIN_CSV}")
     inputs = _digest(staged, source)
     if not _is_done(output, parameters, inputs):
         _remove_old(output)
+        if has_train and parameters.near_duplicate_radius is not None:
+            pairs.find(output, staged, beam_options)
         transform = Curate(
             source,
             output,
@@ -234,7 +281,7 @@ def curate(
             files.join(output.root, "temp"),
             inputs,
         )
-        paths = [output.facts(summary["unit"]) for summary in staged]
+        paths = repartition.batches({output.facts(s["unit"]): s["images"] for s in staged})
         parts = repartition.partitions(transform.rows)
         with progress.bar(
             "curate", output.progress("curate"), "tables", len(paths) + 2 * parts
@@ -243,16 +290,25 @@ def curate(
             engine.run(lambda p: p | beam.Create(paths) | transform, beam_options)
         files.remove(transform.temp_dir)
     done = files.read_json(output.decisions_done)
-    print_funnel(done)
-    print_leaks(output, done)
+    funnel.show(output, done)
     return done
+
+
+def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:
+    """The summaries of the units of these splits; says which have none."""
+    staged = [s for s in download.summaries(output) if s["split"] in splits]
+    if not any(s["split"] in schema.SPLITS for s in staged):
+        raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
+    for split in sorted(splits - {s["split"] for s in staged}):
+        print(f"curate: no {split} photos are staged; done without")
+    return staged
 
 
 def _is_done(output: Output, parameters: Parameters, inputs: str) -> bool:
     if not files.exists(output.decisions_done):
         return False
     done = files.read_json(output.decisions_done)
-    return done["inputs"] == inputs and done["parameters"] == dataclasses.asdict(parameters)
+    return done["inputs"] == inputs and done["parameters"] == parameters.as_json()
 
 
 def _remove_old(output: Output) -> None:
@@ -269,43 +325,9 @@ def _parts(output: Output) -> list[str]:
 def _digest(staged: list[dict[str, Any]], source: Source) -> str:
     """Of all that decisions are made from: the facts, and metadata's versions."""
     units = [[s["unit"], s["facts_sha256"]] for s in staged]
-    csvs = [fetch.version(path) for path in (source.train_csv, source.clean_csv) if path]
+    paths = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
+    csvs = [fetch.version(path) for path in paths if path]
     return hashlib.sha256(json.dumps([units, csvs], sort_keys=True).encode()).hexdigest()
-
-
-def print_funnel(done: dict[str, Any]) -> None:
-    """Images seen, dropped by reason and kept; classes before and after."""
-    funnel = done["funnel"]
-    kept = {k.split("/")[1]: n for k, n in funnel.items() if k.startswith("kept/")}
-    dropped: collections.Counter[str] = collections.Counter()
-    for key, number in funnel.items():
-        if key.startswith("dropped/"):
-            dropped[key.split("/")[2]] += number
-    reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(dropped.items()))
-    parts = ", ".join(f"{name} {kept[name]}" for name in schema.OUTPUT_SPLITS if name in kept)
-    print(
-        f"curate: {funnel['images']} images = {sum(kept.values())} kept ({parts}) "
-        f"+ {dropped.total()} dropped" + (f" ({reasons})" if reasons else "")
-    )
-    print(f"curate: {done['classes']} of {done['classes_before']} landmarks kept")
-    if done["classes_before"] and not done["classes"]:
-        print("curate: nothing is left to train on; a lower --min_images_per_class keeps more")
-    for what, number in sorted(done["unseen"].items()):
-        if number:
-            print(f"curate: {number} {what.replace('_', ' ')}")
-
-
-def print_leaks(output: Output, done: dict[str, Any]) -> None:
-    """Some of the train images that are in test, with the test image that each is."""
-    left = min(LEAKS, done["funnel"].get(f"dropped/train/{Reason.IN_TEST}", 0))
-    for path in _parts(output) if left else ():
-        rows = tables.read(path, schema.DECISIONS)
-        rows = rows[rows["reason"] == Reason.IN_TEST][:left]
-        for train_id, test_id in zip(rows["id"], rows["duplicate_of"], strict=True):
-            print(f"curate: train {train_id} is test {test_id}")
-        left -= len(rows)
-        if not left:
-            return
 
 
 GROUPS = (
@@ -313,12 +335,21 @@ GROUPS = (
     options.SplitsOptions,
     options.OutputOptions,
     options.CurateOptions,
+    options.FilterOptions,
     options.SeedOptions,
 )
 
 
 def parameters(args) -> Parameters:
-    return Parameters(args.min_images_per_class, args.validation_share, args.seed)
+    return Parameters(
+        args.min_images_per_class,
+        args.validation_share,
+        args.seed,
+        args.near_duplicate_radius,
+        args.on_conflict,
+        args.against,
+        args.filters,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,87 +3,126 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from pipelines import metadata, schema, split, tables
-from pipelines.schema import Reason, UserError
+from pipelines import hamming, schema, split, tables
+from pipelines.filters import Filters, mark
+from pipelines.schema import Reason
 from pipelines.vocabulary import Labels
 
 # What decides travels alone: no URL, no hash but the one that is compared.
-FACTS = {
-    name: schema.FACTS[name]
-    for name in ("id", "split", "unit", "offset", "length", "status", "reason", "sha256", "bytes")
+PLACE = ("id", "split", "unit", "offset", "length", "status", "reason", "sha256", "bytes")
+SIZE = ("width", "height")
+FACTS = {name: schema.FACTS[name] for name in (*PLACE, *SIZE, "entropy")}
+WORK = {name: FACTS[name] for name in (*PLACE, *SIZE)} | {
+    "landmark_id": "int64",
+    "clean": "bool",
+    "duplicate_of": "string",
 }
-WORK = FACTS | {"landmark_id": "int64", "clean": "bool", "duplicate_of": "string"}
-FINAL = WORK | {"keep": "bool", "label": "int64"}
+# What is left to do once images are compared.
+DEDUPED = {
+    name: WORK[name]
+    for name in ("id", "split", "unit", "offset", "length", "reason", "landmark_id", "duplicate_of")
+}
+FINAL = DEDUPED | {"keep": "bool", "label": "int64"}
+TRAIN = {name: FINAL[name] for name in ("id", "landmark_id", "reason", "label")}
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """What decisions depend on, beside facts and metadata."""
+    """What decisions depend on, beside facts and metadata.
+
+    Attributes:
+      min_images_per_class: a landmark with fewer images left is dropped.
+      validation_share: of the images; None takes one of each landmark that can spare it.
+      seed: of the choice of validation images.
+      near_duplicate_radius: bits in which the hashes of like photos may differ; None for files
+        of the same bytes only.
+      on_conflict: what becomes of a photo under several landmarks, one of dedupe.CONFLICTS.
+      against: the splits whose photos may not be in train.
+      filters: which train images are kept.
+    """
 
     min_images_per_class: int
     validation_share: float | None
     seed: int
+    near_duplicate_radius: int | None = hamming.RADIUS
+    on_conflict: str = "keep_clean"
+    against: tuple[str, ...] = ("test",)
+    filters: Filters = dataclasses.field(default_factory=Filters)
+
+    def as_json(self) -> dict[str, Any]:
+        """As done.json gives it back: a tuple has become a list."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-def join(
-    facts: Iterable[pd.DataFrame], train: Iterable[pd.DataFrame], clean: Iterable[pd.DataFrame]
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Facts with their landmark and whether the clean list has them.
+def label(images: pd.DataFrame, labels: Labels) -> pd.DataFrame:
+    """The labels of train images, and the end of those whose landmark has none."""
+    images = images.copy()
+    found = labels.lookup(images["landmark_id"])
+    train = images["split"] == "train"
+    mark(images, train & found.isna(), Reason.RARE_CLASS)
+    images["keep"] = images["reason"].isna()
+    images["label"] = found.where(images["keep"] & train)
+    return typed(images, FINAL)
+
+
+@dataclasses.dataclass
+class Classes:
+    """Some landmarks, with all their images.
+
+    Attributes:
+      seen: how many landmarks there were.
+      kept: columns label, landmark_id, images of those that stay.
+      sizes: images of a landmark, before small ones go -> how many landmarks have so many.
+      validation: ids that go there.
+    """
+
+    seen: int
+    kept: pd.DataFrame
+    sizes: dict[int, int]
+    validation: pd.Series
+
+
+def classes(train: pd.DataFrame, parameters: Parameters) -> Classes:
+    """Counts landmarks and chooses validation.
 
     Args:
-      facts, train, clean: the tables of one partition by id, in any order.
-
-    Returns:
-      a row for each row of facts, and how many rows of metadata have no image.
-
-    Raises:
-      UserError: train.csv lists an id twice.
+      train: columns TRAIN of all train images of some landmarks.
+      parameters: how validation is chosen.
     """
-    images = _concat(facts, FACTS)
-    landmarks = _concat(train, metadata.TRAIN)
-    listed = _concat(clean, metadata.IDS)["id"].drop_duplicates()
-    twice = landmarks.loc[landmarks["id"].duplicated(), "id"]
-    if len(twice):
-        raise UserError(f"train.csv: expected each id once, found {twice.min()} again")
-    images = images.sort_values(["id", "split", "unit", "offset"], ignore_index=True)
-    images = images.merge(landmarks, on="id", how="left")
-    is_train = images["split"] == "train"
-    images["landmark_id"] = images["landmark_id"].where(is_train)
-    images["clean"] = (is_train & images["id"].isin(listed)).astype("bool[pyarrow]")
-    images["duplicate_of"] = pd.array([None] * len(images), _dtypes(WORK)["duplicate_of"])
-    _mark(images, is_train & images["landmark_id"].isna(), Reason.NO_LANDMARK)
-    readable = images["reason"].isna()
-    _mark(images, images[readable].duplicated(["split", "id"]), Reason.REPEATED_ID)
-    seen = images.loc[is_train, "id"]
-    unseen = {
-        "train_rows_without_image": int((~landmarks["id"].isin(seen)).sum()),
-        "clean_ids_without_image": int((~listed.isin(seen)).sum()),
-    }
-    return images.astype(_dtypes(WORK)), unseen
+    kept = train[train["reason"].isna()].sort_values("id", ignore_index=True)
+    enough = train[train["reason"].isna() | (train["reason"] == Reason.RARE_CLASS)]
+    chosen = split.choose_validation(kept, parameters.validation_share, parameters.seed)
+    return Classes(
+        train["landmark_id"].nunique(),
+        kept.groupby(["label", "landmark_id"]).size().rename("images").reset_index(),
+        enough["landmark_id"].value_counts().value_counts().to_dict(),
+        kept.loc[chosen, "id"],
+    )
 
 
-def decide(images: pd.DataFrame, labels: Labels, parameters: Parameters) -> pd.DataFrame:
-    """Labels, the threshold and validation, for all images of some landmarks."""
-    images = images.copy()
-    label = labels.lookup(images["landmark_id"])
-    train = images["split"] == "train"
-    _mark(images, train & label.isna(), Reason.RARE_CLASS)
-    images["keep"] = images["reason"].isna()
-    images["label"] = label.where(images["keep"] & train)
-    images = split.assign_validation(images, parameters.validation_share, parameters.seed)
-    return images.astype(_dtypes(FINAL))
+def to_validation(images: pd.DataFrame, chosen: Iterable[Classes]) -> pd.DataFrame:
+    """Moves the images that were chosen."""
+    ids = pd.concat([tables.empty(TRAIN)["id"], *(some.validation for some in chosen)])
+    moves = images["keep"] & (images["split"] == "train") & images["id"].isin(ids)
+    return images.assign(split=images["split"].mask(moves, schema.VALIDATION))
 
 
-def classes(images: pd.DataFrame) -> tuple[int, pd.DataFrame]:
-    """How many landmarks there were, and label, landmark_id and images of those that stay."""
-    kept = images[images["label"].notna()]
-    counted = kept.groupby(["label", "landmark_id"]).size().rename("images").reset_index()
-    return images["landmark_id"].nunique(), counted
+def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[dict[str, int]]:
+    """Images and classes that each threshold of images to a class would leave."""
+    found = []
+    for least in sorted(set(thresholds)):
+        left = {size: number for size, number in sizes.items() if size >= least}
+        images = sum(size * number for size, number in left.items())
+        found.append(
+            {"min_images_per_class": least, "images": images, "classes": sum(left.values())}
+        )
+    return found
 
 
 def funnel(images: pd.DataFrame) -> Iterator[tuple[str, int]]:
@@ -96,16 +135,6 @@ def funnel(images: pd.DataFrame) -> Iterator[tuple[str, int]]:
         yield f"bytes/{name}", int(rows["length"].sum())
 
 
-def _concat(found: Iterable[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
-    """One table of all rows, in no particular order, with its columns even where it has no row."""
-    return pd.concat([tables.empty(columns), *found], ignore_index=True)
-
-
-def _mark(images: pd.DataFrame, rows: pd.Series, reason: Reason) -> None:
-    """Gives `reason` to those of `rows` that have none yet."""
-    rows = rows.reindex(images.index, fill_value=False).fillna(False).astype(bool)
-    images.loc[rows & images["reason"].isna(), "reason"] = str(reason)
-
-
-def _dtypes(columns: dict[str, str]) -> dict[str, Any]:
-    return tables.empty(columns).dtypes.to_dict()
+def typed(images: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Exactly these columns, each of its type."""
+    return images[list(columns)].astype(tables.empty(columns).dtypes.to_dict())

@@ -19,46 +19,62 @@ MAX_HEADER = 1 << 16  # bytes
 
 TRAIN = {"id": "string", "landmark_id": "int64"}
 CLEAN = {"landmark_id": "int64", "images": "string"}
+CLEAN_IDS = TRAIN  # the same, a row for each image
 IDS = {"id": "string"}
 URLS = {"id": "string", "url": "string"}
-CELLS = {  # what a cell has to look like, and how to say so
+ATTRIBUTION = {"id": "string", "author": "string", "license": "string"}
+CATEGORY = {"landmark_id": "int64", "category": "string"}
+CELLS = {  # what a cell has to look like, and how to say so; others are free text
     "id": ("^[0-9a-f]{16}$", "an id of 16 hex"),
     "landmark_id": ("^[0-9]{1,18}$", "an integer landmark_id"),
-    "url": ("", "a URL"),  # whether it is one is seen when it is fetched
-    "images": ("^[0-9a-f ]*$", "space-separated ids of 16 hex"),
+    "images": ("^ *([0-9a-f]{16}( +|$))*$", "space-separated ids of 16 hex"),
 }
+SHOWN = 100  # characters of what was found, in an error
 
 
-def check_header(path: str, columns: Mapping[str, str]) -> None:
-    """Looks at a CSV's first line, before any work is done.
+def header(path: str) -> list[str]:
+    """The columns that a CSV's first row names; none where it is empty.
 
     Raises:
-      UserError: the file cannot be read or lacks a column.
+      UserError: the file cannot be read.
     """
     try:
         with fetch.open_stream(path) as stream:
             head = stream.read(MAX_HEADER)
     except fetch.Unreachable as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    line = head.decode("utf-8-sig", "replace").splitlines()[:1]
-    found = next(csv.reader(io.StringIO(line[0]))) if line else []
-    missing = [name for name in columns if name not in found]
-    if missing:
-        wanted = ",".join(columns)
+    text = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
+    return next(filter(None, csv.reader(text)), [])
+
+
+def check_header(path: str, columns: Mapping[str, str]) -> None:
+    """Looks at a CSV's first row, before any work is done.
+
+    Raises:
+      UserError: the file cannot be read, lacks a column or has one twice.
+    """
+    found = header(path)
+    wrong = [name for name in columns if found.count(name) != 1]
+    if wrong:
+        come = str(found)[:SHOWN] if found else "an empty file"
         raise UserError(
-            f"{path} row 1: expected the columns {wanted}; {', '.join(missing)} not in {found}"
+            f"{path} row 1: expected the columns {','.join(columns)}, each once; "
+            f"{', '.join(wrong)} {'twice' if wrong[0] in found else 'not'} in {come}"
         )
 
 
 def blocks(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
     """The rows of a CSV, a block at a time, with only `columns`, each cell checked.
 
+    Row 1 is the header. A quoted cell may hold line breaks and blank lines are passed over, so
+    the number of a row is not that of a line.
+
     Raises:
       UserError: naming the file, the row, what was expected and what came.
     """
     row = 2  # 1 is the header
     for table in _text_blocks(path, list(columns)):
-        for name in columns:
+        for name in (name for name in columns if name in CELLS):
             _check(path, row, table[name], *CELLS[name])
         yield table.cast(tables.arrow_schema(columns))
         row += len(table)
@@ -71,10 +87,12 @@ def train_rows(path: str) -> Iterator[pd.DataFrame]:
 
 
 def clean_ids(path: str) -> Iterator[pd.DataFrame]:
-    """Blocks of train_clean.csv, a row for each image: id."""
+    """Blocks of train_clean.csv, a row for each image: id, landmark_id."""
     for table in blocks(path, CLEAN):
-        found = pc.list_flatten(pc.ascii_split_whitespace(table["images"]))
-        yield tables.frame(pa.table({"id": found.filter(pc.not_equal(found, ""))}))
+        images = pc.ascii_split_whitespace(table["images"])
+        landmarks = table["landmark_id"].take(pc.list_parent_indices(images))
+        found = pa.table({"id": pc.list_flatten(images), "landmark_id": landmarks})
+        yield tables.frame(found.filter(pc.not_equal(found["id"], "")))
 
 
 def ids(path: str) -> Iterator[list[str]]:
@@ -108,12 +126,16 @@ def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, fetch.Unreachable, KeyError) as error:
-        raise UserError(f"{path}: expected rows of {','.join(columns)}; {error}") from None
+        said = " ".join(str(error).split())  # Arrow cites the row, line breaks and all
+        raise UserError(f"{path}: expected rows of {','.join(columns)}; {said}") from None
 
 
 def _check(path: str, row: int, cells: pa.ChunkedArray, pattern: str, expected: str) -> None:
     """Names the first cell that does not fit; `row` is the first one's."""
     first = pc.index(pc.match_substring_regex(cells, pattern), False).as_py()
     if first >= 0:
-        found = cells[first].as_py()
-        raise UserError(f"{path} row {row + first}: expected {expected}, found {found!r}")
+        found = cells[first].as_py()[:SHOWN]
+        raise UserError(
+            f"{path} row {row + first}: expected {expected}, found {found!r} "
+            "(rows are counted, not lines)"
+        )

@@ -10,6 +10,9 @@ from typing import NoReturn, Protocol
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
 from pipelines import quiet
+from pipelines.criteria import CurateOptions as CurateOptions
+from pipelines.criteria import FilterOptions as FilterOptions
+from pipelines.criteria import at_least
 from pipelines.images import Normal
 from pipelines.politeness import Politeness
 from pipelines.schema import SPLITS, STAGED_SPLITS, UserError
@@ -66,7 +69,7 @@ class SourceOptions:
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
         args.archives = parse_numbers(args.archives) if args.archives else None
-        _at_least(args, "limit", 1)
+        at_least(args, "limit", 1)
 
 
 class OptionalSourceOptions(SourceOptions):
@@ -137,9 +140,9 @@ class FetchOptions:
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        _at_least(args, "attempts", 1)
-        _at_least(args, "threads", 1)
-        _at_least(args, "max_bytes", 1)
+        at_least(args, "attempts", 1)
+        at_least(args, "threads", 1)
+        at_least(args, "max_bytes", 1)
 
 
 class UrlOptions:
@@ -187,7 +190,7 @@ class UrlOptions:
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        _at_least(args, "lanes", 1)
+        at_least(args, "lanes", 1)
         args.politeness = None
         if args.from_urls:
             args.politeness = Politeness(
@@ -224,32 +227,6 @@ class NormalOptions:
         args.normal = Normal(args.image_size, args.quality)
 
 
-class CurateOptions:
-    """What is kept."""
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("curate")
-        group.add_argument(
-            "--min_images_per_class",
-            type=int,
-            default=4,
-            help="drop a landmark with fewer images left (default: %(default)s, so that "
-            "one can go to validation and three stay)",
-        )
-        group.add_argument(
-            "--validation",
-            default="one_per_class",
-            help="one_per_class (one image of each landmark that has more than three), none, "
-            "or a fraction such as 0.05 (default: %(default)s)",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        _at_least(args, "min_images_per_class", 1)
-        args.validation_share = _share(args.validation)
-
-
 class SeedOptions:
     """What chance hangs on."""
 
@@ -261,7 +238,7 @@ class SeedOptions:
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        _at_least(args, "seed", 0)
+        at_least(args, "seed", 0)
 
 
 class ShardOptions:
@@ -285,7 +262,7 @@ class ShardOptions:
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        _at_least(args, "shard_size_mb", 1)
+        at_least(args, "shard_size_mb", 1)
         numbers = args.version.split(".")
         if len(numbers) != 3 or not all(n.isdecimal() and n.isascii() for n in numbers):
             raise UserError(f"--version: expected three numbers as 1.0.0, found {args.version!r}")
@@ -360,24 +337,3 @@ def _unknown_to_beam(flags: list[str]) -> list[str]:
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(known)  # type: ignore[arg-type]
     return known.parse_known_args(flags)[1]
-
-
-def _at_least(args: argparse.Namespace, flag: str, least: int) -> None:
-    value = getattr(args, flag)
-    if value is not None and value < least:
-        raise UserError(f"--{flag}: expected at least {least}, found {value}")
-
-
-def _share(text: str) -> float | None:
-    """The share of images that validation takes; None for one of each class."""
-    if text == "one_per_class":
-        return None
-    try:
-        share = 0.0 if text == "none" else float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise UserError(
-            f"--validation: expected one_per_class, none or a fraction below 1, found {text!r}"
-        )
-    return share

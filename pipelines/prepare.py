@@ -31,6 +31,7 @@ GROUPS = (
     options.UrlOptions,
     options.NormalOptions,
     options.CurateOptions,
+    options.FilterOptions,
     options.ShardOptions,
     options.SeedOptions,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import apache_beam as beam
 import numpy as np
@@ -67,3 +67,20 @@ class Repartition(beam.PTransform):
             | "Group" >> beam.GroupByKey()  # (partition, [table])
             | "Concat" >> beam.MapTuple(lambda _, found: pd.concat(list(found), ignore_index=True))
         )
+
+
+def batches(rows: Mapping[str, int]) -> list[list[str]]:
+    """Paths of small tables, as many together as make about one partition.
+
+    Args:
+      rows: of each path; their order is kept.
+    """
+    found: list[list[str]] = []
+    room = 0
+    for path, number in rows.items():
+        if number > room or not found:
+            found.append([])
+            room = ROWS
+        found[-1].append(path)
+        room -= number
+    return found

@@ -6,10 +6,11 @@ import bisect
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from pipelines import fetch, files, layout, metadata
+from pipelines.filters import Filters, allowed_landmarks
 from pipelines.schema import UserError
 from pipelines.unit import Unit
 
@@ -17,6 +18,11 @@ BLOCK = 4096  # loose photos in a unit
 URL_BLOCK = 1024  # URLs in a unit: at two a second, nine minutes that a kill can cost
 LOOKS = 20  # for loose photos before a split is called absent
 T = TypeVar("T")
+ATTRIBUTION_CSV = "metadata/train_attribution.csv"
+CATEGORY_CSVS = (  # the first says all that the second does, and more
+    "metadata/train_label_to_hierarchical.csv",
+    "metadata/train_label_to_category.csv",
+)
 NUMBER = re.compile(r"images_(\d{3})\.tar$")
 
 
@@ -66,6 +72,7 @@ class Source:
       parts: its tars as units, its splits of loose photos, or lanes of URLs.
       train_csv, clean_csv, test_csv: paths, or None where the source has none.
       absent: what was looked for and is not there, for a person.
+      attribution_csv, categories_csv: paths where a filter reads them, else None.
     """
 
     root: str
@@ -74,6 +81,8 @@ class Source:
     clean_csv: str | None
     test_csv: str | None
     absent: tuple[str, ...] = ()
+    attribution_csv: str | None = None
+    categories_csv: str | None = None
 
     @property
     def splits(self) -> list[str]:
@@ -170,6 +179,37 @@ def discover_metadata(root: str) -> Source:
         if path:
             metadata.check_header(path, columns)
     return Source(root, (), train_csv, clean_csv, test_csv, absent)
+
+
+def with_filters(source: Source, filters: Filters) -> Source:
+    """The source with the CSVs that filters read; without them, no server is asked for them.
+
+    Raises:
+      UserError: a filter wants what the source does not have, a category among it.
+    """
+    if filters.clean_only and not source.clean_csv:
+        raise UserError(f"--clean_only: found no {layout.CLEAN_CSV} at {source.root}")
+    attribution = categories = None
+    if filters.needs_credits:
+        flag = "--licences" if filters.licences else "--exclude_author"
+        attribution = _wanted(source.root, flag, metadata.ATTRIBUTION, ATTRIBUTION_CSV)
+    if filters.categories:
+        categories = _wanted(source.root, "--categories", metadata.CATEGORY, *CATEGORY_CSVS)
+        allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
+    return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)
+
+
+def _wanted(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
+    """The first of these CSVs that is there."""
+    beside = [path.rsplit("/", 1)[1] for path in paths]  # train.csv, in Kaggle's layout
+    try:
+        found = _first_there(root, *paths, *beside)
+    except fetch.Unreachable as error:
+        raise UserError(f"--source {root}: {error}") from None
+    if not found:
+        raise UserError(f"{flag}: found no {' or '.join(paths)} at {root}")
+    metadata.check_header(found, columns)
+    return found
 
 
 def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -> Source:

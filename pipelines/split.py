@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipelines.schema import VALIDATION
-
 MORE_THAN = 3  # images of a landmark before one of them can be spared
 
 
@@ -15,21 +13,19 @@ def order_key(ids: pd.Series, seed: int) -> np.ndarray:
     return pd.util.hash_array(ids.to_numpy(object), hash_key=f"{seed:016d}"[-16:])
 
 
-def assign_validation(images: pd.DataFrame, share: float | None, seed: int) -> pd.DataFrame:
-    """Moves some kept train images to validation.
+def choose_validation(train: pd.DataFrame, share: float | None, seed: int) -> np.ndarray:
+    """Which kept train images go to validation.
 
     Args:
-      images: columns id, split, landmark_id, keep. All images of a landmark are
-        in it.
+      train: columns id, landmark_id. All kept images of a landmark are in it.
       share: of the images, chosen alone; None takes one of each landmark that
         has more than three.
       seed: of the choice.
 
     Returns:
-      the same rows with `split` set. No landmark loses its last train image.
+      [rows] bool. No landmark loses its last train image.
     """
-    train = images[images["keep"] & (images["split"] == "train")]
-    train = train.assign(order=order_key(train["id"], seed))
+    train = train.reset_index(drop=True).assign(order=order_key(train["id"], seed))
     by_landmark = train.groupby("landmark_id")
     rank = train.sort_values(["order", "id"]).groupby("landmark_id").cumcount()
     first = rank.reindex(train.index) == 0
@@ -40,6 +36,4 @@ def assign_validation(images: pd.DataFrame, share: float | None, seed: int) -> p
         chosen = train["order"] < limit
         everyone = chosen.groupby(train["landmark_id"]).transform("all")
         chosen &= ~(everyone & first)
-    images = images.copy()
-    images.loc[train.index[chosen], "split"] = VALIDATION
-    return images
+    return chosen.to_numpy(bool)

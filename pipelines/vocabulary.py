@@ -113,5 +113,6 @@ def _adapter_config():
 
 def _read_labels(saved_model: str) -> Labels:
     lines = files.read(files.join(str(saved_model), "assets", FILENAME)).split()
-    keys = np.array(lines, dtype=np.int64) if lines else np.zeros(0, np.int64)
+    # Where there is no key, TFT writes a word of its own.
+    keys = np.array([line for line in lines if line.isdigit()], dtype=np.int64)
     return Labels(COUNT_DOWN - keys)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, dedupe, metadata, repartition, split, tables
+from pipelines import decisions, dedupe, repartition, split, tables
 from pipelines.schema import Label, UserError, format_labels, parse_labels
 from pipelines.vocabulary import Labels
 
@@ -81,36 +81,6 @@ def test_a_conflict_that_the_clean_list_does_not_settle_drops_all():
     found = dedupe.drop_exact_duplicates(work(both))
     assert found["reason"].tolist() == ["label_conflict"] * 2
     assert found["duplicate_of"].tolist() == [hex_id(2), hex_id(1)]
-
-
-def facts(*rows: dict) -> pd.DataFrame:
-    return work(list(rows))[list(decisions.FACTS)]
-
-
-def train(**landmarks: int) -> pd.DataFrame:
-    table = pd.DataFrame({"id": list(landmarks), "landmark_id": list(landmarks.values())})
-    return table.astype(tables.empty(metadata.TRAIN).dtypes.to_dict())
-
-
-def test_join_marks_what_has_no_landmark_and_what_came_twice():
-    table, unseen = decisions.join(
-        facts=[
-            facts({"id": "a" * 16, "offset": 9}, {"id": "a" * 16, "offset": 0, "unit": "u"}),
-            facts({"id": "b" * 16}, {"id": "c" * 16, "split": "test"}),
-        ],
-        train=[train(**{"a" * 16: 5, "d" * 16: 6})],
-        clean=[pd.DataFrame({"id": ["a" * 16, "e" * 16]}, dtype="string[pyarrow]")],
-    )
-    assert table["id"].str[0].tolist() == ["a", "a", "b", "c"]
-    assert table["offset"].tolist()[:2] == [0, 9]
-    assert table["reason"].fillna("").tolist() == ["", "repeated_id", "no_landmark", ""]
-    assert unseen == {"train_rows_without_image": 1, "clean_ids_without_image": 1}
-    assert table["clean"].tolist() == [True, True, False, False]
-
-
-def test_join_refuses_an_id_listed_twice():
-    with pytest.raises(UserError, match="expected each id once"):
-        decisions.join([facts({"id": "a" * 16})], [train(**{"a" * 16: 5})] * 2, [])
 
 
 def test_labels_are_looked_up_with_nulls():

@@ -34,6 +34,10 @@ def rows(path: pathlib.Path) -> list[tuple[str, int]]:
         f"id,landmark_id\n{A},5\n{B},6",
         f'id,url,landmark_id\n{A},"a, ""b""\nand c",5\n{B},,6\n',
         f",id,landmark_id\n0,{A},5\n1,{B},6\n",
+        f'"id","landmark_id"\n"{A}","5"\n"{B}","6"\n',
+        f'"a\nnote",id,landmark_id\n"x\ny",{A},5\n,{B},6\n',
+        f"\ufeff,id,landmark_id\r\n0,{A},5\r\n\r\n1,{B},6\r\n\r\n",
+        f"id,landmark_id\r{A},5\r{B},6\r",
     ],
 )
 def test_train_csv_in_its_guises(path: pathlib.Path, content: str):
@@ -49,7 +53,14 @@ def test_train_csv_in_its_guises(path: pathlib.Path, content: str):
         (f"id,landmark_id\n{A},\n", "row 2: expected an integer landmark_id, found ''"),
         (f"id,landmark_id\n{A},5\n{A[:15]},6\n", "row 3: expected an id of 16 hex"),
         (f"id,landmark_id\n{A.upper()},5\n", "row 2: expected an id of 16 hex"),
-        (f"id,landmark_id\n{A},5,7\n", "Expected 2 columns, got 3"),
+        (f"id,landmark_id\n{A},5\n{A},5,7\n", "Row #3: Expected 2 columns, got 3"),
+        (f"id,landmark_id\n{A},-5\n", "row 2: expected an integer landmark_id, found '-5'"),
+        (f"id,landmark_id\n{A},5e3\n", "row 2: expected an integer landmark_id"),
+        ("id,landmark_id\n,5\n", "row 2: expected an id of 16 hex, found ''"),
+        (f'id,landmark_id\n"{A}\n",5\n', "row 2: expected an id of 16 hex"),
+        (f'id,landmark_id\n{A},"5\n{B},6\n', r"row 2: expected an integer .*, found '5\\n"),
+        (f"id,landmark_id\n{'x' * 5000},5\n", "found 'x{100}' "),
+        ("", "expected rows of id,landmark_id; Empty CSV file"),
     ],
 )
 def test_bad_rows_name_the_file(path: pathlib.Path, content: str, expected: str):
@@ -57,6 +68,24 @@ def test_bad_rows_name_the_file(path: pathlib.Path, content: str, expected: str)
     with pytest.raises(UserError, match=expected) as caught:
         rows(path)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("block", [300, metadata.BLOCK])
+def test_rows_are_counted_and_not_lines(path: pathlib.Path, monkeypatch, newline: str, block: int):
+    monkeypatch.setattr(metadata, "BLOCK", block)
+    good = newline.join([f'{A},"one\r\ntwo\n\nthree",5'] * 30)
+    path.write_bytes(newline.join(["id,title,landmark_id", good, f"{B},x,5.5", ""]).encode())
+    with pytest.raises(UserError, match=r"row 32: .*'5\.5' \(rows are counted, not lines\)"):
+        rows(path)
+
+
+def test_bytes_that_are_no_text_are_no_matter_in_other_columns(path: pathlib.Path):
+    path.write_bytes(b"id,title,landmark_id\n" + A.encode() + b",\xe9,5\n")
+    assert rows(path) == [(A, 5)]
+    with pytest.raises(UserError, match="invalid UTF8"):
+        list(metadata.blocks(str(path), {"title": "string"}))
 
 
 def test_a_row_is_named_beyond_the_first_block(path: pathlib.Path, monkeypatch):
@@ -68,17 +97,55 @@ def test_a_row_is_named_beyond_the_first_block(path: pathlib.Path, monkeypatch):
         rows(path)
 
 
-def test_a_missing_column_is_named(path: pathlib.Path):
-    path.write_text("id,landmark\n")
-    with pytest.raises(UserError, match=r"row 1: .*landmark_id not in"):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("id,landmark\n", r"row 1: expected the columns id,landmark_id.*; landmark_id not in "),
+        ("id;landmark_id\n", r"; id, landmark_id not in \['id;landmark_id'\]"),
+        ("id,landmark_id,id\n", "; id twice in "),
+        ("", "; id, landmark_id not in an empty file"),
+        ("\n\n", "; id, landmark_id not in an empty file"),
+        ("<html>" * 10_000, "row 1: expected the columns"),
+    ],
+)
+def test_a_bad_header_is_named(path: pathlib.Path, content: str, expected: str):
+    path.write_text(content)
+    with pytest.raises(UserError, match=expected) as caught:
         metadata.check_header(str(path), metadata.TRAIN)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_a_file_that_is_not_there_is_named(path: pathlib.Path):
     with pytest.raises(UserError, match="cannot be read"):
         metadata.check_header(str(path.parent / "none.csv"), metadata.TRAIN)
 
 
-def test_clean_ids_are_a_row_each(path: pathlib.Path):
-    path.write_text(f"landmark_id,images\n5,{A} {B}\n6,\n7,{A}\n")
-    assert pd.concat(list(metadata.clean_ids(str(path))))["id"].tolist() == [A, B, A]
+def test_a_header_alone_has_no_rows(path: pathlib.Path):
+    path.write_text("id,landmark_id\n")
+    metadata.check_header(str(path), metadata.TRAIN)
+    assert sum(map(len, metadata.train_rows(str(path)))) == 0
+
+
+def clean(path: pathlib.Path) -> list[tuple[str, int]]:
+    table = pd.concat(list(metadata.clean_ids(str(path))))
+    return list(table[["id", "landmark_id"]].itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize("block", [60, metadata.BLOCK])
+def test_clean_ids_are_a_row_each(path: pathlib.Path, monkeypatch, block: int):
+    monkeypatch.setattr(metadata, "BLOCK", block)
+    path.write_text(f"landmark_id,images\n5,{A} {B}\n6,\n7, {A}  {B} \n8,{B}\n")
+    assert clean(path) == [(A, 5), (B, 5), (A, 7), (B, 7), (B, 8)]
+
+
+@pytest.mark.parametrize(
+    ("images", "found"),
+    [(A[:15], A[:15]), (A + B, A + B), (f"{A},{B}", f"{A},{B}"), (A.upper(), A.upper())],
+)
+def test_bad_clean_ids_name_the_row(path: pathlib.Path, images: str, found: str):
+    path.write_text(f'images,landmark_id\n{A} {B},5\n"{images}",6\n')
+    with pytest.raises(UserError, match=f"row 3: expected space-separated ids .* found '{found}'"):
+        clean(path)
 
 
 @needs_shared

@@ -1,0 +1,77 @@
+"""What curate did, in a few lines for a terminal."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from pipelines import files, schema, tables
+from pipelines.layout import Output
+from pipelines.schema import Reason
+
+LEAKS = 5  # that are named; decisions name all
+
+
+def show(output: Output, done: dict[str, Any]) -> None:
+    """Prints the funnel, what another threshold would leave, and what is odd.
+
+    Args:
+      output: where the decisions are.
+      done: their done.json.
+    """
+    _show_images(done["funnel"])
+    _show_classes(done)
+    for what, number in sorted(done["unseen"].items()):
+        if number:
+            print(f"curate: {number} {what.replace('_', ' ')}")
+    crowded = sum(counts["crowded"] for counts in done["pairs"].values())
+    if crowded:
+        print(f"curate: {crowded} photos of crowds were compared with some of their like only")
+    _show_leaks(output, done["funnel"])
+
+
+def _show_images(counts: dict[str, int]) -> None:
+    kept = {k.split("/")[1]: n for k, n in counts.items() if k.startswith("kept/")}
+    dropped: collections.Counter[str] = collections.Counter()
+    for key, number in counts.items():
+        if key.startswith("dropped/"):
+            dropped[key.split("/")[2]] += number
+    parts = ", ".join(f"{name} {kept[name]}" for name in schema.OUTPUT_SPLITS if name in kept)
+    print(
+        f"curate: {counts['images']} images = {sum(kept.values())} kept ({parts}) "
+        f"+ {dropped.total()} dropped"
+    )
+    for reason in Reason:  # in the order in which they strike
+        if dropped[reason]:
+            print(f"curate: {dropped[reason]:>12} {reason}")
+
+
+def _show_classes(done: dict[str, Any]) -> None:
+    print(f"curate: {done['classes']} of {done['classes_before']} landmarks kept")
+    if done["classes_before"] and not done["classes"]:
+        print("curate: nothing is left to train on; a lower --min_images_per_class keeps more")
+    if done["classes_before"]:
+        chosen = done["parameters"]["min_images_per_class"]
+        print("curate: what other values of --min_images_per_class would leave to train on:")
+        for row in done["what_if"]:
+            mark = " <- this one" if row["min_images_per_class"] == chosen else ""
+            print(
+                f"curate: {row['min_images_per_class']:>12}: {row['images']} images "
+                f"of {row['classes']} landmarks{mark}"
+            )
+
+
+def _show_leaks(output: Output, counts: dict[str, int]) -> None:
+    """Some of the train images that are in test, with the test image that each is."""
+    leaked = [Reason.IN_TEST, Reason.NEAR_TEST, Reason.IN_INDEX, Reason.NEAR_INDEX]
+    left = min(LEAKS, sum(counts.get(f"dropped/train/{reason}", 0) for reason in leaked))
+    for path in files.match(files.join(output.decisions, "decisions-*.parquet")) if left else ():
+        rows = tables.read(path, schema.DECISIONS)
+        rows = rows[rows["reason"].isin(leaked)][:left]
+        for row in rows.itertuples(index=False):
+            print(
+                f"curate: train {row.id} is {str(row.reason).replace('_', ' ')} {row.duplicate_of}"
+            )
+        left -= len(rows)
+        if not left:
+            return

@@ -1,0 +1,188 @@
+"""Which photos look alike: a pipeline over the hashes in facts, run once for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pandas as pd
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import dedupe, engine, files, hamming, layout, progress, repartition, schema, tables
+from pipelines.hamming import PHOTO
+from pipelines.layout import Output
+from pipelines.schema import STAGED, STAGED_SPLITS
+
+HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
+# A plain surface is like every other one, whatever was photographed.
+LEAST_ENTROPY = 1.0  # bits
+COUNTS = ("photos", "near", "pairs", "crowded")
+COLUMNS = {
+    name: schema.FACTS[name]
+    for name in ("id", "split", "status", "fine_0", "fine_1", "entropy", "width", "height")
+}
+
+
+@dataclasses.dataclass
+class FindPairs(beam.PTransform):
+    """Lists of paths of facts -> one element; writes pairs and, last, their done.json.
+
+    Attributes:
+      hash: the column that is searched.
+      output: where all is written.
+      rows: of facts, in all.
+      progress_folder: where a progress bar looks, if one does.
+    """
+
+    hash: str
+    output: Output
+    rows: int
+    progress_folder: str | None = None
+
+    def __post_init__(self):
+        super().__init__()
+
+    def expand(self, paths):
+        parts = repartition.partitions(self.rows)
+        tick = beam.Map(progress.passed, self.progress_folder, "tables")
+        return (
+            paths
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.Map(read_photos, self.hash)  # [photos] PHOTO
+            | "ByBytes" >> beam.FlatMap(by_bytes, parts)  # ((byte, group), [photos] PHOTO)
+            | "GroupBytes" >> beam.GroupByKey()
+            | "Search" >> beam.MapTuple(search)  # [pairs] PAIR
+            | "TickSearched" >> tick
+            | "ById" >> beam.FlatMap(by_id, parts)  # (partition, [pairs] PAIR)
+            | "GroupIds" >> beam.GroupByKey()
+            | "Write" >> beam.Map(write_part, self.hash, self.output, parts)
+            | "Sum" >> beam.CombineGlobally(sum)
+        )
+
+
+# ---- the steps ------------------------------------------------------------------------------
+
+
+def read_photos(paths: Sequence[str], name: str) -> np.ndarray:
+    """[photos] PHOTO: the staged ones with a picture in them."""
+    facts = pd.concat([tables.read(path, COLUMNS | {name: schema.FACTS[name]}) for path in paths])
+    facts = facts[(facts["status"] == STAGED) & (facts["entropy"] >= LEAST_ENTROPY)]
+    photos = np.empty(len(facts), PHOTO)
+    photos["hash"] = hamming.spread(facts[name].to_numpy(np.uint64))
+    photos["fine_0"] = facts["fine_0"].to_numpy(np.uint64)
+    photos["fine_1"] = facts["fine_1"].to_numpy(np.uint64)
+    photos["id"] = dedupe.id_numbers(facts["id"])
+    photos["shape"] = hamming.shape(facts["width"].to_numpy(float), facts["height"].to_numpy(float))
+    photos["split"] = facts["split"].map(STAGED_SPLITS.index).to_numpy(np.uint8)
+    return photos
+
+
+def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """The photos once for each byte of the hash, those with the same byte together."""
+    groups = min(parts, 256)
+    for index in range(hamming.BYTES):
+        group = hamming.byte(photos["hash"], index).astype(np.int64) * groups >> 8
+        for number, rows in _split(photos, group):
+            yield (index, number), rows
+
+
+def search(key: tuple[int, int], found: Iterable[np.ndarray]) -> np.ndarray:
+    """[pairs] PAIR of the photos that share a byte."""
+    counts = hamming.Counts()
+    photos = np.concatenate(list(found))
+    pairs = hamming.search(photos, key[0], counts)
+    engine.count("near", counts.near)
+    engine.count("crowded", counts.crowded)
+    if not key[0]:  # each photo comes once for each byte
+        engine.count("photos", len(photos))
+    return pairs
+
+
+def by_id(pairs: np.ndarray, parts: int) -> Iterator[tuple[int, np.ndarray]]:
+    part = (pairs["a"] >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
+    yield from _split(pairs, part.astype(np.int64))
+
+
+def write_part(
+    keyed: tuple[int, Iterable[np.ndarray]], name: str, output: Output, parts: int
+) -> int:
+    """Writes one file of pairs, each once and in order; returns how many."""
+    part, found = keyed
+    pairs = pd.DataFrame(np.unique(np.concatenate(list(found))))
+    for column in ("a_split", "b_split"):
+        pairs[column] = np.array(STAGED_SPLITS, object)[pairs[column]]
+    path = output.pairs(f"{name}-{layout.part(part, parts)}.parquet")
+    tables.write(path, pairs, schema.PAIRS)
+    engine.count("pairs", len(pairs))
+    return len(pairs)
+
+
+def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    order = np.argsort(key, kind="stable")
+    values, starts = np.unique(key[order], return_index=True)
+    yield from zip(values.tolist(), np.split(rows[order], starts[1:]), strict=False)
+
+
+# ---- the command's part ---------------------------------------------------------------------
+
+
+def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions) -> dict[str, Any]:
+    """Finds all pairs within hamming.RADIUS, unless those of the same facts are there.
+
+    Args:
+      output: its facts are read, its pairs written.
+      staged: the summaries of the units whose facts count.
+      options: Beam's.
+
+    Returns:
+      done.json: counts for each hash, and the digest of the facts.
+    """
+    facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
+    inputs = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    path = output.pairs("done.json")
+    if files.exists(path) and (done := files.read_json(path))["inputs"] == inputs:
+        return done
+    files.remove(path)
+    files.remove(*pair_files(output))
+    rows = sum(summary["images"] for summary in staged)
+    paths = repartition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+    steps = len(HASHES) * hamming.BYTES * min(256, repartition.partitions(rows))
+    counts = {}
+    with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
+        for name in HASHES:  # one after the other: each holds a copy of the photos for each byte
+            found = _run(FindPairs(name, output, rows, folder), paths, options)
+            counts[name] = {key: found.get(key, 0) for key in COUNTS}
+    files.write_json(path, {"counts": counts, "inputs": inputs})
+    return files.read_json(path)
+
+
+def _run(
+    find_pairs: FindPairs, paths: list[list[str]], options: PipelineOptions
+) -> Mapping[str, int]:
+    return engine.run(lambda pipeline: pipeline | beam.Create(paths) | find_pairs, options)
+
+
+def pair_files(output: Output) -> list[str]:
+    return sorted(files.match(output.pairs("*.parquet")))
+
+
+def read(output: Output, radius: int) -> pd.DataFrame:
+    """All pairs within a radius, each once: columns a, b, a_split, b_split, same.
+
+    `same` says that no bit tells the two apart, by one hash and the finer one.
+    """
+    found = [tables.empty(schema.PAIRS)]
+    for path in pair_files(output):
+        pairs = tables.read(path, schema.PAIRS)
+        near = (pairs["distance"] <= radius) & (pairs["fine"] <= hamming.FINE * radius)
+        found.append(pairs[near])
+    pairs = pd.concat(found, ignore_index=True)
+    pairs["same"] = (pairs["distance"] == 0) & (pairs["fine"] == 0)
+    pairs = pairs.sort_values(["a_split", "a", "b_split", "b", "same"], ignore_index=True)
+    keys = ["a", "b", "a_split", "b_split"]
+    return pairs.drop_duplicates(keys, keep="last")[[*keys, "same"]]
