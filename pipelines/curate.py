@@ -43,6 +43,7 @@ EXAMPLES = """\
 """
 
 
+HASHED = ["id", "split", "sha256"]  # what travels to find files of the same bytes
 T = TypeVar("T")
 Keyed = tuple[int, pd.DataFrame]  # a partition by id, and its table
 THRESHOLDS = (1, 2, 3, 4, 5, 10, 20, 50, 100)  # that what-if counts are given for
@@ -116,7 +117,7 @@ class Curate(beam.PTransform):
         radius = self.parameters.near_duplicate_radius
         exact = (
             joined
-            | "Open" >> beam.MapTuple(lambda _, table: _open(table))
+            | "Comparable" >> beam.MapTuple(lambda _, table: dedupe.comparable(table)[HASHED])
             | "BySha256" >> Repartition(repartition.by_hex("sha256", parts))
             | "SameBytes" >> beam.Map(dedupe.exact_pairs)
         )  # table: PAIR

@@ -25,6 +25,11 @@ def id_numbers(ids: pd.Series) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64)
 
 
+def comparable(images: pd.DataFrame) -> pd.DataFrame:
+    """Those that nothing speaks against yet, and those that are there to be compared with."""
+    return images[images["reason"].isna() | (images["reason"] == Reason.REFERENCE)]
+
+
 def exact_pairs(images: pd.DataFrame) -> pd.DataFrame:
     """Pairs of images with the same bytes: each with the first of them.
 
@@ -47,12 +52,13 @@ def exact_pairs(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def linked(images: pd.DataFrame, pairs: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Those open images that some pair names: what `resolve` looks at."""
-    numbers = pd.Series(id_numbers(images["id"].where(images["id"] != "", "0" * 16)), images.index)
+    """Those comparable images that some pair names: what `resolve` looks at."""
+    images = comparable(images)
+    numbers = pd.Series(id_numbers(images["id"]), images.index)
     named = pd.Series(False, images.index)
     for some in pairs:
         named |= numbers.isin(some["a"]) | numbers.isin(some["b"])
-    return images[named & images["reason"].isna()]
+    return images[named]
 
 
 def resolve(

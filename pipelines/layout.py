@@ -23,6 +23,11 @@ def md5(split: str, number: int) -> str:
 TRAIN_CSV = "metadata/train.csv"
 CLEAN_CSV = "metadata/train_clean.csv"
 TEST_CSV = "metadata/test.csv"
+ATTRIBUTION_CSV = "metadata/train_attribution.csv"
+CATEGORY_CSVS = (  # the first says all that the second does, and more
+    "metadata/train_label_to_hierarchical.csv",
+    "metadata/train_label_to_category.csv",
+)
 
 # ---- a source in Kaggle's layout, or an extracted folder ------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipelines import curate, download, options, shard
 from pipelines.layout import Output
+from pipelines.source import with_filters
 
 EXAMPLES = """\
   # a first look at the real set: the first 200 photos of two tars
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
     )
     output = Output(args.output)
-    source = download.find(args)
+    source = with_filters(download.find(args), args.filters)
     effort = download.effort(args, beam_options)
     download.download(source, output, download.parameters(args), effort, beam_options)
     curate.curate(source, output, args.split, curate.parameters(args), beam_options)

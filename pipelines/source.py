@@ -18,11 +18,6 @@ BLOCK = 4096  # loose photos in a unit
 URL_BLOCK = 1024  # URLs in a unit: at two a second, nine minutes that a kill can cost
 LOOKS = 20  # for loose photos before a split is called absent
 T = TypeVar("T")
-ATTRIBUTION_CSV = "metadata/train_attribution.csv"
-CATEGORY_CSVS = (  # the first says all that the second does, and more
-    "metadata/train_label_to_hierarchical.csv",
-    "metadata/train_label_to_category.csv",
-)
 NUMBER = re.compile(r"images_(\d{3})\.tar$")
 
 
@@ -192,9 +187,9 @@ def with_filters(source: Source, filters: Filters) -> Source:
     attribution = categories = None
     if filters.needs_credits:
         flag = "--licences" if filters.licences else "--exclude_author"
-        attribution = _wanted(source.root, flag, metadata.ATTRIBUTION, ATTRIBUTION_CSV)
+        attribution = _wanted(source.root, flag, metadata.ATTRIBUTION, layout.ATTRIBUTION_CSV)
     if filters.categories:
-        categories = _wanted(source.root, "--categories", metadata.CATEGORY, *CATEGORY_CSVS)
+        categories = _wanted(source.root, "--categories", metadata.CATEGORY, *layout.CATEGORY_CSVS)
         allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
     return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)
 

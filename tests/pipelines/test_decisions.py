@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import collections
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, dedupe, repartition, split, tables
+from pipelines import decisions, repartition, split, tables
 from pipelines.schema import Label, UserError, format_labels, parse_labels
 from pipelines.vocabulary import Labels
 
+PARAMETERS = decisions.Parameters(min_images_per_class=4, validation_share=None, seed=0)
 DIGITS = "0123456789abcdef"
 
 
@@ -24,63 +27,6 @@ def work(rows: list[dict]) -> pd.DataFrame:
     base = {"split": "train", "unit": "u", "status": "staged", "clean": False, "landmark_id": 1}
     table = pd.DataFrame([dict.fromkeys(decisions.WORK) | base | row for row in rows])
     return table.astype(tables.empty(decisions.WORK).dtypes.to_dict())
-
-
-images = st.lists(
-    st.fixed_dictionaries(
-        {
-            "sha256": st.sampled_from(["aa", "bb", "cc"]),
-            "landmark_id": st.integers(1, 2),
-            "clean": st.booleans(),
-            "split": st.sampled_from(["train", "train", "test"]),
-        }
-    ),
-    min_size=1,
-    max_size=12,
-).map(lambda rows: work([row | {"id": hex_id(i)} for i, row in enumerate(rows)]))
-
-
-@given(images)
-def test_no_two_kept_train_images_have_the_same_bytes(table: pd.DataFrame):
-    found = dedupe.drop_exact_duplicates(table)
-    kept = found[found["reason"].isna()]
-    train = kept[kept["split"] == "train"]
-    assert not train["sha256"].duplicated().any()
-    assert not set(train["sha256"]) & set(kept.loc[kept["split"] == "test", "sha256"])
-
-
-@given(images)
-def test_test_images_are_never_dropped(table: pd.DataFrame):
-    found = dedupe.drop_exact_duplicates(table)
-    assert found.loc[found["split"] == "test", "reason"].isna().all()
-
-
-@given(images)
-def test_what_goes_points_to_another_image_of_the_same_bytes(table: pd.DataFrame):
-    found = dedupe.drop_exact_duplicates(table).set_index("id")
-    for image_id, row in found[found["reason"].notna()].iterrows():
-        assert row["duplicate_of"] != image_id
-        other = found.loc[row["duplicate_of"]]
-        assert other["sha256"] == row["sha256"]
-        assert pd.isna(other["reason"]) or other["reason"] == "label_conflict"
-        if row["reason"] == "in_test":
-            assert other["split"] == "test"
-
-
-@given(images, st.randoms())
-def test_the_order_of_rows_decides_nothing(table: pd.DataFrame, random):
-    order = list(range(len(table)))
-    random.shuffle(order)
-    one = dedupe.drop_exact_duplicates(table)
-    other = dedupe.drop_exact_duplicates(table.iloc[order].reset_index(drop=True))
-    pd.testing.assert_frame_equal(one, other.sort_values("id", ignore_index=True))
-
-
-def test_a_conflict_that_the_clean_list_does_not_settle_drops_all():
-    both = [{"id": hex_id(i), "sha256": "aa", "landmark_id": i, "clean": True} for i in (1, 2)]
-    found = dedupe.drop_exact_duplicates(work(both))
-    assert found["reason"].tolist() == ["label_conflict"] * 2
-    assert found["duplicate_of"].tolist() == [hex_id(2), hex_id(1)]
 
 
 def test_labels_are_looked_up_with_nulls():
@@ -96,20 +42,44 @@ def test_labels_are_looked_up_with_nulls():
 )
 def test_validation_never_empties_a_landmark(landmarks: list[int], share, seed: int):
     table = work([{"id": hex_id(i * 7919), "landmark_id": x} for i, x in enumerate(landmarks)])
-    found = split.assign_validation(table.assign(keep=True), share, seed)
-    for _, rows in found.groupby("landmark_id"):
-        assert (rows["split"] == "train").any()
+    table = table.assign(chosen=split.choose_validation(table, share, seed))
+    for _, rows in table.groupby("landmark_id"):
+        assert not rows["chosen"].all()
         if share is None:
-            assert (rows["split"] == "validation").sum() == (len(rows) > split.MORE_THAN)
+            assert rows["chosen"].sum() == (len(rows) > split.MORE_THAN)
     if share == 0.0:
-        assert set(found["split"]) == {"train"}
+        assert not table["chosen"].any()
+
+
+@given(st.integers(0, 3), st.randoms(), st.sampled_from([None, 0.3]))
+def test_validation_does_not_hang_on_the_order_of_rows(seed: int, random, share):
+    table = work([{"id": hex_id(i * 7919), "landmark_id": i % 3} for i in range(30)])
+    shuffled = table.sample(frac=1, random_state=random.randrange(99))
+    one, other = (set(x["id"][split.choose_validation(x, share, seed)]) for x in (table, shuffled))
+    assert one == other
 
 
 def test_a_share_is_about_that_share():
     ids = [hex_id(i * 104_729) for i in range(4000)]
-    table = work([{"id": x, "landmark_id": i % 40} for i, x in enumerate(ids)]).assign(keep=True)
-    found = split.assign_validation(table, 0.1, seed=1)
-    assert 0.08 < (found["split"] == "validation").mean() < 0.12
+    table = work([{"id": x, "landmark_id": i % 40} for i, x in enumerate(ids)])
+    assert 0.08 < split.choose_validation(table, 0.1, seed=1).mean() < 0.12
+
+
+@given(st.lists(st.sampled_from([5, 6, 7]), min_size=1, max_size=30), st.integers(1, 12))
+def test_no_landmark_under_the_threshold_keeps_an_image(landmarks: list[int], least: int):
+    sizes = collections.Counter(landmarks)
+    ids = [x for x, n in sizes.most_common() if n >= least]
+    table = work([{"id": hex_id(i), "landmark_id": x} for i, x in enumerate(landmarks)])
+    labelled = decisions.label(table[list(decisions.DEDUPED)], Labels(np.array(ids, np.int64)))
+    found = decisions.classes(labelled[list(decisions.TRAIN)], PARAMETERS)
+    assert found.seen == len(sizes)
+    assert dict(found.kept[["landmark_id", "images"]].to_numpy().tolist()) == {
+        x: sizes[x] for x in ids
+    }
+    (row,) = decisions.what_if(found.sizes, [least])
+    assert row["classes"] == len(ids)
+    assert row["images"] == labelled["keep"].sum() == sum(sizes[x] for x in ids)
+    assert set(labelled["reason"].dropna()) <= {"rare_class"}
 
 
 @given(st.lists(st.text(DIGITS, min_size=16, max_size=16), min_size=1), st.integers(1, 70))

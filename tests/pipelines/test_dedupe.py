@@ -181,6 +181,8 @@ def test_index_counts_only_where_asked():
     rows = [{"split": "index"}, {}]
     assert outcome(rows, [(0, 1)]) == ["kept", "kept"]
     assert outcome(rows, [(0, 1)], against=("test", "index")) == ["kept", "near_index"]
+    index = work([{"split": "index", "reason": "reference"}, {}, {"reason": "undecodable"}])
+    assert dedupe.comparable(index)["id"].tolist() == [hex_id(0), hex_id(1)]
 
 
 def test_pairs_of_images_that_went_before_are_nothing():
