@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import collections
+import concurrent.futures
 import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.json as pa_json
 
-from pipelines import example, files, gather, schema, shard, sheet, split, tables
+from pipelines import album, contact, files, gather, schema, shard, tables
 from pipelines.layout import Output
 from pipelines.options import OutputOptions, Parser
-from pipelines.schema import OUTPUT_SPLITS, Reason, UserError
+from pipelines.schema import Reason, UserError
 
 EXAMPLES = """\
 examples:
@@ -22,133 +25,123 @@ examples:
   gld2 report --output OUT --job_dir JOB --metrics metrics.json
 """
 
-SAMPLES = 18  # photos on a sheet; pairs count as two
-DECISIONS = ("id", "landmark_id", "reason", "duplicate_of", "split")
-ABOUT = {
-    Reason.DUPLICATE: "Each photo that went is followed by the one that it repeats.",
-    Reason.LABEL_CONFLICT: "One photo under several landmarks; each is followed by its like.",
-    Reason.IN_TEST: "Train photos that are in the test set, each followed by the test photo.",
-    Reason.RARE_CLASS: "Photos of landmarks with too few images.",
-    Reason.NO_LANDMARK: "Photos without a row in train.csv.",
-    Reason.REPEATED_ID: "Photos whose id came twice.",
-}
-KEPT = "kept"
+LISTED = 5  # images of each reason, among those that have no pixels to show
+REJECT = {field.name: "string" for field in dataclasses.fields(schema.Reject)}
+SEEN, KEPT = "#b0b7c0", "#4c78a8"
 
 
-@dataclasses.dataclass
-class Summary:
-    """What the decisions say, small enough to hold.
+# ---- numbers --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A row of the funnel.
 
     Attributes:
-      before, after: landmark_id -> images seen, images kept.
-      samples: reason, or "kept" -> up to SAMPLES rows, chosen by a hash of their ids.
+      what: seen, a Reason, kept, or validation, which is a part of kept.
+      images: of each split.
+      left: share of all images that are left after it, percent.
+      gone: share of all images that went here, percent.
     """
 
-    before: collections.Counter
-    after: collections.Counter
-    samples: dict[str, pd.DataFrame]
+    what: str
+    images: list[int]
+    left: float
+    gone: float
 
 
-def summarise(paths: Iterable[str]) -> Summary:
-    """Reads decisions a file at a time."""
-    summary = Summary(collections.Counter(), collections.Counter(), {})
-    for path in paths:
-        decisions = tables.read(path, {name: schema.DECISIONS[name] for name in DECISIONS})
-        kept = decisions["reason"].isna()
-        labelled = decisions["landmark_id"].notna()
-        summary.before.update(decisions.loc[labelled, "landmark_id"].value_counts().to_dict())
-        summary.after.update(decisions.loc[labelled & kept, "landmark_id"].value_counts().to_dict())
-        _sample(summary.samples, decisions.assign(reason=decisions["reason"].fillna(KEPT)))
-    return summary
+def funnel(counts: dict[str, int]) -> tuple[list[str], list[Step]]:
+    """The splits, and the steps from images seen to images kept, in the order of Reason."""
+    splits = [s for s in schema.STAGED_SPLITS if any(k.split("/")[1:2] == [s] for k in counts)]
+    drops = {s: [counts.get(f"dropped/{s}/{r}", 0) for r in Reason] for s in splits}
+    gone = pd.DataFrame(drops, index=[str(reason) for reason in Reason], dtype="int64")
+    validation = pd.Series({s: counts.get("kept/validation", 0) * (s == "train") for s in splits})
+    kept = pd.Series({s: counts.get(f"kept/{s}", 0) for s in splits}) + validation
+    seen = kept + gone.sum()
+    left = seen.sum() - gone.sum(axis=1).cumsum()
+    steps = [("seen", seen, seen.sum(), 0)]
+    steps += [(r, gone.loc[r], left[r], gone.loc[r].sum()) for r in gone.index[gone.any(axis=1)]]
+    steps += [("kept", kept, kept.sum(), 0), ("validation", validation, validation.sum(), 0)]
+    percent = 100 / max(1, seen.sum())
+    return splits, [
+        Step(what, images.tolist(), all_left * percent, all_gone * percent)
+        for what, images, all_left, all_gone in steps
+    ]
 
 
-def _sample(samples: dict[str, pd.DataFrame], decisions: pd.DataFrame) -> None:
-    train = decisions[decisions["split"] != "test"]
-    for reason, rows in train.groupby("reason"):
-        rows = rows.assign(order=split.order_key(rows["id"], 0))
-        found = pd.concat([samples.get(str(reason), rows[:0]), rows])
-        samples[str(reason)] = found.nsmallest(SAMPLES, "order")
+def rejected(paths: Iterable[str]) -> list[dict[str, Any]]:
+    """Some images, archives and rows that download rejected, of each reason: REJECT."""
+    with concurrent.futures.ThreadPoolExecutor(gather.READERS) as pool:
+        found = pd.concat([tables.empty(REJECT), *pool.map(_rejects, paths)])
+    order = {str(reason): place for place, reason in enumerate(Reason)}
+    found = _some(found).sort_values("reason", key=lambda names: names.map(order), kind="stable")
+    return tables.to_rows(found, REJECT)
 
 
-def photos(ids: set[str], output: Output) -> dict[str, bytes]:
-    """The staged JPEGs of some images, by id; those that were never staged are left out."""
-    places: list[gather.Place] = []
-    names: list[str] = []
-    for path in files.match(output.facts("*")):
-        facts = tables.read(path, shard.FACTS)
-        facts = facts[facts["id"].isin(ids) & (facts["status"] == schema.STAGED)]
-        for row in facts.itertuples(index=False):
-            places.append(gather.Place(str(row.unit), int(row.offset), int(row.length), len(names)))
-            names.append(str(row.id))
-    records = gather.gather(places, output.staged)
-    return {name: _jpeg(record) for name, record in zip(names, records, strict=True)}
+def _rejects(path: str) -> pd.DataFrame:
+    data = files.read(path)
+    if not data:
+        return tables.empty(REJECT)
+    columns = pa_json.ParseOptions(explicit_schema=tables.arrow_schema(REJECT))
+    try:
+        return _some(tables.frame(pa_json.read_json(pa.BufferReader(data), parse_options=columns)))
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: expected a JSON object a line, found: {error}") from None
 
 
-def _jpeg(record: bytes) -> bytes:
-    return example.decode(record)[schema.ENCODED]  # type: ignore[return-value]
+def _some(rejects: pd.DataFrame) -> pd.DataFrame:
+    return album.sample(rejects, LISTED, ("id", "unit", "detail"))
 
 
-def _sheets(summary: Summary, output: Output) -> list[dict[str, str]]:
-    ids = {
-        str(name)
-        for rows in summary.samples.values()
-        for name in [*rows["id"], *rows["duplicate_of"].dropna()]
-    }
-    found = photos(ids, output)
-    sheets = []
-    for reason in [KEPT, *sorted(set(summary.samples) - {KEPT})]:
-        tiles = _tiles(summary.samples.get(reason, pd.DataFrame()), found)
-        if any(tile.jpeg for tile in tiles):
-            file = f"{reason}.jpg"
-            files.write(files.join(output.report, file), sheet.draw(tiles[:SAMPLES]))
-            title = "Some that were kept" if reason == KEPT else f"Dropped: {reason}"
-            sheets.append({"title": title, "file": file, "about": ABOUT.get(reason, "")})  # type: ignore[call-overload]
-    return sheets
+# ---- pictures -------------------------------------------------------------------------------
 
 
-def _tiles(rows: pd.DataFrame, found: dict[str, bytes]) -> list[sheet.Tile]:
-    tiles = []
-    for row in rows.itertuples(index=False):
-        landmark = "" if pd.isna(row.landmark_id) else f" {row.landmark_id}"
-        tiles.append(sheet.Tile(found.get(row.id), f"{row.id}{landmark}"))
-        if pd.notna(row.duplicate_of):
-            tiles.append(sheet.Tile(found.get(row.duplicate_of), f"= {row.duplicate_of}"))
-    return tiles
+def landmarks_plot(found: album.Digest, threshold: int) -> bytes:
+    """Images of each landmark, by rank and as a histogram, before and after; PNG."""
+    from matplotlib.figure import Figure
 
-
-def _classes_plot(summary: Summary) -> bytes:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    for name, counts in (("seen", summary.before), ("kept", summary.after)):
-        sizes = sorted(counts.values(), reverse=True)
-        axes.plot(range(1, len(sizes) + 1), sizes, marker=".", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="landmarks, largest first", ylabel="images")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    ranks, bins = figure.subplots(1, 2)
+    sizes = {"seen": found.before, "kept": found.after[found.after > 0]}
+    for (name, counts), colour in zip(sizes.items(), (SEEN, KEPT), strict=True):
+        ranked = counts.sort_values(ascending=False).to_numpy()
+        ranks.plot(np.arange(1, len(ranked) + 1), ranked, color=colour, label=name, linewidth=2)
+    edges = 2.0 ** np.arange(int(np.log2(found.before.max())) + 2)
+    bins.hist([*sizes.values()], edges, color=[SEEN, KEPT], label=[*sizes])
+    limit = {"color": "#555555", "linestyle": ":", "label": f"at least {threshold} images"}
+    ranks.axhline(threshold, **limit)
+    bins.axvline(threshold, **limit)
+    ranks.set(xscale="log", yscale="log", xlabel="landmarks, largest first", ylabel="images")
+    bins.set(yscale="log", xlabel="images of a landmark", ylabel="landmarks")
+    bins.set_xscale("log", base=2)
+    for axes in (ranks, bins):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_minor_formatter("")
+    bins.set_ylim(bottom=0.5)  # or one landmark would be a bar of no height
+    ranks.legend()
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    plt.close(figure)
     return out.getvalue()
 
 
-def _funnel_rows(funnel: dict[str, int]) -> list[dict[str, Any]]:
-    rows = [("seen", funnel["images"], False)]
-    dropped = sorted(
-        ((k, n) for k, n in funnel.items() if k.startswith("dropped/")), key=lambda row: -row[1]
-    )
-    rows += [(f"{k.split('/')[1]}: {k.split('/')[2]}", n, True) for k, n in dropped]
-    rows += [
-        (f"kept: {n}", funnel[f"kept/{n}"], False) for n in OUTPUT_SPLITS if f"kept/{n}" in funnel
-    ]
-    most = max(1, funnel["images"])
-    return [
-        {"what": what, "images": images, "dropped": drop, "share": round(100 * images / most, 1)}
-        for what, images, drop in rows
-    ]
+def _sheets(found: album.Digest, output: Output) -> list[dict[str, Any]]:
+    """Draws the contact sheets that have photos; returns what the page says of each."""
+    sheets = list(album.sheets(found))
+    decided, facts = files.match(shard.decision_files(output)), files.match(output.facts("*"))
+    known = contact.look_up(set().union(*(chosen.ids for chosen in sheets)), decided, facts)
+    drawn = []
+    for chosen in sheets:
+        if jpeg := contact.picture(chosen, known, output):
+            file = f"{chosen.reason}-{chosen.which}.jpg"
+            files.write(files.join(output.report, file), jpeg)
+            drawn.append({"file": file, "reason": chosen.reason, "which": chosen.which})
+    return drawn
+
+
+# ---- the page -------------------------------------------------------------------------------
 
 
 def report(output: Output, job_dir: str | None = None, metrics: str | None = None) -> str:
@@ -160,13 +153,19 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     if not files.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
     done = files.read_json(output.decisions_done)
-    summary = summarise(files.match(shard.decision_files(output)))
-    files.write(files.join(output.report, "classes.png"), _classes_plot(summary))
+    found = album.digest(files.match(shard.decision_files(output)))
+    if has_landmarks := len(found.before) > 0:
+        plot = landmarks_plot(found, done["parameters"]["min_images_per_class"])
+        files.write(files.join(output.report, "classes.png"), plot)
+    splits, steps = funnel(done["funnel"])
     page = _template().render(
         output=output.root,
         done=done,
-        funnel=_funnel_rows(done["funnel"]),
-        sheets=_sheets(summary, output),
+        has_landmarks=has_landmarks,
+        splits=splits,
+        steps=steps,
+        sheets=_sheets(found, output),
+        rejected=rejected(files.match(output.rejects("*"))),
         curves=_copy(job_dir and files.join(job_dir, "curves.png"), output),
         metrics=files.read_json(metrics) if metrics else None,
         pr_curve=_copy(metrics and files.join(_folder(metrics), "pr_curve.png"), output),

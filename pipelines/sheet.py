@@ -1,16 +1,21 @@
-"""Contact sheets: many photos on one picture, each with a line of text below. No Beam."""
+"""Contact sheets: photos in groups on one picture, each with lines of text below. No Beam."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-CELL = 160  # pixels of a photo's longest side
-TEXT = 16  # pixels below it
 COLUMNS = 6
+CELL = 160  # pixels of a tile's width, and of its photo's place
+MARGIN = 6  # pixels around a photo, and between panels
+LINE = 15  # pixels of a line of text
+LINES = 3
+HEIGHT = CELL + LINES * LINE + 2 * MARGIN
+FONT = 12  # pixels
+PANEL, TEXT = "#eef1f4", "#222222"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,30 +24,70 @@ class Tile:
 
     Attributes:
       jpeg: the encoded photo, or None where there is none to show.
-      caption: a short line.
+      lines: of text, LINES at most, each as wide as the photo.
+      frame: a colour around the photo, or None.
     """
 
     jpeg: bytes | None
-    caption: str
+    lines: tuple[str, ...]
+    frame: str | None = None
 
 
-def draw(tiles: Sequence[Tile], columns: int = COLUMNS) -> bytes:
-    """A sheet as JPEG, tiles from left to right, then down."""
-    rows = max(1, -(-len(tiles) // columns))
-    sheet = Image.new("RGB", (columns * CELL, rows * (CELL + TEXT)), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for index, tile in enumerate(tiles):
-        left, top = index % columns * CELL, index // columns * (CELL + TEXT)
-        if tile.jpeg is not None:
-            photo = _thumbnail(tile.jpeg)
-            sheet.paste(photo, (left + (CELL - photo.width) // 2, top + CELL - photo.height))
-        pen.text((left + 3, top + CELL + 1), tile.caption[:26], "black", font)
+def draw(groups: Sequence[Sequence[Tile]], columns: int = COLUMNS) -> bytes:
+    """A sheet as JPEG: each group on a panel of its own, from left to right, then down.
+
+    A group that does not fit into what is left of a row begins the next.
+    """
+    starts = list(_starts([len(group) for group in groups], columns))
+    rows = -(-(starts[-1] + len(groups[-1])) // columns)
+    sheet = Image.new("RGB", (columns * CELL, rows * HEIGHT), "white")
+    for start, group in zip(starts, groups, strict=True):
+        cells = range(start, start + len(group))
+        corners = [(cell % columns * CELL, cell // columns * HEIGHT) for cell in cells]
+        _panel(sheet, corners)
+        for corner, tile in zip(corners, group, strict=True):
+            _tile(sheet, *corner, tile)
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=85)
     return out.getvalue()
 
 
+def _starts(sizes: Sequence[int], columns: int) -> Iterator[int]:
+    """The number of the cell where each group begins."""
+    cell = 0
+    for size in sizes:
+        if cell % columns + size > columns:
+            cell += -cell % columns
+        yield cell
+        cell += size
+
+
+def _panel(sheet: Image.Image, corners: Sequence[tuple[int, int]]) -> None:
+    """What shows that tiles belong together, over all their rows: gaps are between panels."""
+    pen, gap = ImageDraw.Draw(sheet), MARGIN // 2
+    tops = sorted({top for _, top in corners})
+    for top in tops:
+        lefts = [left for left, other in corners if other == top]
+        left, right = min(lefts) + gap, max(lefts) + CELL - gap
+        upper = top + gap * (top == tops[0])
+        lower = top + HEIGHT - gap * (top == tops[-1])
+        pen.rectangle((left, upper, right - 1, lower - 1), PANEL)
+
+
+def _tile(sheet: Image.Image, left: int, top: int, tile: Tile) -> None:
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
+    if tile.jpeg is not None:
+        photo = _thumbnail(tile.jpeg)
+        x, y = left + (CELL - photo.width) // 2, top + CELL - photo.height
+        if tile.frame:
+            edges = (x - 3, y - 3, x + photo.width + 2, y + photo.height + 2)
+            pen.rectangle(edges, outline=tile.frame, width=3)
+        sheet.paste(photo, (x, y))
+    for number, line in enumerate(tile.lines):
+        pen.text((left + 2 * MARGIN, top + MARGIN + CELL + number * LINE), line, TEXT, font)
+
+
 def _thumbnail(jpeg: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
-    image.thumbnail((CELL - 6, CELL - 6))
+    image.thumbnail((CELL - 4 * MARGIN, CELL - 4 * MARGIN))
     return image.convert("RGB")
