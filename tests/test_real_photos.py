@@ -35,7 +35,7 @@ def test_from_published_tars_to_a_scored_submission(tmp_path: pathlib.Path):
         gld2("evaluate", submission=submission, solution=solution, output=metrics)
 
     assert "download train: 350 images in 4 units = 350 staged + 0 rejected" in prepared.stdout
-    assert f"train {IN_TRAIN} is test {IN_TEST}" in prepared.stdout
+    assert f"train {IN_TRAIN} is in test {IN_TEST}" in prepared.stdout
     listed = pd.read_csv(MINI / "metadata" / "test.csv")["id"].tolist()
     assert len(listed) == 91
     assert pd.read_csv(submission)["id"].tolist() == listed
