@@ -24,7 +24,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["pipelines", "trainer"],
-    package_data={"pipelines": ["templates/*.html"]},
+    package_data={"pipelines": ["templates/*"]},
     install_requires=["numpy>=1.26"],
     extras_require={"pipelines": PIPELINES, "trainer": TRAINER, "tpu": TPU, "test": TEST},
     entry_points={"console_scripts": ["gld2=pipelines.main:main"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import uuid
@@ -13,6 +14,8 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines.schema import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def join(root: str, *parts: str) -> str:
@@ -75,13 +78,20 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
     The temporary name is unique, so two workers that race for the same file
     leave one whole file. It has no leading dot: object stores list it, and a
     person can see what a killed run left.
+
+    Raises:
+      UserError: the disk is full.
     """
     temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             yield file
-    except BaseException:
+    except BaseException as error:
         remove(temporary)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise UserError(
+                f"{path}: {error.strerror}; make room and run the same command again"
+            ) from None
         raise
     FileSystems.rename([temporary], [path])
 

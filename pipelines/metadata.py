@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipelines import fetch, tables
+from pipelines import fetch, schema, tables
 from pipelines.schema import UserError
 
 BLOCK = 8 << 20  # bytes of CSV read at a time
@@ -22,6 +22,7 @@ CLEAN = {"landmark_id": "int64", "images": "string"}
 CLEAN_IDS = TRAIN  # the same, a row for each image
 IDS = {"id": "string"}
 URLS = {"id": "string", "url": "string"}
+CREDIT = {name: "string" for name in ("id", *schema.ATTRIBUTION)}
 ATTRIBUTION = {"id": "string", "author": "string", "license": "string"}
 CATEGORY = {"landmark_id": "int64", "category": "string"}
 CELLS = {  # what a cell has to look like, and how to say so; others are free text
@@ -105,6 +106,12 @@ def urls(path: str) -> Iterator[list[tuple[str, str]]]:
     """Blocks of id and URL of train.csv, in its order."""
     for table in blocks(path, URLS):
         yield list(zip(table["id"].to_pylist(), table["url"].to_pylist(), strict=True))
+
+
+def attributions(path: str) -> Iterator[pd.DataFrame]:
+    """Blocks of train_attribution.csv: id, url, author, license, title."""
+    for table in blocks(path, CREDIT):
+        yield tables.frame(table)
 
 
 def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:

@@ -49,9 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     output = Output(args.output)
     source = with_filters(download.find(args), args.filters)
+    shape = shard.parameters(args)
     effort = download.effort(args, beam_options)
     download.download(source, output, download.parameters(args), effort, beam_options)
     curate.curate(source, output, args.split, curate.parameters(args), beam_options)
-    shard.shard(output, args.version, args.shard_size_mb, args.seed, beam_options)
+    shard.shard(output, shape, beam_options)
     print(f"prepare: gld2 train --data {output.dataset} --job_dir JOB comes next")
     return 0

@@ -77,6 +77,8 @@ COLORSPACE = "image/colorspace"  # RGB
 FORMAT = "image/format"  # JPEG
 LABEL = "image/class/label"  # index into labels.csv; absent on test
 LANDMARK_ID = "image/class/landmark_id"  # GLDv2's landmark_id; absent on test
+# What a CC-BY licence asks for, where it was asked for: column of the attribution CSV -> key.
+ATTRIBUTION = {name: f"attribution/{name}" for name in ("url", "author", "license", "title")}
 
 
 # ---- Parquet columns: name -> Arrow type ----------------------------------------------------

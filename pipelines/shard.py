@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -17,12 +18,16 @@ from pipelines import (
     download,
     engine,
     example,
+    fetch,
     files,
     layout,
+    metadata,
     options,
     progress,
+    publish,
     repartition,
     schema,
+    source,
     split,
     tables,
     tfrecord,
@@ -54,6 +59,8 @@ class Plan:
       seed: of the order.
       inputs: digest of all that decides the bytes.
       photos: how they were normalised, for whoever scores others in the same way.
+      decisions: files and their digests.
+      attribution_csv: whose rows go into the records, or None.
     """
 
     output: Output
@@ -63,6 +70,8 @@ class Plan:
     seed: int
     inputs: str
     photos: dict[str, int]
+    decisions: list[tuple[str, str]]
+    attribution_csv: str | None = None
 
     @property
     def final(self) -> str:
@@ -92,10 +101,22 @@ class Shard(beam.PTransform):
         plan = self.plan
         parts = repartition.partitions(sum(plan.images.values()))
         by_id = repartition.by_hex("id", parts)
+        facts = repartition.batches(
+            {plan.output.facts(s["unit"]): s["images"] for s in download.summaries(plan.output)}
+        )
+        credits = [plan.attribution_csv] if plan.attribution_csv else []
         inputs = {
-            "facts": begin | "Facts" >> ReadTables(plan.output.facts("*"), FACTS, _staged),
+            "facts": begin
+            | "FactsFiles" >> beam.Create(facts)
+            | "SpreadFacts" >> beam.Reshuffle()
+            | "Facts" >> beam.Map(read_staged),
             "kept": begin
-            | "Decisions" >> ReadTables(decision_files(plan.output), DECISIONS, _kept),
+            | "DecisionsFiles" >> beam.Create(plan.decisions)
+            | "SpreadDecisions" >> beam.Reshuffle()
+            | "Decisions" >> beam.MapTuple(read_kept),
+            "credits": begin
+            | "AttributionCsv" >> beam.Create(credits)
+            | "Attributions" >> beam.FlatMap(metadata.attributions),
         }
         keyed = {
             name: table | f"Split_{name}" >> beam.FlatMap(repartition.split, by_id)
@@ -109,36 +130,8 @@ class Shard(beam.PTransform):
             | "Group" >> beam.GroupByKey()
             | "Write" >> beam.Map(write_shard, plan, self.progress_folder)  # stats of a shard
             | "Collect" >> beam.combiners.ToList()
-            | "Publish" >> beam.Map(publish, plan)
+            | "Publish" >> beam.Map(publish.publish, plan)
         )
-
-
-@dataclasses.dataclass
-class ReadTables(beam.PTransform):
-    """Nothing -> the tables that fit a pattern, some of their columns and rows."""
-
-    pattern: str
-    columns: dict[str, str]
-    rows: Any  # table -> [rows] bool
-
-    def __post_init__(self):
-        super().__init__()
-
-    def expand(self, begin):
-        def read(path: str) -> pd.DataFrame:
-            table = tables.read(path, self.columns)
-            return table[self.rows(table)]
-
-        paths = files.match(self.pattern)
-        return begin | beam.Create(paths) | beam.Reshuffle() | beam.Map(read)
-
-
-def _staged(facts: pd.DataFrame) -> pd.Series:
-    return facts["status"] == STAGED
-
-
-def _kept(decisions: pd.DataFrame) -> pd.Series:
-    return decisions["keep"]
 
 
 def decision_files(output: Output) -> str:
@@ -148,8 +141,24 @@ def decision_files(output: Output) -> str:
 # ---- the steps ------------------------------------------------------------------------------
 
 
-def place(facts: Iterable[pd.DataFrame], kept: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Joins kept images with where they lie; of an id staged twice, the first is the image."""
+def read_staged(paths: Sequence[str]) -> pd.DataFrame:
+    """One table of some units' staged images."""
+    facts = pd.concat([tables.read(path, FACTS) for path in paths])
+    return facts[facts["status"] == STAGED]
+
+
+def read_kept(path: str, digest: str) -> pd.DataFrame:
+    decisions = tables.read(path, DECISIONS, digest)
+    return decisions[decisions["keep"]]
+
+
+def place(
+    facts: Iterable[pd.DataFrame], kept: Iterable[pd.DataFrame], credits: Iterable[pd.DataFrame]
+) -> pd.DataFrame:
+    """Joins kept images with where they lie, and with whom to thank for them.
+
+    Of an id staged twice, the first is the image.
+    """
     found = pd.concat([tables.empty(FACTS), *facts]).sort_values(["unit", "offset"])
     found = found.rename(columns={"split": "source"}).drop_duplicates(["source", "id"])
     wanted = pd.concat([tables.empty(DECISIONS), *kept])
@@ -161,7 +170,8 @@ def place(facts: Iterable[pd.DataFrame], kept: Iterable[pd.DataFrame]) -> pd.Dat
             f"decisions keep {len(lost)} images that are not staged, {lost.min()} first; "
             "run gld2 curate again"
         )
-    return placed
+    thanks = pd.concat([tables.empty(metadata.CREDIT), *credits]).drop_duplicates("id")
+    return placed.merge(thanks, on="id", how="left") if len(thanks) else placed
 
 
 def by_shard(images: pd.DataFrame, plan: Plan):
@@ -195,64 +205,60 @@ def write_shard(
                 file.write(tfrecord.frame(record))
     engine.count("sharded", len(images))
     progress.add(progress_folder, images=len(images), shards=1)
-    return {"split": name, "number": number, "images": len(images), "bytes": files.size(path)}
+    written = {"split": name, "number": number, "images": len(images), "bytes": files.size(path)}
+    return written | {"channels": publish.channels(path)}
 
 
-def _records(images: pd.DataFrame, output: Output) -> Iterable[bytes]:
+def _records(images: pd.DataFrame, output: Output) -> Iterator[bytes]:
     columns = images[["unit", "offset", "length"]].itertuples(index=False)
     places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
     staged = gather(places, output.staged)
-    for index, (label, landmark_id) in enumerate(
-        images[["label", "landmark_id"]].itertuples(index=False)
-    ):
-        record, staged[index] = staged[index], b""
-        if pd.notna(label):  # an Example goes on where another ends: the photo is not decoded
-            record += example.encode(
-                {schema.LABEL: int(label), schema.LANDMARK_ID: int(landmark_id)}
-            )
+    for index, more in enumerate(_more(images)):
+        # An Example goes on where another ends: the photo is not decoded.
+        record, staged[index] = staged[index] + more, b""
         yield record
 
 
-def publish(shards: list[dict], plan: Plan) -> None:
-    """Checks kept = sharded, fills empty shards, then gives the folder its name."""
-    if files.exists(files.join(plan.final, "stats.json")):
-        return  # this step ran before, on a worker that was not heard of again
-    splits: dict[str, dict[str, int]] = {}
-    for name, number in plan.shards.items():
-        mine = [shard for shard in shards if shard["split"] == name]
-        for missing in sorted(set(range(number)) - {shard["number"] for shard in mine}):
-            files.write(files.join(plan.incomplete, layout.shard(name, missing, number)), b"")
-        images = sum(shard["images"] for shard in mine)
-        if images != plan.images[name]:
-            raise AssertionError(f"{name}: {plan.images[name]} images kept, {images} sharded")
-        size = sum(shard["bytes"] for shard in mine)
-        splits[name] = {"images": images, "shards": number, "bytes": size}
-    files.write(files.join(plan.incomplete, "labels.csv"), files.read(plan.output.labels))
-    stats = {
-        "splits": splits,
-        "photos": plan.photos,
-        "version": plan.version,
-        "seed": plan.seed,
-        "inputs": plan.inputs,
-    }
-    files.remove(_note(plan))
-    files.write_json(files.join(plan.incomplete, "stats.json"), stats)
-    files.rename_folder(plan.incomplete, plan.final, last="stats.json")
+def _more(images: pd.DataFrame) -> Iterator[bytes]:
+    """What each record says beside its photo: label, landmark, attribution; nothing on test."""
+    names = {"label": schema.LABEL, "landmark_id": schema.LANDMARK_ID} | schema.ATTRIBUTION
+    names = {column: key for column, key in names.items() if column in images}
+    for row in images[list(names)].itertuples(index=False, name=None):
+        found = {k: v for k, v in zip(names.values(), row, strict=True) if pd.notna(v)}
+        texts = {k: v.encode() if isinstance(v, str) else int(v) for k, v in found.items()}
+        yield example.encode(texts) if texts else b""
 
 
 # ---- the command ----------------------------------------------------------------------------
 
 
-def shard(
-    output: Output, version: str, shard_size_mb: int, seed: int, beam_options: PipelineOptions
-) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """The shape of the dataset.
+
+    Attributes:
+      version: such as 1.0.0.
+      shard_size_mb: about how large a shard is.
+      num_shards: of each split, whatever their size; None goes by size.
+      seed: of the order.
+      attribution_csv: whose rows go into the records, or None.
+    """
+
+    version: str
+    shard_size_mb: int
+    num_shards: int | None
+    seed: int
+    attribution_csv: str | None = None
+
+
+def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions) -> dict[str, Any]:
     """Writes a version of the dataset unless it is there; prints and returns its stats.
 
     Raises:
       UserError: nothing is curated, or the version exists and was made from
         something else.
     """
-    plan = _plan(output, version, shard_size_mb, seed)
+    plan = _plan(output, parameters)
     stats_path = files.join(plan.final, "stats.json")
     if files.exists(stats_path):
         if files.read_json(stats_path)["inputs"] != plan.inputs:
@@ -275,7 +281,7 @@ def shard(
     return stats
 
 
-def _plan(output: Output, version: str, shard_size_mb: int, seed: int) -> Plan:
+def _plan(output: Output, parameters: Parameters) -> Plan:
     if not files.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
     done = files.read_json(output.decisions_done)
@@ -283,27 +289,48 @@ def _plan(output: Output, version: str, shard_size_mb: int, seed: int) -> Plan:
     images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
     if not images:
         raise UserError(f"{output.decisions}: no image was kept; see its reasons")
-    size = shard_size_mb * 1e6
-    shards = {name: max(1, round(funnel[f"bytes/{name}"] / size)) for name in images}
+    size = parameters.shard_size_mb * 1e6
+    shards = {
+        name: parameters.num_shards or max(1, round(funnel[f"bytes/{name}"] / size))
+        for name in images
+    }
     staged = [s for s in download.summaries(output) if s["split"] in schema.SPLITS]
     facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
-    made_from = [done["decisions_sha256"], facts, shards, seed]
+    made_from: list[Any] = [done["decisions_sha256"], facts, shards, parameters.seed]
+    if parameters.attribution_csv:
+        made_from.append(fetch.version(parameters.attribution_csv))
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     photos = staged[0]["parameters"]["normal"]
-    return Plan(output, version, shards, images, seed, inputs, photos)
+    return Plan(
+        output,
+        parameters.version,
+        shards,
+        images,
+        parameters.seed,
+        inputs,
+        photos,
+        _decisions(output, done["decisions_sha256"]),
+        parameters.attribution_csv,
+    )
+
+
+def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
+    paths = files.match(decision_files(output))
+    if len(paths) != len(digests):
+        raise UserError(
+            f"{output.decisions}: expected {len(digests)} files of decisions, found {len(paths)}; "
+            "run gld2 curate again"
+        )
+    return list(zip(paths, digests, strict=True))
 
 
 def _prepare_folder(plan: Plan) -> None:
     """Shards that a run of the same plan finished are used again; of another, removed."""
-    note = _note(plan)
+    note = publish.note(plan)
     if not files.exists(note) or files.read_json(note) != plan.inputs:
         files.remove(plan.incomplete)
         files.write_json(note, plan.inputs)
     files.remove_temporaries(plan.incomplete)
-
-
-def _note(plan: Plan) -> str:
-    return files.join(plan.incomplete, "inputs.json")
 
 
 GROUPS = (
@@ -315,6 +342,16 @@ GROUPS = (
 )
 
 
+def parameters(args: argparse.Namespace) -> Parameters:
+    """Raises UserError where attributions are asked for and there are none."""
+    csv = None
+    if args.with_attribution:
+        if not args.source:
+            raise UserError("--with_attribution: needs --source, for its attribution CSV")
+        csv = source.attribution_csv(args.source, "--with_attribution")
+    return Parameters(args.version, args.shard_size_mb, args.num_shards, args.seed, csv)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args, beam_options = options.parse(
         "shard",
@@ -324,5 +361,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         GROUPS,
         argv,
     )
-    shard(Output(args.output), args.version, args.shard_size_mb, args.seed, beam_options)
+    shard(Output(args.output), parameters(args), beam_options)
     return 0

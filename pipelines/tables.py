@@ -48,14 +48,17 @@ def write(path: str, data: pd.DataFrame, columns: Mapping[str, str]) -> str:
     return sha256(out.getvalue())
 
 
-def read(path: str, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Reads `columns` of a Parquet file.
+def read(path: str, columns: Mapping[str, str], digest: str | None = None) -> pd.DataFrame:
+    """Reads `columns` of a Parquet file, which may have to be one that `write` gave this digest.
 
     Raises:
-      UserError: it is not Parquet, or lacks a column.
+      UserError: it is not Parquet, not that file, or lacks a column.
     """
+    data = files.read(path)
+    if digest and sha256(data) != digest:
+        raise UserError(f"{path}: of another run than its done.json; run gld2 curate again")
     try:
-        table = pq.read_table(pa.BufferReader(files.read(path)), columns=list(columns))
+        table = pq.read_table(pa.BufferReader(data), columns=list(columns))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: expected a Parquet file, found: {error}") from None
     missing = [name for name in columns if name not in table.column_names]

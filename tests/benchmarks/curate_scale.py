@@ -322,7 +322,7 @@ class Outcome:
     Attributes:
       images: train's and test's.
       first, again: gld2 curate, and once more with another threshold, which finds the pairs made.
-      missed: planted copies that stay, and not in their photo's stead.
+      missed: planted copies that stay beside their photo.
       planted: copies, in all.
       dropped: photos dropped for another one that is not the same.
       joined: photos with a partner among the pairs that is not the same.
@@ -370,7 +370,7 @@ def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
     repeats = decisions[decisions["duplicate_of"].notna()]
     of = {name: _rows(row, repeats[name]) for name in ("id", "duplicate_of")}
     kept_for[of["id"]] = of["duplicate_of"]
-    stays = kept_for[made.copies] == made.copies
+    stays = kept_for == np.arange(len(made.ids))
     pairs = _read(output.pairs(""), "*.parquet", {name: schema.PAIRS[name] for name in "ab"})
     a, b = row[pairs["a"]].to_numpy(), row[pairs["b"]].to_numpy()
     wrong = made.shows[a] != made.shows[b]
@@ -379,7 +379,7 @@ def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
         images=len(made.ids),
         first=first,
         again=again,
-        missed=int((stays & (kept_for[made.first] != made.copies)).sum()),
+        missed=int((stays[made.copies] & stays[made.first]).sum()),
         planted=len(made.copies),
         dropped=int((made.shows[kept_for] != made.shows).sum()),
         joined=len(np.union1d(a[wrong], b[wrong])),

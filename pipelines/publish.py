@@ -1,0 +1,106 @@
+"""What stands beside the shards, and the moment in which a dataset appears. No Beam."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from pipelines import card, example, files, layout, schema, tfds, tfrecord
+
+if TYPE_CHECKING:
+    from pipelines.shard import Plan
+
+SAMPLE = 32  # photos of each shard that the channels' mean and deviation are from
+STATS = "stats.json"
+
+
+def channels(path: str) -> list[int]:
+    """Pixels and photos of a shard's first photos, sums of each channel, sums of its squares.
+
+    Their order is that of a hash, so they are a sample. Sums of integers do not hang on the
+    order in which shards are added up.
+
+    Returns:
+      [8]: photos, pixels, three sums, three sums of squares.
+    """
+    total = np.zeros(8, np.int64)
+    with files.open_read(path) as file:
+        for record in itertools.islice(tfrecord.read(file), SAMPLE):
+            total += _channels(example.decode(record)[schema.ENCODED])  # type: ignore[arg-type]
+    return total.tolist()
+
+
+def _channels(jpeg: bytes) -> np.ndarray:
+    pixels = np.asarray(Image.open(io.BytesIO(jpeg))).reshape(-1, 3)
+    sums = [pixels.sum(0, np.int64), np.square(pixels, dtype=np.int64).sum(0)]
+    return np.concatenate([[1, len(pixels)], *sums])
+
+
+def publish(shards: list[dict[str, Any]], plan: Plan) -> None:
+    """Checks kept = sharded, writes what stands beside the shards, then gives the folder its name.
+
+    Args:
+      shards: what was written: split, number, images, bytes, channels of each.
+      plan: what was to be written.
+    """
+    if files.exists(files.join(plan.final, STATS)):
+        return  # this step ran before, on a worker that was not heard of again
+    folder = plan.incomplete
+    splits = {name: _split(name, shards, plan) for name in plan.shards}
+    labels = files.read(plan.output.labels)
+    classes = schema.parse_labels(labels.decode(), plan.output.labels)
+    stats = {
+        "splits": splits,
+        "classes": len(classes),
+        **_mean_and_std(shards),
+        "photos": plan.photos,
+        "attribution": plan.attribution_csv is not None,
+        "version": plan.version,
+        "seed": plan.seed,
+        "inputs": plan.inputs,
+    }
+    files.write(files.join(folder, "labels.csv"), labels)
+    tfds.write_metadata(folder, stats, classes)
+    card.write(folder, stats, files.read_json(plan.output.decisions_done))
+    files.remove(note(plan))
+    files.write_json(files.join(folder, STATS), stats)
+    files.rename_folder(folder, plan.final, last=STATS)
+
+
+def note(plan: Plan) -> str:
+    """Says what the unfinished shards beside it are made from."""
+    return files.join(plan.incomplete, "inputs.json")
+
+
+def _split(name: str, shards: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
+    """Counts of a split, whose shards without any image are written here, empty."""
+    number = plan.shards[name]
+    mine = {shard["number"]: shard for shard in shards if shard["split"] == name}
+    for missing in sorted(set(range(number)) - set(mine)):
+        files.write(files.join(plan.incomplete, layout.shard(name, missing, number)), b"")
+    lengths = [mine[n]["images"] if n in mine else 0 for n in range(number)]
+    if sum(lengths) != plan.images[name]:
+        raise AssertionError(f"{name}: {plan.images[name]} images kept, {sum(lengths)} sharded")
+    return {
+        "images": sum(lengths),
+        "shards": number,
+        "bytes": sum(shard["bytes"] for shard in mine.values()),
+        "shard_lengths": lengths,
+    }
+
+
+def _mean_and_std(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the channels of train (of test, where there is no train), from 0 to 1."""
+    names = {shard["split"] for shard in shards}
+    name = next(name for name in schema.OUTPUT_SPLITS if name in names)
+    found = [shard["channels"] for shard in shards if shard["split"] == name]
+    photos, pixels, *sums = np.array(found, np.int64).sum(axis=0).tolist()
+    mean = np.array(sums[:3]) / pixels / 255
+    std = np.sqrt(np.array(sums[3:]) / pixels / 255**2 - mean**2)
+    rounded = {"mean": mean.round(4).tolist(), "std": std.round(4).tolist()}
+    return rounded | {"channels_of": photos}

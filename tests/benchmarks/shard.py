@@ -1,0 +1,385 @@
+"""How fast gld2 shard is, beside a bare loop over TensorFlow's records and beside TFDS's writer.
+
+    python -m tests.benchmarks.shard --images 10000 40000 --rounds 3
+    python -m tests.benchmarks.shard --images 2000 --rounds 1 --tfds 0
+
+Real photos are staged by gld2 download, then repeated under other ids; gld2 curate decides over
+them. In turns, each in a process of its own, then run (a) gld2 shard; (b) a loop from
+tf.data.TFRecordDataset to tf.io.TFRecordWriter over the same records into as many shards, in the
+order in which they lie; (c) a tfds.core.GeneratorBasedBuilder over the same photos, which Beam
+writes. Of (b) only the loop is timed. (a) and (c) are timed on a few photos too, and that start-up
+is taken off. Staged files are read once before, so all find them in the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import multiprocessing
+import pathlib
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines import example, files, quiet, schema, tables, tfrecord
+from pipelines.layout import Output
+from tests.benchmarks.download import Run, run
+from tests.conftest import MINI, gld2
+
+UNIT = 8000  # photos; a GLDv2 tar has about as many
+OF_A_LANDMARK = 10  # photos
+FEW = 100  # photos that take no time, so that start-up is left
+OF_BARE, OF_TFDS, MEGABYTES, FLAT = 0.9, 3, 1000, 1.1  # goals
+
+Work = Callable[[list[str], pathlib.Path, int], float]  # staged files, folder, shards -> seconds
+
+
+# ---- the photos -----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """A folder with staged photos and decisions.
+
+    Attributes:
+      output: that folder.
+      images: how many there are.
+    """
+
+    output: Output
+    images: int
+
+    @property
+    def staged(self) -> list[str]:
+        return files.match(self.output.staged("*"))
+
+    @property
+    def megabytes(self) -> float:
+        return sum(files.size(path) for path in self.staged) / 1e6
+
+
+class Few:
+    """The real photos as gld2 download stages them.
+
+    Attributes:
+      records: features of each.
+      facts: a row of each.
+      summary: of one unit.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        gld2("download", source=MINI, output=folder, split="train")
+        output = Output(str(folder))
+        units = [files.read_json(path) for path in files.match(output.done("*"))]
+        facts = pd.concat([tables.read(output.facts(u["unit"]), schema.FACTS) for u in units])
+        self.facts = facts[facts["status"] == schema.STAGED].reset_index(drop=True)
+        self.records = []
+        for unit in units:
+            with files.open_read(output.staged(unit["unit"])) as file:
+                self.records += map(example.decode, tfrecord.read(file))
+        self.summary = units[0]
+
+
+def make(folder: pathlib.Path, few: Few, images: int) -> Photos:
+    """So many photos, staged and decided over; made once for a folder."""
+    made = Photos(Output(str(folder)), images)
+    if not files.exists(made.output.decisions_done):
+        digests = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(images)]
+        for start in range(0, images, UNIT):
+            _write_unit(made.output, few, digests[start : start + UNIT], start)
+        _curate(folder, made.output, digests)
+    return made
+
+
+def _write_unit(output: Output, few: Few, digests: list[str], start: int) -> None:
+    unit = f"train-images_{start // UNIT:03d}"
+    rows = (start + np.arange(len(digests))) % len(few.records)
+    lengths = []
+    with files.atomic(output.staged(unit)) as file:
+        for row, digest in zip(rows, digests, strict=True):
+            record = few.records[row] | {schema.IMAGE_ID: digest[:16].encode()}
+            lengths.append(file.write(tfrecord.frame(example.encode(record))))
+    facts = few.facts.iloc[rows].assign(
+        unit=unit,
+        id=[digest[:16] for digest in digests],
+        sha256=digests,
+        length=lengths,
+        offset=np.cumsum(lengths) - lengths,
+    )
+    counts = {"images": len(facts), "staged": len(facts), "rejected": {}}
+    counts |= {"bytes": int(facts["bytes"].sum())}
+    digest = tables.write(output.facts(unit), facts, schema.FACTS)
+    named = {"unit": unit, "source": unit, "facts_sha256": digest}
+    files.write_json(output.done(unit), few.summary | counts | named)
+
+
+def _curate(folder: pathlib.Path, output: Output, digests: Sequence[str]) -> None:
+    source = folder / "source"
+    ids = [digest[:16] for digest in digests]
+    train = pd.DataFrame({"id": ids, "url": "", "landmark_id": np.arange(len(ids))})
+    train["landmark_id"] //= OF_A_LANDMARK
+    clean = train.groupby("landmark_id")["id"].agg(" ".join).rename("images")
+    files.write(f"{source}/metadata/train.csv", train.to_csv(index=False))
+    files.write(f"{source}/metadata/train_clean.csv", clean.to_csv())
+    gld2("curate", source=source, output=output.root, split="train", near_duplicate_radius="none")
+
+
+def warm(photos: Photos) -> None:
+    """Reads staged files into the page cache."""
+    for path in photos.staged:
+        with open(path, "rb") as file:
+            while file.read(1 << 24):
+                pass
+
+
+# ---- what is measured -----------------------------------------------------------------------
+
+
+def shard(photos: Photos, *flags: str) -> Run:
+    """(a)"""
+    shutil.rmtree(photos.output.dataset, ignore_errors=True)
+    words = [sys.executable, "-m", "pipelines.main", "shard", f"--output={photos.output.root}"]
+    return run([*words, *flags])
+
+
+def shards(photos: Photos) -> int:
+    """Files that (a) wrote; counts its records, so that no rate is of work left undone."""
+    (stats,) = files.match(files.join(photos.output.version("*"), "stats.json"))
+    splits = files.read_json(stats)["splits"].values()
+    if sum(split["images"] for split in splits) != photos.images:
+        sys.exit(f"expected {photos.images} images in shards, found {splits}")
+    return sum(split["shards"] for split in splits)
+
+
+def copy(paths: list[str], folder: pathlib.Path, shards: int) -> float:
+    """(b)"""
+    with quiet.tensorflow():
+        import tensorflow as tf
+    records = lambda: tf.data.TFRecordDataset(paths).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()  # noqa: E731
+    next(records())  # all that TensorFlow does once is done
+    sizes = np.diff(np.linspace(0, sum(map(_records, paths)), shards + 1).astype(int))
+    started = time.perf_counter()
+    found = records()
+    for number, size in enumerate(sizes):
+        with tf.io.TFRecordWriter(f"{folder}/{number:05d}") as writer:
+            for _ in range(size):
+                writer.write(next(found))
+    return time.perf_counter() - started
+
+
+def _records(path: str) -> int:
+    with files.open_read(path) as file:
+        return sum(1 for _ in tfrecord.read(file))
+
+
+def write_tfds(paths: list[str], folder: pathlib.Path, shards: int) -> float:
+    """(c)"""
+    with quiet.tensorflow():
+        import tensorflow  # noqa: F401  # TFDS would import it later, and loudly
+        import tensorflow_datasets as tfds
+    quiet.beam()
+    tfds.disable_progress_bar()
+    config = tfds.download.DownloadConfig(
+        beam_runner="FnApiRunner",  # gld2's default too
+        num_shards=shards,
+        try_download_gcs=False,
+    )
+    builder = _builder(paths)(data_dir=str(folder))
+    started = time.perf_counter()
+    builder.download_and_prepare(download_config=config)
+    return time.perf_counter() - started
+
+
+def _builder(paths: list[str]) -> type:
+    import apache_beam as beam
+    import tensorflow_datasets as tfds
+
+    def features(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        with files.open_read(path) as file:
+            for found in map(example.decode, tfrecord.read(file)):
+                image_id = found[schema.IMAGE_ID].decode()
+                yield image_id, {"image": found[schema.ENCODED], "id": image_id, "label": 0}
+
+    class Landmarks(tfds.core.GeneratorBasedBuilder):
+        """The staged photos, as a user of TFDS would write them."""
+
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = pathlib.Path(__file__).parent  # where TFDS would look for a README
+
+        def _info(self):
+            image = tfds.features.Image(encoding_format="jpeg")  # JPEG bytes are taken as they are
+            columns = {"image": image, "id": tfds.features.Text(), "label": np.int64}
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(columns)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": beam.Create(paths, reshuffle=False) | beam.FlatMap(features)}
+
+        def _generate_examples(self):
+            """Abstract; the split has its examples already."""
+
+    return Landmarks
+
+
+def alone(work: Work, photos: Photos, folder: pathlib.Path, shards: int) -> Run:
+    """Runs (b) or (c) in a new process, which imports TensorFlow and goes away with it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(_with_peak, work, photos.staged, folder, shards).result()
+    shutil.rmtree(folder)
+    return found
+
+
+def _with_peak(work: Work, paths: list[str], folder: pathlib.Path, shards: int) -> Run:
+    seconds = work(paths, folder, shards)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 * 1.048576
+    return Run(seconds, peak, peak)
+
+
+# ---- rounds and the table -------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Line:
+    """One of the three on one number of photos, measured in each round.
+
+    Attributes:
+      name: for a person.
+      images: how many photos.
+      runs: of each round.
+      starts: seconds on a few photos, of each round; zero where only work was timed.
+    """
+
+    name: str
+    images: int
+    runs: list[Run] = dataclasses.field(default_factory=list)
+    starts: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def rates(self) -> np.ndarray:
+        """[rounds] images/s. One start-up is as good as another: their median is taken off."""
+        seconds = np.array([found.seconds for found in self.runs])
+        return self.images / (seconds - np.median(self.starts))
+
+    @property
+    def peak(self) -> float:
+        """MB of the largest process."""
+        return max(found.largest for found in self.runs)
+
+    def row(self) -> str:
+        seconds = np.median([found.seconds for found in self.runs])
+        start = np.median(self.starts)
+        return (
+            f"| {self.name} | {self.images:,} | {spread(self.rates, ',.0f')} "
+            f"| {seconds:.1f} | {start:.1f} | {self.peak:,.0f} |"
+        )
+
+
+def spread(values: np.ndarray, how: str) -> str:
+    """Median and range."""
+    median, low, high = (format(f(values), how) for f in (np.median, np.min, np.max))
+    return f"{median} ({low} to {high})"
+
+
+@dataclasses.dataclass
+class Bench:
+    """All lines, over photos made in a folder."""
+
+    folder: pathlib.Path
+    few: Photos
+    sizes: list[Photos]
+    small: Photos | None  # TFDS's
+    flags: Sequence[str]
+
+    def __post_init__(self):
+        self.ours = [Line("(a) gld2 shard", photos.images) for photos in self.sizes]
+        self.bare = [Line("(b) bare loop", photos.images) for photos in self.sizes]
+        self.tfds = [Line("(c) TFDS on Beam", self.small.images)] if self.small else []
+
+    def round(self) -> None:
+        for photos in [self.few, *self.sizes, *filter(None, [self.small])]:
+            warm(photos)
+        start = shard(self.few, *self.flags).seconds
+        for photos, ours, bare in zip(self.sizes, self.ours, self.bare, strict=True):
+            ours.runs.append(shard(photos, *self.flags))
+            ours.starts.append(start)
+            bare.runs.append(self._alone(copy, photos, shards(photos)))
+            bare.starts.append(0.0)
+            shutil.rmtree(photos.output.dataset)  # its pages would push out what others read
+        for line in self.tfds:
+            line.starts.append(self._alone(write_tfds, self.few, 1).seconds)
+            line.runs.append(self._alone(write_tfds, self.small, 2))  # as (a) has on 10,000
+
+    def _alone(self, work: Work, photos: Photos, shards: int) -> Run:
+        return alone(work, photos, self.folder / "alone", shards)
+
+    def table(self) -> Iterator[str]:
+        yield "| | images | images/s | s, start-up and all | s of start-up | peak MB |"
+        yield "|" + " --- |" * 6
+        yield from (line.row() for line in [*self.ours, *self.bare, *self.tfds])
+        yield "\n| | images | found | goal | |"
+        yield "|" + " --- |" * 5
+        for ours, bare in zip(self.ours, self.bare, strict=True):
+            yield goal("(a)/(b)", ours, bare.rates, OF_BARE)
+        for line in self.tfds:
+            yield goal("(a)/(c)", self.ours[-1], line.rates, OF_TFDS)
+        first, last = self.ours[0].peak, self.ours[-1].peak
+        met = max(first, last) < MEGABYTES and last < FLAT * first
+        yield (
+            f"| peak of (a) | {self.ours[0].images:,} to {self.ours[-1].images:,} "
+            f"| {first:,.0f} to {last:,.0f} MB | flat, under {MEGABYTES:,} MB | {_met(met)} |"
+        )
+
+
+def goal(name: str, ours: Line, others: np.ndarray, least: float) -> str:
+    ratios = ours.rates / others
+    met = _met(np.median(ratios) >= least)
+    return f"| {name} | {ours.images:,} | {spread(ratios, '.2f')} | at least {least} | {met} |"
+
+
+def _met(good: bool) -> str:
+    return "met" if good else "not met"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, nargs="+", default=[10_000, 40_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tfds", type=int, default=2000, help="photos for (c); 0 leaves it out")
+    parser.add_argument("--keep", type=pathlib.Path, help="keeps the photos, for next time")
+    parser.add_argument("shard", nargs="*", help="after --: flags for gld2 shard")
+    args = parser.parse_args()
+    if not MINI.is_dir():
+        sys.exit("needs the real photos of ../shared, which are not there")
+    if args.tfds and not importlib.util.find_spec("tensorflow_datasets"):
+        sys.exit("needs tensorflow-datasets, or --tfds 0")
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
+        folder = args.keep or pathlib.Path(name)
+        made = functools.partial(make, few=Few(folder / "mini"))
+        few, *sizes = (made(folder / str(n), images=n) for n in (FEW, *sorted(args.images)))
+        small = made(folder / str(args.tfds), images=args.tfds) if args.tfds else None
+        bench = Bench(folder, few, sizes, small, args.shard)
+        for _ in range(args.rounds):
+            bench.round()
+    photos = sizes[-1]
+    print(f"{photos.megabytes / photos.images * 1e3:.0f} KB a photo, {args.rounds} rounds")
+    print("\n".join(bench.table()))
+
+
+if __name__ == "__main__":
+    main()

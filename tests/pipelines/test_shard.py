@@ -1,0 +1,154 @@
+"""Shards: their number, what is in a record, and what stays when something goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines import shard
+from pipelines.schema import ATTRIBUTION, IMAGE_ID, UserError
+from tests.pipelines.conftest import read_shards, read_tables
+
+VERSION = "dataset/gld2/1.0.0"
+
+
+@pytest.fixture
+def output(prepared: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder that was prepared, but for the shards."""
+    output = tmp_path / "out"
+    shutil.copytree(prepared, output)
+    shutil.rmtree(output / "dataset")
+    return output
+
+
+def digests(folder: pathlib.Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_as_many_shards_as_asked_for_of_about_one_size(output: pathlib.Path):
+    shard.main([f"--output={output}", "--num_shards=3"])
+    for split in ("train", "test", "validation"):
+        assert len(list((output / VERSION).glob(f"gld2-{split}.tfrecord-*-of-00003"))) == 3
+    sizes = [path.stat().st_size for path in (output / VERSION).glob("gld2-train*")]
+    assert max(sizes) < 2 * min(sizes)
+    decisions = read_tables(output / "decisions")
+    for split, kept in decisions[decisions["keep"]].groupby("split"):
+        found = [record[IMAGE_ID].decode() for record in read_shards(output / VERSION, str(split))]
+        assert sorted(found) == sorted(kept["id"])
+
+
+def test_the_same_bytes_from_one_worker_or_two_and_from_facts_in_any_order(output, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(output, other)
+    flags = ["--num_shards=2", "--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    shard.main([f"--output={output}", "--num_shards=2"])
+    shard.main([f"--output={other}", *flags])
+    assert digests(output / VERSION) == digests(other / VERSION)
+    before = {path: path.stat().st_mtime_ns for path in (output / VERSION).iterdir()}
+    shard.main([f"--output={output}", "--num_shards=2"])
+    assert {path: path.stat().st_mtime_ns for path in (output / VERSION).iterdir()} == before
+
+
+def test_attributions_are_in_train_records_and_in_no_others(world, output: pathlib.Path):
+    credits = pd.read_csv(world / "metadata/train_attribution.csv", dtype=str, index_col="id")
+    shard.main([f"--source={world}", f"--output={output}", "--with_attribution"])
+    for record in read_shards(output / VERSION, "train"):
+        row = credits.loc[record[IMAGE_ID].decode()]
+        assert {name: record[key].decode() for name, key in ATTRIBUTION.items()} == row.to_dict()
+    assert not set(ATTRIBUTION.values()) & set(read_shards(output / VERSION, "test")[0])
+    with pytest.raises(UserError, match="made from other"):
+        shard.main([f"--output={output}"])
+
+
+def test_attribution_wants_a_source(output: pathlib.Path):
+    with pytest.raises(UserError, match="--with_attribution: needs --source"):
+        shard.main([f"--output={output}", "--with_attribution"])
+
+
+def test_channels_are_those_of_the_photos(output: pathlib.Path):
+    import io
+    import json
+
+    from PIL import Image
+
+    shard.main([f"--output={output}", "--num_shards=8"])
+    stats = json.loads((output / VERSION / "stats.json").read_text())
+    records = read_shards(output / VERSION, "train")
+    assert stats["channels_of"] == len(records) == stats["splits"]["train"]["images"]
+    pixels = np.concatenate(
+        [np.asarray(Image.open(io.BytesIO(r["image/encoded"]))).reshape(-1, 3) for r in records]
+    )
+    np.testing.assert_allclose(stats["mean"], pixels.mean(0) / 255, atol=1e-4)
+    np.testing.assert_allclose(stats["std"], pixels.std(0) / 255, atol=1e-4)
+
+
+# ---- what goes wrong ------------------------------------------------------------------------
+
+
+def fails(output: pathlib.Path, match: str, *flags: str) -> None:
+    """With one clear line, and the datasets that were there are as they were."""
+    before = digests(output / "dataset")
+    with pytest.raises(UserError, match=match) as caught:
+        shard.main([f"--output={output}", "--version=2.0.0", *flags])
+    assert "\n" not in str(caught.value)
+    assert not (output / "dataset/gld2/2.0.0").exists()
+    after = digests(output / "dataset")
+    assert {name: after[name] for name in before} == before
+
+
+@pytest.fixture
+def sharded(prepared: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    shutil.copytree(prepared, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_corrupt_staged_file_is_named(sharded: pathlib.Path):
+    path = sharded / "staged/train-images_001.tfrecord"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    fails(sharded, r"train-images_001.tfrecord byte \d+: .*run gld2 download again")
+
+
+def test_a_cut_staged_file_is_named(sharded: pathlib.Path):
+    path = sharded / "staged/train-images_001.tfrecord"
+    path.write_bytes(path.read_bytes()[:1000])
+    fails(sharded, "train-images_001.tfrecord byte")
+
+
+def test_a_missing_staged_file_is_named(sharded: pathlib.Path):
+    (sharded / "staged/train-images_001.tfrecord").unlink()
+    fails(sharded, "train-images_001.tfrecord: cannot be read")
+
+
+def test_decisions_of_another_run_are_refused(sharded: pathlib.Path):
+    (path,) = (sharded / "decisions").glob("*.parquet")
+    decisions = pd.read_parquet(path, dtype_backend="pyarrow")
+    decisions.assign(keep=False).to_parquet(path)
+    fails(sharded, "of another run than its done.json; run gld2 curate again")
+    path.unlink()
+    fails(sharded, "expected 1 files of decisions, found 0")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+def test_a_full_disk_is_one_clear_line(sharded: pathlib.Path, tmp_path: pathlib.Path):
+    dataset, disk = sharded / "dataset", tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs may be mounted here")
+    try:
+        shutil.copytree(dataset, disk, dirs_exist_ok=True)
+        shutil.rmtree(dataset)
+        dataset.symlink_to(disk)
+        fails(sharded, "No space left on device; make room", "--num_shards=1")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
