@@ -58,7 +58,7 @@ def gather(places: Iterable[Place], path: Callable[[str], str]) -> list[bytes]:
 
 def _read(path: str, places: list[Place]) -> list[tuple[int, bytes]]:
     found = []
-    with files.open_read(path) as file:
+    with files.open_ranges(path) as file:
         for run in _runs(places):
             start = run[0].offset
             file.seek(start)

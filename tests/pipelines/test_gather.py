@@ -1,0 +1,78 @@
+"""Ranged reads: from a disk, and from an object store that answers over HTTP."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+from google.cloud import storage
+
+from pipelines import files, gather, tfrecord
+from pipelines.gather import Place
+from pipelines.schema import UserError
+
+RECORDS = [bytes([n]) * 3000 for n in range(100)]
+FRAME = len(tfrecord.frame(RECORDS[0]))
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """gs://bucket, in a server on this machine that speaks Cloud Storage's protocol."""
+    from apache_beam.internal.gcp import auth
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        patch.setattr(auth._Credentials, "_credentials_init", True)  # looks for none, a minute long
+        server.start()
+        yield "gs://bucket"
+        server.stop()
+
+
+def places(indices: range) -> list[Place]:
+    return [Place("unit", number * FRAME, FRAME, n) for n, number in enumerate(indices)]
+
+
+def write(folder: str) -> None:
+    files.write(files.join(folder, "unit.tfrecord"), b"".join(map(tfrecord.frame, RECORDS)))
+
+
+@pytest.mark.parametrize("step", [1, 7, 40, -9])
+def test_records_come_in_the_order_asked_for(bucket: str, tmp_path: pathlib.Path, step: int):
+    wanted = range(0, 100, step) if step > 0 else range(99, -1, step)
+    for folder in (str(tmp_path), f"{bucket}/staged"):
+        write(folder)
+        found = gather.gather(places(wanted), lambda unit, f=folder: f"{f}/{unit}.tfrecord")
+        assert found == [RECORDS[number] for number in wanted]
+
+
+def test_an_object_store_is_asked_for_what_is_wanted_and_no_more(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+):
+    write(f"{bucket}/staged")
+    asked = []
+    download = storage.Blob.download_as_bytes
+
+    def spy(blob, *args, **kwargs):
+        asked.append(kwargs["end"] - kwargs["start"])
+        return download(blob, *args, **kwargs)
+
+    monkeypatch.setattr(storage.Blob, "download_as_bytes", spy)
+    monkeypatch.setattr(gather, "GAP", FRAME)
+    near, far = [0, 1, 3], [50, 99]
+    wanted = [Place("unit", n * FRAME, FRAME, i) for i, n in enumerate([*near, *far])]
+    gather.gather(wanted, lambda unit: f"{bucket}/staged/{unit}.tfrecord")
+    assert sorted(asked) == pytest.approx([FRAME, FRAME, 4 * FRAME], abs=2)
+
+
+def test_what_is_not_there_is_named(bucket: str):
+    with pytest.raises(UserError, match=r"gs://bucket/none/unit.tfrecord: cannot be read"):
+        gather.gather(places(range(1)), lambda unit: f"{bucket}/none/{unit}.tfrecord")
+    with pytest.raises(UserError, match=r"gs://bucket/none: cannot be read"):
+        files.read(f"{bucket}/none")
