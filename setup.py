@@ -13,7 +13,16 @@ LINES = (HERE / "docker" / "pipelines.txt").read_text(encoding="utf-8").splitlin
 PIPELINES = [line.partition("#")[0].strip() for line in LINES if not line.startswith("#")]
 TRAINER = [TENSORFLOW, KERAS, PLOTS]
 TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
-TEST = ["gcp-storage-emulator", "hypothesis", "mypy", "pre-commit", "psutil", "pytest", "ruff", "types-requests"]
+TEST = [
+    "gcp-storage-emulator",
+    "hypothesis",
+    "mypy",
+    "pre-commit",
+    "psutil",
+    "pytest",
+    "ruff",
+    "types-requests",
+]
 
 setup(
     name="gld2",

@@ -1,8 +1,9 @@
-"""The README.md of a dataset: what it is made of, how, and how to load it."""
+"""The README.md of a dataset: what it is made of, how, and how to load it. No Beam."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -10,7 +11,7 @@ import jinja2
 from pipelines import files, schema
 
 
-def write(folder: str, stats: dict[str, Any], done: dict[str, Any]) -> None:
+def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> None:
     """Writes README.md.
 
     Args:
@@ -21,23 +22,40 @@ def write(folder: str, stats: dict[str, Any], done: dict[str, Any]) -> None:
     files.write(files.join(folder, "README.md"), render(stats, done))
 
 
-def render(stats: dict[str, Any], done: dict[str, Any]) -> str:
-    loader = jinja2.PackageLoader("pipelines", "templates")
-    environment = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True)
+def render(stats: Mapping[str, Any], done: Mapping[str, Any]) -> str:
+    """The page as text; the same input gives the same text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipelines", "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,  # a key that was renamed is no blank on the page
+    )
+    environment.filters["thousands"] = "{:,}".format
     return environment.get_template("card.md").render(
         stats=stats,
+        splits={n: stats["splits"][n] for n in schema.OUTPUT_SPLITS if n in stats["splits"]},
         done=done,
-        flags=json.dumps(done["parameters"], indent=2),
-        dropped=_dropped(done["funnel"]),
+        flags=json.dumps(_flags(stats, done), indent=2),
+        dropped=sorted(_dropped(done["funnel"]), key=lambda row: (-row[2], row)),
+        amiss={k.replace("_", " "): n for k, n in sorted(done["unseen"].items()) if n},
         schema=schema,
     )
 
 
-def _dropped(funnel: dict[str, int]) -> list[tuple[str, str, int]]:
-    """Split, reason and images, the most first."""
-    rows = []
+def _flags(stats: Mapping[str, Any], done: Mapping[str, Any]) -> dict[str, Any]:
+    """What each stage was told."""
+    told = {"version": "version", "seed": "seed", "with_attribution": "attribution"}
+    return {
+        "download": stats["photos"],
+        "curate": done["parameters"],
+        "shard": {flag: stats[key] for flag, key in told.items()},
+    }
+
+
+def _dropped(funnel: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
+    """Split, reason and images."""
     for key, images in funnel.items():
         if key.startswith("dropped/"):
             _, split, reason = key.split("/")
-            rows.append((split, reason, images))
-    return sorted(rows, key=lambda row: (-row[2], row))
+            yield split, reason, images

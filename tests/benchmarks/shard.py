@@ -19,6 +19,7 @@ import functools
 import hashlib
 import importlib.util
 import multiprocessing
+import os
 import pathlib
 import resource
 import shutil
@@ -150,6 +151,7 @@ def shard(photos: Photos, *flags: str) -> Run:
     """(a)"""
     shutil.rmtree(photos.output.dataset, ignore_errors=True)
     words = [sys.executable, "-m", "pipelines.main", "shard", f"--output={photos.output.root}"]
+    os.sync()  # or the disk would still be busy with what another wrote
     return run([*words, *flags])
 
 
@@ -166,15 +168,15 @@ def copy(paths: list[str], folder: pathlib.Path, shards: int) -> float:
     """(b)"""
     with quiet.tensorflow():
         import tensorflow as tf
-    records = lambda: tf.data.TFRecordDataset(paths).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()  # noqa: E731
-    next(records())  # all that TensorFlow does once is done
+    dataset = tf.data.TFRecordDataset(paths).prefetch(tf.data.AUTOTUNE)
+    next(dataset.as_numpy_iterator())  # what TensorFlow does once is done
     sizes = np.diff(np.linspace(0, sum(map(_records, paths)), shards + 1).astype(int))
     started = time.perf_counter()
-    found = records()
+    records = dataset.as_numpy_iterator()
     for number, size in enumerate(sizes):
         with tf.io.TFRecordWriter(f"{folder}/{number:05d}") as writer:
             for _ in range(size):
-                writer.write(next(found))
+                writer.write(next(records))
     return time.perf_counter() - started
 
 
@@ -220,9 +222,7 @@ def _builder(paths: list[str]) -> type:
         def _info(self):
             image = tfds.features.Image(encoding_format="jpeg")  # JPEG bytes are taken as they are
             columns = {"image": image, "id": tfds.features.Text(), "label": np.int64}
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(columns)
-            )
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(columns))
 
         def _split_generators(self, dl_manager):
             return {"train": beam.Create(paths, reshuffle=False) | beam.FlatMap(features)}
@@ -237,6 +237,7 @@ def alone(work: Work, photos: Photos, folder: pathlib.Path, shards: int) -> Run:
     """Runs (b) or (c) in a new process, which imports TensorFlow and goes away with it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    os.sync()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         found = pool.submit(_with_peak, work, photos.staged, folder, shards).result()
     shutil.rmtree(folder)

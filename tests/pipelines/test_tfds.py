@@ -1,18 +1,19 @@
-"""What others' tools read from a dataset: TFDS, DELF's parser, the card's own snippets."""
+"""What others' tools read from a dataset: TFDS, and DELF's parser."""
 
 from __future__ import annotations
 
 import csv
-import json
 import pathlib
-import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import schema, tfds
-from pipelines.schema import Label
+from pipelines import example, schema, tfds, tfrecord
+from pipelines.schema import ATTRIBUTION, Label
+from tests.conftest import ROOT
 from tests.pipelines.conftest import read_shards, read_tables
 
 VERSION = "dataset/gld2/1.0.0"
@@ -92,27 +93,79 @@ def test_metadata_hangs_on_nothing_but_its_input(tmp_path: pathlib.Path):
     assert "attribution/author" in (tmp_path / "one/features.json").read_text()
 
 
-def snippets(card: str) -> dict[str, str]:
-    """The card's Python by the word that comes before it."""
-    return dict(re.findall(r"\n(\w[\w.]*)[:;,][^`]*?```python\n(.*?)```", card, re.DOTALL))
+# ---- datasets of another shape -----------------------------------------------------------------
 
 
-def test_the_cards_snippets_run(prepared: pathlib.Path, kept: pd.DataFrame):
-    card = (prepared / VERSION / "README.md").read_text()
-    found = snippets(card)
-    assert set(found) == {"tf.data", "TFDS", "PyTorch"}
-    train = (kept["split"] == "train").sum()
-    for name in ("tf.data", "TFDS"):
-        scope = {"FOLDER": str(prepared / VERSION)}
-        exec(found[name], scope)
-        assert sum(1 for _ in scope["dataset"].as_numpy_iterator()) == train
-    compile(found["PyTorch"], "card", "exec")
+def load(folder: pathlib.Path, splits: dict[str, list[list[dict]]], labels: list[Label]):
+    """A builder over records: split -> shards -> features beside the photo."""
+    stats = {"version": "1.0.0", "attribution": True, "splits": {}}
+    for split, shards in splits.items():
+        for number, rows in enumerate(shards):
+            path = folder / f"gld2-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
+            path.write_bytes(b"".join(tfrecord.frame(example.encode(PHOTO | row)) for row in rows))
+        stats["splits"][split] = {"shard_lengths": [*map(len, shards)], "bytes": 1}
+    tfds.write_metadata(str(folder), stats, labels)
+    import tensorflow_datasets
+
+    return tensorflow_datasets.builder_from_directory(str(folder))
 
 
-def test_the_card_says_how_it_was_made(prepared: pathlib.Path):
-    card = (prepared / VERSION / "README.md").read_text()
-    done = json.loads((prepared / "decisions/done.json").read_text())
-    assert f"| train | near_duplicate | {done['funnel']['dropped/train/near_duplicate']} |" in card
-    assert '"near_duplicate_radius": 7' in card
-    assert str(prepared) not in card
-    assert "\n\n\n\n" not in card
+PHOTO = {
+    schema.ENCODED: tf.io.encode_jpeg(tf.zeros((2, 3, 3), tf.uint8)).numpy(),
+    schema.IMAGE_ID: b"0" * 16,
+    schema.HEIGHT: 2,
+    schema.WIDTH: 3,
+    schema.CHANNELS: 3,
+    schema.COLORSPACE: b"RGB",
+    schema.FORMAT: b"JPEG",
+}
+LANDMARK = {schema.LABEL: 1, schema.LANDMARK_ID: 9}
+LABELS = [Label(0, 4, 0), Label(1, 9, 2)]
+
+
+def test_an_attribution_may_be_there_or_not(tmp_path: pathlib.Path):
+    thanks = {key: name.encode() for name, key in ATTRIBUTION.items()}
+    builder = load(tmp_path, {"train": [[LANDMARK | thanks], [LANDMARK]], "test": [[{}]]}, LABELS)
+    given, missing = builder.as_dataset("train").as_numpy_iterator()
+    assert {key: given[key] for key in thanks} == thanks
+    (test,) = builder.as_dataset("test").as_numpy_iterator()
+    assert {row[key] for row in (missing, test) for key in thanks} == {b""}
+
+
+def test_a_shard_may_be_empty(tmp_path: pathlib.Path):
+    builder = load(tmp_path, {"train": [[], [LANDMARK], [], [LANDMARK, LANDMARK]]}, LABELS)
+    assert builder.info.splits["train"].shard_lengths == [0, 1, 0, 2]
+    assert len(list(builder.as_dataset("train"))) == 3
+
+
+def test_a_dataset_may_have_test_photos_alone(tmp_path: pathlib.Path):
+    builder = load(tmp_path, {"test": [[{}, {}]]}, [])
+    (one, _) = builder.as_dataset("test").as_numpy_iterator()
+    assert one[schema.LABEL].shape == one[schema.LANDMARK_ID].shape == (0,)
+    assert builder.info.features[schema.LABEL].num_classes == 0
+
+
+def test_as_supervised_gives_photo_and_label(tmp_path: pathlib.Path):
+    builder = load(tmp_path, {"train": [[LANDMARK]]}, LABELS)
+    ((image, label),) = builder.as_dataset("train", as_supervised=True)
+    assert (image.shape, image.dtype) == ((2, 3, 3), tf.uint8)
+    assert builder.info.features[schema.LABEL].int2str(int(label[0])) == "9"
+
+
+def test_all_of_gldv2s_labels_are_written_in_silence_and_without_tensorflow(tmp_path):
+    """A TFDS that looked things up on the network would not be silent here, nor quick."""
+    code = f"""
+import socket, sys
+socket.socket.connect = lambda *args: sys.exit("it went to the network")
+from pipelines import tfds
+from pipelines.schema import Label
+stats = {{"version": "1.0.0", "attribution": False, "splits": {{}}}}
+tfds.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
+assert "tensorflow" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    names = (tmp_path / "image.class.label.labels.txt").read_text().splitlines()
+    assert (len(names), names[-1]) == (203_094, "406186")

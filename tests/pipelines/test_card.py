@@ -1,0 +1,111 @@
+"""The card says how a dataset was made, and its snippets run."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from pipelines import card
+
+VERSION = "dataset/gld2/1.0.0"
+
+
+@pytest.fixture(scope="module")
+def stats(prepared: pathlib.Path) -> dict:
+    return json.loads((prepared / VERSION / "stats.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def done(prepared: pathlib.Path) -> dict:
+    return json.loads((prepared / "decisions/done.json").read_text())
+
+
+@pytest.fixture
+def torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch or, as gld2 does not need it, as much of it as the snippet calls."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        data = types.SimpleNamespace(
+            IterableDataset=object,
+            get_worker_info=lambda: None,
+            DataLoader=lambda dataset, **_: ((a[None], np.array([b])) for a, b in dataset),
+        )
+        stub = types.SimpleNamespace(
+            utils=types.SimpleNamespace(data=data), from_numpy=lambda array: array
+        )
+        monkeypatch.setitem(sys.modules, "torch", stub)  # type: ignore[arg-type]
+
+
+def snippet(page: str, name: str) -> str:
+    """The Python that follows a paragraph which begins with this name."""
+    (_, after) = re.split(rf"^{re.escape(name)}\b", page, flags=re.MULTILINE)
+    return after.split("```python\n", 1)[1].split("```", 1)[0]
+
+
+def run(page: str, name: str, folder: pathlib.Path) -> list:
+    scope = {"FOLDER": str(folder)}
+    exec(snippet(page, name), scope)
+    return list(scope["dataset"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", ["tf.data", "TFDS"])
+def test_a_tensorflow_snippet_loads_all_of_train(prepared, stats, name: str):
+    page = (prepared / VERSION / "README.md").read_text()
+    photos = run(page, name, prepared / VERSION)
+    assert len(photos) == stats["splits"]["train"]["images"]
+    assert {int(label) for _, label in photos} <= set(range(stats["classes"]))
+    assert {image.shape[-1] for image, _ in photos} == {3}
+
+
+def test_the_pytorch_snippet_loads_all_of_train(prepared, stats, torch):
+    page = (prepared / VERSION / "README.md").read_text()
+    batches = run(page, "PyTorch", prepared / VERSION)
+    assert sum(len(labels) for _, labels in batches) == stats["splits"]["train"]["images"]
+    pixels = np.concatenate([np.asarray(images) for images, _ in batches])
+    assert pixels.shape[1:] == (3, 224, 224)
+    np.testing.assert_allclose(pixels.mean((0, 2, 3)), 0, atol=0.3)
+    np.testing.assert_allclose(pixels.std((0, 2, 3)), 1, atol=0.3)
+
+
+@pytest.mark.parametrize("name", ["tf.data", "TFDS"])
+def test_snippets_of_a_dataset_of_test_photos_alone(prepared, stats, done, name: str):
+    alone = stats | {"splits": {"test": stats["splits"]["test"]}}
+    photos = run(card.render(alone, done), name, prepared / VERSION)
+    assert len(photos) == stats["splits"]["test"]["images"]
+    assert {photo.shape[-1] for photo in photos} == {3}
+
+
+def test_it_says_how_the_dataset_was_made(prepared, stats, done):
+    page = (prepared / VERSION / "README.md").read_text()
+    funnel = done["funnel"]
+    kept = sum(split["images"] for split in stats["splits"].values())
+    assert f"Of {funnel['images']} images in the source, {kept} are here" in page
+    dropped = {k.split("/", 1)[1]: n for k, n in funnel.items() if k.startswith("dropped/")}
+    rows = re.findall(r"^\| (\w+) \| ([a-z]\w+) \| (\d+) \|$", page, re.MULTILINE)
+    assert {f"{split}/{reason}": int(images) for split, reason, images in rows} == dropped
+    told = json.loads(page.split("```json\n")[1].split("```")[0])
+    assert told["download"] == stats["photos"]
+    assert told["curate"] == done["parameters"]
+    assert told["shard"] == {"version": "1.0.0", "seed": 0, "with_attribution": False}
+
+
+def test_it_names_no_place_and_is_the_same_each_time(prepared, stats, done):
+    page = (prepared / VERSION / "README.md").read_text()
+    assert page == card.render(stats, done)
+    assert str(prepared) not in page
+    assert "\n\n\n" not in re.sub(r"```.*?```", "code", page, flags=re.DOTALL)
+    assert not re.search(r"[ \t]$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("attribution", [True, False])
+def test_it_says_whether_authors_are_named(stats, done, attribution: bool):
+    page = card.render(stats | {"attribution": attribution}, done)
+    assert ("Train and validation records name url" in page) == attribution
+    assert ("gld2 shard --with_attribution" in page) != attribution
