@@ -13,7 +13,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "download": ("pipelines.download", "pipelines", "fetch and normalise photos"),
     "curate": ("pipelines.curate", "pipelines", "decide what is kept, and say why"),
     "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
-    "inspect": ("pipelines.inspect", "pipelines", "look at a dataset, or verify every byte of it"),
+    "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),

@@ -54,8 +54,9 @@ class FindPairs(beam.PTransform):
             paths
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.Map(read_photos, self.hash)  # [photos] PHOTO
-            | "ByBytes" >> beam.FlatMap(by_bytes, parts)  # ((byte, group), [photos] PHOTO)
-            | "GroupBytes" >> beam.GroupByKey()
+            | "ByBytes"
+            >> beam.FlatMap(by_bytes, parts).with_output_types(tuple[tuple[int, int], bytes])
+            | "GroupBytes" >> beam.GroupByKey()  # (byte, group), [PHOTOs as bytes]
             | "Search" >> beam.MapTuple(search)  # [pairs] PAIR
             | "TickSearched" >> tick
             | "ById" >> beam.FlatMap(by_id, parts)  # (partition, [pairs] PAIR)
@@ -82,19 +83,22 @@ def read_photos(paths: Sequence[str], name: str) -> np.ndarray:
     return photos
 
 
-def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """The photos once for each byte of the hash, those with the same byte together."""
+def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """The photos once for each byte of the hash, those with the same byte together.
+
+    They travel as plain bytes: Beam would pickle arrays, and hold them twice as large.
+    """
     groups = min(parts, 256)
     for index in range(hamming.BYTES):
         group = hamming.byte(photos["hash"], index).astype(np.int64) * groups >> 8
         for number, rows in _split(photos, group):
-            yield (index, number), rows
+            yield (index, number), rows.tobytes()
 
 
-def search(key: tuple[int, int], found: Iterable[np.ndarray]) -> np.ndarray:
+def search(key: tuple[int, int], found: Iterable[bytes]) -> np.ndarray:
     """[pairs] PAIR of the photos that share a byte."""
     counts = hamming.Counts()
-    photos = np.concatenate(list(found))
+    photos = np.frombuffer(b"".join(found), PHOTO)
     pairs = hamming.search(photos, key[0], counts)
     engine.count("near", counts.near)
     engine.count("crowded", counts.crowded)

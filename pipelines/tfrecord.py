@@ -49,22 +49,22 @@ def unframe(data: bytes) -> bytes:
 
 def read(file: IO[bytes]) -> Iterator[bytes]:
     """The records of a whole TFRecord file, in order."""
-    return map(unframe, frames(file))
+    while head := file.read(HEADER.size):
+        yield unframe(head + file.read(length_of(head) + FOOTER.size))
 
 
-def frames(file: IO[bytes]) -> Iterator[bytes]:
-    """The frames of a whole TFRecord file, in order; only their lengths are checked.
+def length_of(head: bytes) -> int:
+    """Bytes of the record whose frame begins with these HEADER.size bytes.
 
     Raises:
-      Corrupt: a length cannot be believed, so nothing behind it can be found.
+      Corrupt: before a garbled length is believed and allocated.
     """
-    while head := file.read(HEADER.size):
-        if len(head) < HEADER.size:
-            raise Corrupt("the file ends inside a frame")
-        length, crc = HEADER.unpack(head)
-        if crc != _masked_crc(head[:8]):  # before a garbled length is believed and allocated
-            raise Corrupt("a frame's length does not fit its CRC")
-        yield head + file.read(length + FOOTER.size)
+    if len(head) < HEADER.size:
+        raise Corrupt("the file ends inside a frame")
+    length, crc = HEADER.unpack(head)
+    if crc != _masked_crc(head[:8]):
+        raise Corrupt("a frame's length does not fit its CRC")
+    return length
 
 
 def _masked_crc(data: bytes) -> int:

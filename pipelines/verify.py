@@ -6,22 +6,30 @@ import collections
 import concurrent.futures
 import dataclasses
 import io
-import json
+import itertools
 import multiprocessing
 import re
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import example, files, layout, schema, tfrecord
-from pipelines.schema import Label
+from pipelines import example, files, frames, images, layout, schema
+from pipelines.schema import Label, UserError
 
-NAMED = 5  # faults of a kind in a shard that are told one by one
+NAMED = 10  # faults of a kind that are told one by one
+LOSSES = ("crc", "example", "file", "frame", "label")  # kinds that keep an image from being counted
+INFO = "dataset_info.json"
 SHARD = re.compile(rf"{schema.DATASET}-(\w+)\.tfrecord-(\d{{5}})-of-(\d{{5}})\Z")
-BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.json",
-          "dataset_info.json", "image.class.label.labels.txt"}  # fmt: skip
+BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.json", INFO,
+          "image.class.label.labels.txt"}  # fmt: skip
+TYPES = {schema.ENCODED: bytes, schema.IMAGE_ID: bytes, schema.HEIGHT: int, schema.WIDTH: int}
+CONSTANTS = {schema.CHANNELS: 3, schema.COLORSPACE: b"RGB", schema.FORMAT: b"JPEG"}
+
+Record = dict[str, example.Value]
 
 
 @dataclasses.dataclass
@@ -30,20 +38,24 @@ class Faults:
 
     Attributes:
       counts: of each kind.
-      named: the first few of each kind of each file, a line each.
+      named: the first few of each kind, a line each.
     """
 
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    named: list[str] = dataclasses.field(default_factory=list)
+    named: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def add(self, kind: str, where: str, what: str) -> None:
         self.counts[kind] += 1
-        if self.counts[kind] <= NAMED:
-            self.named.append(f"{where}: {kind}: {what}")
+        self._name(kind, [f"{where}: {kind}: {what}"])
 
     def update(self, other: Faults) -> None:
         self.counts.update(other.counts)
-        self.named += other.named
+        for kind, lines in other.named.items():
+            self._name(kind, lines)
+
+    def _name(self, kind: str, lines: list[str]) -> None:
+        named = self.named.setdefault(kind, [])
+        named += lines[: NAMED - len(named)]
 
 
 @dataclasses.dataclass
@@ -51,179 +63,287 @@ class Read:
     """What was found in one shard.
 
     Attributes:
+      name: of the file.
       faults: what is wrong in it.
-      records: that could be found.
-      ids: [records] uint64, of those whose id is good.
-      labels: label -> records.
+      records: that were found, damaged ones too.
+      size: bytes.
+      ids: of the records whose id is good; [.] uint64 once all are read.
+      numbers: of those records in the shard, from 0.
+      labels: of the records whose label is good.
     """
 
-    faults: Faults
-    records: int
-    ids: np.ndarray
-    labels: collections.Counter[int]
+    name: str
+    faults: Faults = dataclasses.field(default_factory=Faults)
+    records: int = 0
+    size: int = 0
+    ids: Any = dataclasses.field(default_factory=list)
+    numbers: Any = dataclasses.field(default_factory=list)
+    labels: Any = dataclasses.field(default_factory=list)
 
 
-def verify(folder: str, labels: list[Label], workers: int) -> tuple[Faults, int]:
+def verify(
+    folder: str, stats: Mapping[str, Any], labels: Sequence[Label], workers: int
+) -> tuple[Faults, int]:
     """Reads a version of a dataset whole.
 
     Args:
       folder: with the shards, local or gs://.
+      stats: as stats.json has them.
       labels: as labels.csv has them.
       workers: processes.
 
     Returns:
-      what is wrong, and how many records were read.
+      what is wrong, and how many records were found.
     """
-    faults = Faults()
-    shards = list(_shards(folder, faults))
+    faults = look(folder, stats)
+    paths = [files.join(folder, name) for name in shards(folder, stats)]
     landmarks = np.array([label.landmark_id for label in labels], np.int64)
-    context = multiprocessing.get_context("spawn")  # whatever threads this process has
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-        found = pool.map(_shard, shards, [landmarks] * len(shards))
-        reads = list(tqdm(found, "verify", len(shards), unit=" shards", disable=None))
+    found = _read_all(paths, landmarks, min(workers, len(paths)))
+    reads = list(tqdm(found, "verify", len(paths), unit=" shards", disable=None))
     for read in reads:
         faults.update(read.faults)
     _repeated(reads, faults)
     _classes(labels, reads, faults)
-    _sums(folder, dict(zip(shards, reads, strict=True)), faults)
+    _sums(folder, stats, {read.name: read for read in reads}, faults)
     return faults, sum(read.records for read in reads)
+
+
+def _read_all(paths: Sequence[str], landmarks: np.ndarray, workers: int) -> Iterator[Read]:
+    tables = itertools.repeat(landmarks)
+    if workers <= 1:  # another process would cost the seconds that it takes to start
+        yield from map(read_shard, paths, tables)
+        return
+    # Not forked, whatever threads this process has. An interrupt ends them without a word.
+    context = multiprocessing.get_context("spawn")
+    interrupt = (signal.SIGINT, signal.SIG_DFL)
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, context, initializer=signal.signal, initargs=interrupt
+    ) as pool:
+        yield from pool.map(read_shard, paths, tables)
+
+
+# ---- the folder -----------------------------------------------------------------------------
+
+
+def look(folder: str, stats: Mapping[str, Any]) -> Faults:
+    """The files that should be there and are not, or are and should not. None is opened."""
+    faults = Faults()
+    names, wanted = _names(folder), set(_wanted(stats))
+    for name in sorted(wanted - names):
+        faults.add("file", name, "is missing")
+    if INFO not in names:
+        faults.add("file", INFO, "is missing: an older gld2 made this, and TFDS cannot read it")
+    for name in sorted(names - wanted - BESIDE):
+        what = "is a shard that stats.json does not know" if SHARD.match(name) else "is foreign"
+        faults.add("file", name, what)
+    return faults
+
+
+def shards(folder: str, stats: Mapping[str, Any]) -> list[str]:
+    """Names of the dataset's shards that are there."""
+    names = _names(folder)
+    return [name for name in _wanted(stats) if name in names]
+
+
+def split_of(name: str) -> str:
+    """The split that a shard belongs to, by its name."""
+    match = SHARD.match(name)
+    assert match, name
+    return match[1]
+
+
+def _names(folder: str) -> set[str]:
+    return {path.rsplit("/", 1)[1] for path in files.match(files.join(folder, "*"))}
+
+
+def _wanted(stats: Mapping[str, Any]) -> list[str]:
+    return [
+        layout.shard(split, number, counts["shards"])
+        for split, counts in stats["splits"].items()
+        for number in range(counts["shards"])
+    ]
 
 
 # ---- one shard ------------------------------------------------------------------------------
 
 
-def _shard(path: str, landmarks: np.ndarray) -> Read:
-    read = Read(Faults(), 0, np.zeros(0, np.uint64), collections.Counter())
-    name = path.rsplit("/", 1)[1]
-    is_test = name.startswith(f"{schema.DATASET}-test.")
-    ids = []
+def read_shard(path: str, landmarks: np.ndarray) -> Read:
+    """Verifies all records of a shard.
+
+    Args:
+      path: of the shard.
+      landmarks: label -> landmark_id.
+    """
+    read = Read(path.rsplit("/", 1)[1])
     try:
+        read.size = files.size(path)
         with files.open_read(path) as file:
-            for frame in tfrecord.frames(file):
-                where = f"{name} record {read.records}"
+            for frame in frames.scan(file, read.size):
                 read.records += 1
-                record = _record(frame, where, read.faults)
-                if record is not None:
-                    ids += _id(record, where, read.faults)
-                    _photo(record, where, read.faults)
-                    _label(record, landmarks, is_test, where, read)
-    except tfrecord.Corrupt as error:
-        what = f"{error}; what comes after cannot be read"
-        read.faults.add("frame", f"{name} record {read.records}", what)
-    read.ids = np.array(ids, np.uint64)
+                _frame(frame, landmarks, read)
+    except (UserError, *files.UNREADABLE) as error:
+        read.faults.add("file", read.name, f"cannot be read to its end: {error}")
+    read.ids = np.array(read.ids, np.uint64)
+    read.numbers = np.array(read.numbers, np.int64)
+    read.labels = np.array(read.labels, np.int64)
     return read
 
 
-def _record(frame: bytes, where: str, faults: Faults) -> dict[str, example.Value] | None:
+def _frame(frame: frames.Frame, landmarks: np.ndarray, read: Read) -> None:
+    where = f"{read.name} record {frame.number}"
+    if frame.record is None:
+        # Where the length is good, so is the place of the next frame.
+        kind = "crc" if frame.is_bounded else "frame"
+        read.faults.add(kind, where, f"{frame.damage} (byte {frame.offset})")
+        return
+    record = parse(frame.record, where, read.faults)
+    if record is None:
+        return
+    image_id = _id(record, where, read.faults)
+    if image_id is not None:
+        read.ids.append(image_id)
+        read.numbers.append(frame.number)
+    photo(record, where, read.faults)
+    label = _label(record, landmarks, split_of(read.name), where, read.faults)
+    if label is not None:
+        read.labels.append(label)
+
+
+def parse(data: bytes, where: str, faults: Faults) -> Record | None:
+    """The features, where those are there that all others hang on."""
     try:
-        return example.decode(tfrecord.unframe(frame))
-    except tfrecord.Corrupt as error:
-        faults.add("crc", where, str(error))
+        record = example.decode(data)
     except Exception as error:  # protobuf's own kinds
         faults.add("example", where, f"expected a tf.train.Example, found {error}")
-    return None
+        return None
+    wrong = [key for key, kind in TYPES.items() if not isinstance(record.get(key), kind)]
+    for key in wrong:
+        what = f"{key}: expected {TYPES[key].__name__}, found {_short(record.get(key))}"
+        faults.add("example", where, what)
+    for key, value in CONSTANTS.items():
+        if record.get(key) != value:
+            what = f"{key}: expected {value!r}, found {_short(record.get(key))}"
+            faults.add("format", where, what)
+    return None if wrong else record
 
 
-def _id(record: dict[str, example.Value], where: str, faults: Faults) -> list[int]:
-    found = record.get(schema.IMAGE_ID)
-    text = found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
+def _id(record: Record, where: str, faults: Faults) -> int | None:
+    text = record[schema.IMAGE_ID].decode("utf-8", "replace")  # type: ignore[union-attr]
     if not schema.ID.match(text):
-        faults.add("id", where, f"expected 16 hex, found {text[:40]!r}")
-        return []
-    return [int(text, 16)]
+        faults.add("id", where, f"expected 16 hex, found {_short(text)}")
+        return None
+    return int(text, 16)
 
 
-def _photo(record: dict[str, example.Value], where: str, faults: Faults) -> None:
-    said = (record.get(schema.WIDTH), record.get(schema.HEIGHT))
+def photo(record: Record, where: str, faults: Faults) -> None:
+    """Decodes a record's photo whole."""
+    said = (record[schema.WIDTH], record[schema.HEIGHT])
     try:
         image = Image.open(io.BytesIO(record[schema.ENCODED]), formats=("JPEG",))  # type: ignore[arg-type]
-        if image.size != said:  # before pixels are made of a size that may be absurd
-            faults.add("size", where, f"expected {said}, found {image.size}")
-            return
+        if image.size != said:
+            what = f"expected {said[0]!r} x {said[1]!r}, found {image.width} x {image.height}"
+            faults.add("size", where, what)
+        if image.width * image.height > images.ORIGINAL_PIXELS:
+            faults.add("photo", where, f"expected at most {images.ORIGINAL_PIXELS} pixels")
+            return  # before pixels are made of a size that is absurd
         image.load()
     except Exception as error:  # garbled files make decoders raise all sorts
-        faults.add("photo", where, f"cannot be decoded: {error!r}"[:120])
+        detail = images.ADDRESS.sub("", str(error))
+        faults.add("photo", where, f"expected a whole JPEG, found: {detail}")
         return
     if image.mode != "RGB":
         faults.add("photo", where, f"expected RGB, found {image.mode}")
 
 
 def _label(
-    record: dict[str, example.Value], landmarks: np.ndarray, is_test: bool, where: str, read: Read
-) -> None:
+    record: Record, landmarks: np.ndarray, split: str, where: str, faults: Faults
+) -> int | None:
     label, landmark = record.get(schema.LABEL), record.get(schema.LANDMARK_ID)
-    if is_test:
+    if split == "test":
         if label is not None or landmark is not None:
-            read.faults.add("label", where, f"expected none on test, found {label!r}")
-    elif not isinstance(label, int) or not 0 <= label < len(landmarks):
-        what = f"expected 0 to {len(landmarks) - 1}, found {label!r}"
-        read.faults.add("label", where, what)
-    elif landmark != landmarks[label]:
-        what = f"expected landmark {landmarks[label]} for label {label}, found {landmark!r}"
-        read.faults.add("label", where, what)
-    else:
-        read.labels[label] += 1
+            faults.add("label", where, f"expected none on test, found {_short(label)}")
+        return None
+    if not isinstance(label, int) or not 0 <= label < len(landmarks):
+        what = f"expected 0 to {len(landmarks) - 1}, found {_short(label)}"
+        faults.add("label", where, what)
+        return None
+    if landmark != landmarks[label]:
+        what = f"expected {landmarks[label]} for label {label}, found {_short(landmark)}"
+        faults.add("landmark", where, what)
+    return label
+
+
+def _short(value: object) -> str:
+    return "none" if value is None else repr(value)[:60]
 
 
 # ---- all shards together --------------------------------------------------------------------
 
 
-def _shards(folder: str, faults: Faults) -> Iterator[str]:
-    """The shards that are there; names that should not be, or are not, are faults."""
-    names = {path.rsplit("/", 1)[1] for path in files.match(files.join(folder, "*"))}
-    matches = [match for name in sorted(names) if (match := SHARD.match(name))]
-    for match in matches:
-        yield files.join(folder, match[0])
-    for split in sorted({match[1] for match in matches}):
-        totals = sorted({int(match[3]) for match in matches if match[1] == split})
-        if len(totals) > 1:
-            faults.add("file", split, f"expected one number of shards, found {totals}")
-        for total in totals[:1]:
-            for number in range(total):
-                name = layout.shard(split, number, total)
-                if name not in names:
-                    faults.add("file", name, "is missing")
-    for name in sorted(names - BESIDE):
-        if not SHARD.match(name):
-            faults.add("file", name, "is not of a dataset")
+def _repeated(reads: Sequence[Read], faults: Faults) -> None:
+    """Ids that come more than once, each time but the first."""
+    ids = np.concatenate([np.zeros(0, np.uint64), *(read.ids for read in reads)])
+    numbers = np.concatenate([np.zeros(0, np.int64), *(read.numbers for read in reads)])
+    shard = np.repeat(np.arange(len(reads)), [len(read.ids) for read in reads])
+    order = np.argsort(ids, kind="stable")
+    same = ids[order][1:] == ids[order][:-1]
+    pairs = np.stack([order[1:][same], order[:-1][same]], axis=1)
+    for later, before in pairs[np.argsort(pairs[:, 0])]:
+        place, other = (f"{reads[shard[n]].name} record {numbers[n]}" for n in (later, before))
+        faults.add("repeated", place, f"id {ids[later]:016x} is in {other} too")
 
 
-def _repeated(reads: list[Read], faults: Faults) -> None:
-    ids = np.sort(np.concatenate([np.zeros(0, np.uint64), *(read.ids for read in reads)]))
-    for image_id in np.unique(ids[1:][ids[1:] == ids[:-1]]).tolist():
-        faults.add("repeated", f"id {image_id:016x}", "is in more than one record")
-
-
-def _classes(labels: list[Label], reads: list[Read], faults: Faults) -> None:
-    found = sum((read.labels for read in reads), collections.Counter[int]())
-    for label in labels:
-        if found[label.label] != label.images:
-            what = f"expected {label.images} images, found {found[label.label]}"
+def _classes(labels: Sequence[Label], reads: Sequence[Read], faults: Faults) -> None:
+    """What was read against labels.csv; a class may lack what is told of already."""
+    lossy = any(faults.counts[kind] for kind in LOSSES)
+    found = np.zeros(len(labels), np.int64)
+    for read in reads:
+        found += np.bincount(read.labels, minlength=len(labels))
+    for label, images_found in zip(labels, found.tolist(), strict=True):
+        if images_found > label.images or (images_found < label.images and not lossy):
+            what = f"expected {label.images} images, found {images_found}"
             faults.add("sum", f"labels.csv label {label.label}", what)
 
 
-def _sums(folder: str, reads: dict[str, Read], faults: Faults) -> None:
-    """What was read against what dataset_info.json and stats.json say."""
-    said = _said(folder, faults)
-    for split, lengths in said.items():
-        for number, length in enumerate(lengths):
-            path = files.join(folder, layout.shard(split, number, len(lengths)))
-            records = reads[path].records if path in reads else 0
-            if records != length:
-                name = path.rsplit("/", 1)[1]
-                faults.add("sum", name, f"expected {length} records, found {records}")
+def _sums(folder: str, stats: Mapping[str, Any], reads: Mapping[str, Read], faults: Faults) -> None:
+    """What was read against what stats.json and dataset_info.json say."""
+    said = {"stats.json": stats["splits"], INFO: _info(folder, faults)}
+    for source, splits in said.items():
+        for split, counts in splits.items():
+            for what, expected, found in _counts(split, counts, stats, reads):
+                if expected != found:
+                    faults.add("sum", what, f"{source} expected {expected}, found {found}")
 
 
-def _said(folder: str, faults: Faults) -> dict[str, list[int]]:
-    """split -> records of each shard, by dataset_info.json."""
-    path = files.join(folder, "dataset_info.json")
+def _counts(
+    split: str, counts: Mapping[str, Any], stats: Mapping[str, Any], reads: Mapping[str, Read]
+) -> Iterator[tuple[str, int, int]]:
+    """What is counted, what a file says of it, and what was found."""
+    names = _wanted({"splits": {split: stats["splits"].get(split, {"shards": 0})}})
+    lengths = counts.get("shard_lengths")
+    if lengths is not None:
+        yield f"{split} shards", len(lengths), len(names)
+        for name, length in zip(names, lengths, strict=False):
+            if name in reads:
+                yield f"{name} records", length, reads[name].records
+    if all(name in reads for name in names):  # else the sums cannot be right
+        mine = [reads[name] for name in names]
+        yield f"{split} images", counts["images"], sum(read.records for read in mine)
+        yield f"{split} bytes", counts["bytes"], sum(read.size for read in mine)
+
+
+def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
+    """What dataset_info.json says, as stats.json would say it."""
+    path = files.join(folder, INFO)
     if not files.exists(path):
-        faults.add("file", "dataset_info.json", "is missing")
+        return {}  # told of already
+    try:
+        splits = {}
+        for split in files.read_json(path)["splits"]:
+            lengths = [int(length) for length in split["shardLengths"]]
+            counts = {"images": sum(lengths), "bytes": int(split["numBytes"])}
+            splits[split["name"]] = {"shard_lengths": lengths, **counts}
+        return splits
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        faults.add("file", INFO, f"expected TFDS's splits with shardLengths, found {error!r}")
         return {}
-    info = json.loads(files.read(path))
-    said = {split["name"]: list(map(int, split["shardLengths"])) for split in info["splits"]}
-    for split, counts in files.read_json(files.join(folder, "stats.json"))["splits"].items():
-        if sum(said.get(split, [])) != counts["images"]:
-            what = f"expected {counts['images']} images of {split}, as in stats.json"
-            faults.add("sum", "dataset_info.json", f"{what}, found {sum(said.get(split, []))}")
-    return said

@@ -85,7 +85,7 @@ class Few:
         units = [files.read_json(path) for path in files.match(output.done("*"))]
         facts = pd.concat([tables.read(output.facts(u["unit"]), schema.FACTS) for u in units])
         self.facts = facts[facts["status"] == schema.STAGED].reset_index(drop=True)
-        self.records = []
+        self.records: list[dict[str, Any]] = []
         for unit in units:
             with files.open_read(output.staged(unit["unit"])) as file:
                 self.records += map(example.decode, tfrecord.read(file))
@@ -209,7 +209,8 @@ def _builder(paths: list[str]) -> type:
 
     def features(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         with files.open_read(path) as file:
-            for found in map(example.decode, tfrecord.read(file)):
+            for record in tfrecord.read(file):
+                found: dict[str, Any] = dict(example.decode(record))
                 image_id = found[schema.IMAGE_ID].decode()
                 yield image_id, {"image": found[schema.ENCODED], "id": image_id, "label": 0}
 
@@ -246,7 +247,7 @@ def alone(work: Work, photos: Photos, folder: pathlib.Path, shards: int) -> Run:
 
 def _with_peak(work: Work, paths: list[str], folder: pathlib.Path, shards: int) -> Run:
     seconds = work(paths, folder, shards)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 * 1.048576
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return Run(seconds, peak, peak)
 
 
@@ -302,16 +303,16 @@ class Bench:
     folder: pathlib.Path
     few: Photos
     sizes: list[Photos]
-    small: Photos | None  # TFDS's
+    small: list[Photos]  # for (c), one or none
     flags: Sequence[str]
 
     def __post_init__(self):
         self.ours = [Line("(a) gld2 shard", photos.images) for photos in self.sizes]
         self.bare = [Line("(b) bare loop", photos.images) for photos in self.sizes]
-        self.tfds = [Line("(c) TFDS on Beam", self.small.images)] if self.small else []
+        self.tfds = [Line("(c) TFDS on Beam", photos.images) for photos in self.small]
 
     def round(self) -> None:
-        for photos in [self.few, *self.sizes, *filter(None, [self.small])]:
+        for photos in [self.few, *self.sizes, *self.small]:
             warm(photos)
         start = shard(self.few, *self.flags).seconds
         for photos, ours, bare in zip(self.sizes, self.ours, self.bare, strict=True):
@@ -320,9 +321,9 @@ class Bench:
             bare.runs.append(self._alone(copy, photos, shards(photos)))
             bare.starts.append(0.0)
             shutil.rmtree(photos.output.dataset)  # its pages would push out what others read
-        for line in self.tfds:
+        for photos, line in zip(self.small, self.tfds, strict=True):
             line.starts.append(self._alone(write_tfds, self.few, 1).seconds)
-            line.runs.append(self._alone(write_tfds, self.small, 2))  # as (a) has on 10,000
+            line.runs.append(self._alone(write_tfds, photos, 2))  # as (a) has on 10,000
 
     def _alone(self, work: Work, photos: Photos, shards: int) -> Run:
         return alone(work, photos, self.folder / "alone", shards)
@@ -373,12 +374,12 @@ def main() -> None:
         folder = args.keep or pathlib.Path(name)
         made = functools.partial(make, few=Few(folder / "mini"))
         few, *sizes = (made(folder / str(n), images=n) for n in (FEW, *sorted(args.images)))
-        small = made(folder / str(args.tfds), images=args.tfds) if args.tfds else None
+        small = [made(folder / str(n), images=n) for n in [args.tfds] if n]
         bench = Bench(folder, few, sizes, small, args.shard)
         for _ in range(args.rounds):
             bench.round()
-    photos = sizes[-1]
-    print(f"{photos.megabytes / photos.images * 1e3:.0f} KB a photo, {args.rounds} rounds")
+        size = sizes[-1].megabytes / sizes[-1].images * 1e3
+    print(f"{size:.0f} KB a photo, {args.rounds} rounds")
     print("\n".join(bench.table()))
 
 
