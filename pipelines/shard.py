@@ -348,7 +348,7 @@ def parameters(args: argparse.Namespace) -> Parameters:
     if args.with_attribution:
         if not args.source:
             raise UserError("--with_attribution: needs --source, for its attribution CSV")
-        csv = source.attribution_csv(args.source, "--with_attribution")
+        csv = source.attribution_csv(args.source, "--with_attribution", metadata.CREDIT)
     return Parameters(args.version, args.shard_size_mb, args.num_shards, args.seed, csv)
 
 

@@ -187,20 +187,20 @@ def with_filters(source: Source, filters: Filters) -> Source:
     attribution = categories = None
     if filters.needs_credits:
         flag = "--licences" if filters.licences else "--exclude_author"
-        attribution = attribution_csv(source.root, flag)
+        attribution = attribution_csv(source.root, flag, metadata.ATTRIBUTION)
     if filters.categories:
         categories = _wanted(source.root, "--categories", metadata.CATEGORY, *layout.CATEGORY_CSVS)
         allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
     return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)
 
 
-def attribution_csv(root: str, flag: str) -> str:
+def attribution_csv(root: str, flag: str, columns: Mapping[str, str]) -> str:
     """Where the attributions are.
 
     Raises:
-      UserError: nowhere, though `flag` wants them.
+      UserError: nowhere, though `flag` wants them, or without these columns.
     """
-    return _wanted(root, flag, metadata.CREDIT, layout.ATTRIBUTION_CSV)
+    return _wanted(root, flag, columns, layout.ATTRIBUTION_CSV)
 
 
 def _wanted(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
