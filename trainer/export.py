@@ -41,23 +41,30 @@ def export(network: keras.Model, config: Config, version: Version, row: Row, fol
 
 
 def save_serving(scorer: keras.Model, size: int, folder: str) -> None:
-    """A SavedModel whose `serving_default` takes encoded photos of any size.
+    """A SavedModel whose signatures take encoded photos of any size.
 
-    image: [batch] string, JPEG or PNG -> scores: [batch, classes] float32, in labels.csv's order.
+    serving_default: image [batch] string, JPEG or PNG -> scores [batch, classes] float32, in
+      labels.csv's order.
+    embed: image -> scores, and embedding [batch, features] float32 of length 1.
     """
+    both = model.with_embedding(scorer)
 
-    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
         squares = tf.map_fn(
             lambda encoded: photos.whole(encoded, size),
             image,
             fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
         )
-        return {"scores": scorer(squares, training=False)}
+        return both(squares, training=False)
+
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": embed(image)["scores"]}
 
     archive = keras.export.ExportArchive()
-    archive.track(scorer)
+    archive.track(both)
     signature = [tf.TensorSpec([None], tf.string, name="image")]
     archive.add_endpoint("serving_default", serve, input_signature=signature)
+    archive.add_endpoint("embed", embed, input_signature=signature)
     archive.write_out(folder, verbose=False)
 
 

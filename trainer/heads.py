@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+EMBEDDING = "embedding"  # the layer whose output the classifier sees
+
 
 def softmax(features: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
     """Average pooling, then a linear classifier.
@@ -20,7 +22,7 @@ def softmax(features: keras.KerasTensor, classes: int, dropout: float) -> keras.
       [batch, classes] float32 logits.
     """
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
-    pooled = keras.layers.LayerNormalization(center=False, scale=False, name="standard")(pooled)
+    pooled = keras.layers.LayerNormalization(center=False, scale=False, name=EMBEDDING)(pooled)
     pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
     classifier = keras.layers.Dense(
         classes, kernel_initializer="zeros", dtype="float32", name="logits"

@@ -32,6 +32,13 @@ def with_scores(network: keras.Model) -> keras.Model:
     return keras.Model(network.input, scores(network.output), name=network.name)
 
 
+def with_embedding(scorer: keras.Model) -> keras.Model:
+    """The same layers with two outputs: scores, and [batch, features] embeddings of length 1."""
+    unit = keras.layers.UnitNormalization(dtype="float32", name="unit")
+    embedding = unit(scorer.get_layer(heads.EMBEDDING).output)
+    return keras.Model(scorer.input, {"scores": scorer.output, "embedding": embedding})
+
+
 def compile_for(network: keras.Model, config: Config, phase: Phase, steps: int) -> None:
     """Frees and freezes what the phase says, and starts a new optimizer.
 

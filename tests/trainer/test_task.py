@@ -91,6 +91,10 @@ def test_the_export_scores_bytes_as_keras_scores_pixels(job):
     labels = schema.parse_labels((job / "export" / "labels.csv").read_text())
     assert len(labels) == scores.shape[1]
 
+    embedded = served.signatures["embed"](image=tf.constant(encoded))
+    np.testing.assert_allclose(embedded["scores"], scores, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(embedded["embedding"], axis=1), 1, atol=1e-5)
+
 
 def test_the_export_needs_none_of_our_code(job):
     script = (
