@@ -42,7 +42,9 @@ presets:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Its errors are a UserError: one line, without the usage."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
 
@@ -75,7 +77,7 @@ def parse(argv: list[str] | None) -> Config:
     Raises:
       UserError: a flag that is unknown, malformed or out of bounds.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="gld2 train",
         description="Trains a landmark classifier on shards and exports it.",
         epilog=_EPILOG + "\n".join(map(_preset, PRESETS)),
@@ -90,11 +92,18 @@ def parse(argv: list[str] | None) -> Config:
     return Config(**_fitting(preset, given) | given)
 
 
+def flags(settings: Config) -> list[str]:
+    """The command line that `parse` makes this Config of."""
+    values = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings))
+    return [f"--{name}={_word(value)}" for name, value in values]
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _preset(name: str) -> str:
-    values = (
-        f"--{key} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for key, value in PRESETS[name].items()
-    )
+    values = (f"--{key} {_word(value)}" for key, value in PRESETS[name].items())
     return textwrap.fill(f"  {name:<9}{' '.join(values)}", 90, subsequent_indent=" " * 11)
 
 
@@ -129,8 +138,7 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     if field.metadata["choices"]:
         about += f"; one of {', '.join(field.metadata['choices'])}"
     if default not in ("", ()):
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        about += f" (default: {shown})"
+        about += f" (default: {_word(default)})"
     parser.add_argument(
         f"--{field.name}",
         type=kind,
