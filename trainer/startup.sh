@@ -27,9 +27,9 @@ install() {
 # Ends with the trainer's exit code. 2 is a mistake that another try would repeat; all else may have
 # passed: another worker that went away, the network.
 train() {
-    local try=1 pause=30 began code
+    local try=1 pause=20 began code
     while true; do
-        began=$SECONDS
+        began=$(date +%s)
         echo "gld2: worker $worker, try $try of $tries: ${command[*]@Q}"
         if install; then
             "${command[@]}"
@@ -39,7 +39,7 @@ train() {
             echo "gld2: installing failed"
         fi
         if ((code == 0 || code == 2)); then return "$code"; fi
-        if ((SECONDS - began > 1800)); then try=0 pause=30; fi # it ran: begin to count again
+        if (($(date +%s) - began > 1800)); then try=0 pause=20; fi # it ran: begin to count again
         if ((try >= tries)); then return "$code"; fi
         echo "gld2: ended with $code; again in $pause seconds"
         sleep "$pause"

@@ -171,7 +171,7 @@ def _check(args: argparse.Namespace) -> None:
     args.staging = args.staging.rstrip("/")
     for name, (pattern, words) in expected.items():
         if not re.fullmatch(pattern, getattr(args, name)):
-            raise UserError(f"--{name} {getattr(args, name)}: expected {words}")
+            raise UserError(f"--{name} {getattr(args, name)!r}: expected {words}")
     if not 1 <= args.attempts <= 1000:
         raise UserError(f"--attempts: expected 1 to 1000, found {args.attempts}")
     if not 1 <= args.poll_seconds <= 3600:
