@@ -1,8 +1,8 @@
 # The lines above, which gld2 submit wrote, say what is run. This runs as root on each worker of the
 # slice whenever it boots: after maintenance, too, and then the trainer continues from its checkpoint.
 set -uo pipefail
-export HOME="${HOME:-/root}" PYTHONUNBUFFERED=1
-export PATH="$home/venv/bin:$PATH:/snap/bin"
+export HOME="${HOME:-/root}" PYTHONUNBUFFERED=1 PIP_ROOT_USER_ACTION=ignore
+export PATH="$PATH:/snap/bin"
 mkdir -p "$home"
 
 worker="$(curl -sf -m 10 -H 'Metadata-Flavor: Google' \
@@ -18,7 +18,7 @@ keep_log() {
 # system's own packages alone, which newer images insist on.
 install() {
     gcloud storage cp --quiet "$package" ${constraints:+"$constraints"} "$home/" &&
-        python3 -m pip install --quiet --target "$home/tools" "uv==$uv" &&
+        python3 -m pip install --quiet --upgrade --target "$home/tools" "uv==$uv" &&
         "$home/tools/bin/uv" venv --quiet --allow-existing --python 3.11 "$home/venv" &&
         "$home/tools/bin/uv" pip install --quiet --python "$home/venv" \
             ${constraints:+-c "$home/${constraints##*/}"} "gld2[tpu] @ file://$home/${package##*/}"
@@ -32,7 +32,7 @@ train() {
         began=$(date +%s)
         echo "gld2: worker $worker, try $try of $tries: ${command[*]@Q}"
         if install; then
-            "${command[@]}"
+            env PATH="$home/venv/bin:$PATH" "${command[@]}"
             code=$?
         else
             code=1

@@ -30,11 +30,13 @@ class Server(grpc.GenericRpcHandler):
     Attributes:
       asked: (method, request) of each call that was answered.
       faults: calls that are refused with UNAVAILABLE before any is answered.
+      lost: a method whose next answer is lost on its way, after it has done its work.
     """
 
     def __init__(self, requests: Mapping[str, type], faults: int = 0):
         self.asked: list[tuple[str, object]] = []
         self.faults = faults
+        self.lost = ""
         self._requests = requests
 
     def service(self, details):
@@ -57,6 +59,9 @@ class Server(grpc.GenericRpcHandler):
             request = kind.wrap(request)
         self.asked.append((method, request))
         answer = getattr(self, method)(request, context)
+        if self.lost == method:
+            self.lost = ""
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the line broke")
         return (answer._pb if isinstance(answer, proto.Message) else answer).SerializeToString()
 
 

@@ -61,11 +61,15 @@ fi
     "python3": NOTE
     + """
 [[ $INSTALLS == yes ]] || exit 2
-mkdir -p "$6/bin" && cp "$TOOLS/uv" "$6/bin/"
+mkdir -p "$7/bin" && cp "$LATER/uv" "$7/bin/"
 """,
+    # Its environments have a python3 too, without pip.
     "uv": NOTE
     + """
-if [[ $1 == venv ]]; then mkdir -p "${@: -1}/bin" && cp "$TOOLS/gld2" "${@: -1}/bin/"; fi
+[[ $1 == venv ]] || exit 0
+bin="${@: -1}/bin"
+mkdir -p "$bin" && cp "$LATER/gld2" "$bin/"
+echo 'echo "No module named pip"; exit 1' > "$bin/python3" && chmod +x "$bin/python3"
 """,
     # Ends as the next line of a file says, after as many seconds.
     "gld2": NOTE
@@ -79,6 +83,8 @@ exit "$code"
     "sleep": NOTE + 'exec /bin/sleep "$([[ $1 == 60 ]] && echo 60 || echo 0)"\n',
 }
 
+INSTALLED = ("uv", "gld2")  # not there at first
+
 
 class Worker:
     """A worker's disk, its tools and what they were asked."""
@@ -86,10 +92,11 @@ class Worker:
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
         self.bucket = folder / "buckets" / "bucket"
-        (folder / "bin").mkdir()
         for name, text in STAND_INS.items():
-            (folder / "bin" / name).write_text(text)
-            (folder / "bin" / name).chmod(0o755)
+            path = folder / ("later" if name in INSTALLED else "bin") / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755)
         (self.bucket / "staging").mkdir(parents=True)
         for name in ("gld2-0.1.0-py3-none-any.whl", "constraints.txt"):
             (self.bucket / "staging" / name).write_text(name)
@@ -126,7 +133,7 @@ class Worker:
                 "CALLS": str(self.folder / "calls"),
                 "CLOCK": str(self.folder / "clock"),
                 "CODES": str(self.folder / "codes"),
-                "TOOLS": str(self.folder / "bin"),
+                "LATER": str(self.folder / "later"),
                 "BUCKETS": str(self.folder / "buckets"),
                 "WORKER": worker,
                 "INSTALLS": installs,
@@ -155,7 +162,10 @@ def test_it_installs_what_was_staged_and_trains(worker: Worker):
     opt = worker.folder / "opt"
     assert done.returncode == 0
     assert worker.calls("python3") == [
-        ["-m", "pip", "install", "--quiet", "--target", f"{opt}/tools", f"uv=={startup.UV}"]
+        [
+            *("-m", "pip", "install", "--quiet", "--upgrade", "--target", f"{opt}/tools"),
+            f"uv=={startup.UV}",
+        ]
     ]
     venv, install = worker.calls("uv")
     assert venv == ["venv", "--quiet", "--allow-existing", "--python", "3.11", f"{opt}/venv"]

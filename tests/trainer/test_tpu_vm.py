@@ -193,6 +193,14 @@ def test_it_is_sent_after_faults_and_its_files_with_it(clean, package: str, caps
         assert text in printed.out
 
 
+def test_an_answer_that_is_lost_makes_no_second_request(clean, package: str):
+    server = gcp.Tpu(["ACTIVE"])
+    server.lost = "CreateQueuedResource"
+    with run(server, clean, package) as going:
+        cloud.start(going)
+    assert len(server.sent("CreateQueuedResource")) == 1
+
+
 def test_a_spot_tpu_that_is_taken_away_is_asked_for_again(clean, package: str, capsys):
     server = gcp.Tpu(
         ["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE", "SUSPENDING", "SUSPENDED by SERVICE"],

@@ -128,6 +128,15 @@ def test_it_is_sent_after_faults_and_followed(capsys):
         assert text in printed.out
 
 
+def test_an_answer_that_is_lost_makes_no_second_job():
+    server = gcp.Jobs(["RUNNING"])
+    server.lost = "CreateCustomJob"
+    with run(server, *TPU) as going:
+        cloud.start(going)
+        assert going.look().state == "JOB_STATE_RUNNING"
+    assert len(server.jobs) == 1
+
+
 @pytest.mark.parametrize(
     ("life", "expected"),
     [
