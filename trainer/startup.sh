@@ -5,9 +5,20 @@ export HOME="${HOME:-/root}" PYTHONUNBUFFERED=1 PIP_ROOT_USER_ACTION=ignore
 export PATH="$PATH:/snap/bin"
 mkdir -p "$home"
 
-worker="$(curl -sf -m 10 -H 'Metadata-Flavor: Google' \
-    http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number ||
-    hostname)"
+attribute() {
+    curl -sf -m 10 -H 'Metadata-Flavor: Google' \
+        "http://metadata.google.internal/computeMetadata/v1/instance/attributes/$1"
+}
+worker="$(attribute agent-worker-number || hostname)"
+
+# With several hosts, tells Keras where they meet; nothing in the environment of a boot does. Each
+# endpoint is an address, or name:number:address; the first is worker 0's.
+IFS=, read -ra hosts <<<"$(attribute worker-network-endpoints)"
+if ((${#hosts[@]} > 1)); then
+    export KERAS_DISTRIBUTION_JOB_ADDRESSES="${hosts[0]##*:}:8482"
+    export KERAS_DISTRIBUTION_NUM_PROCESSES=${#hosts[@]} KERAS_DISTRIBUTION_PROCESS_ID=$worker
+fi
+
 log="$name-worker-$worker-$(date -u +%Y%m%dT%H%M%SZ).log"
 
 keep_log() {

@@ -7,7 +7,6 @@ import contextlib
 import datetime
 import re
 import shlex
-from collections.abc import Sequence
 from concurrent import futures
 from urllib.parse import quote
 
@@ -56,19 +55,23 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--valid_until_hours: expected 0 to 8760, found {args.valid_until_hours}")
 
 
-def request(args: argparse.Namespace, flags: Sequence[str]) -> CreateQueuedResourceRequest:
+def device(args: argparse.Namespace) -> str:
+    """What gld2 train is told."""
+    return "tpu"
+
+
+def request(args: argparse.Namespace) -> CreateQueuedResourceRequest:
     """What is sent.
 
     Args:
-      args: the checked flags.
-      flags: of gld2 train.
+      args: the checked flags; its `train` are those of gld2 train, its `job_dir` is theirs.
 
     Raises:
       UserError: a package that is not there, or flags that are too long.
     """
     folder = f"{args.staging}/{args.name}"
     script = startup.script(
-        ["gld2", "train", "--device", "tpu", *flags],
+        ["gld2", "train", *args.train],
         name=args.name,
         project=args.project,
         zone=args.zone,

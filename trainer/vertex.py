@@ -6,7 +6,6 @@ import argparse
 import datetime
 import itertools
 import re
-from collections.abc import Sequence
 
 from google.cloud import aiplatform_v1
 from google.cloud.aiplatform_v1 import (
@@ -58,15 +57,21 @@ def check(args: argparse.Namespace) -> None:
             raise UserError(f"--{name}: expected 0 to 8760, found {getattr(args, name)}")
 
 
-def request(args: argparse.Namespace, flags: Sequence[str]) -> CreateCustomJobRequest:
+def device(args: argparse.Namespace) -> str:
+    """What gld2 train is told; TPUs since v5e come with the machine, without an accelerator."""
+    if args.accelerator.startswith("TPU_") or args.machine_type.startswith("ct"):
+        return "tpu"
+    return "auto"
+
+
+def request(args: argparse.Namespace) -> CreateCustomJobRequest:
     """What is sent.
 
     Args:
-      args: the checked flags.
-      flags: of gld2 train.
+      args: the checked flags; its `train` are those of gld2 train.
     """
     container = aiplatform_v1.ContainerSpec(
-        image_uri=args.image, command=["gld2"], args=["train", "--device", _device(args), *flags]
+        image_uri=args.image, command=["gld2"], args=["train", *args.train]
     )
     pool = aiplatform_v1.WorkerPoolSpec(
         container_spec=container, machine_spec=_machine(args), replica_count=1
@@ -84,13 +89,6 @@ def request(args: argparse.Namespace, flags: Sequence[str]) -> CreateCustomJobRe
         parent=f"projects/{args.project}/locations/{args.region}",
         custom_job=CustomJob(display_name=args.name, job_spec=spec),
     )
-
-
-def _device(args: argparse.Namespace) -> str:
-    """What gld2 train is told; TPUs since v5e come with the machine, without an accelerator."""
-    if args.accelerator.startswith("TPU_") or args.machine_type.startswith("ct"):
-        return "tpu"
-    return "auto"
 
 
 def _machine(args: argparse.Namespace) -> aiplatform_v1.MachineSpec:

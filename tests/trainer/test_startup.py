@@ -56,7 +56,14 @@ else
     for file in "${@:4:$#-4}"; do cp "$BUCKETS/${file#gs://}" "$to"; done
 fi
 """,
-    "curl": NOTE + 'echo -n "$WORKER"\n',
+    "curl": NOTE
+    + """
+case "${@: -1}" in
+    */attributes/agent-worker-number) echo -n "$WORKER" ;;
+    */attributes/worker-network-endpoints) echo -n "$ENDPOINTS" ;;
+    *) exit 22 ;;
+esac
+""",
     # pip, which brings uv, which makes an environment and installs gld2.
     "python3": NOTE
     + """
@@ -75,6 +82,7 @@ echo 'echo "No module named pip"; exit 1' > "$bin/python3" && chmod +x "$bin/pyt
     "gld2": NOTE
     + """
 echo "training, PYTHONUNBUFFERED=$PYTHONUNBUFFERED"
+env | grep KERAS_DISTRIBUTION | sort
 read -r code seconds < "$CODES"; sed -i 1d "$CODES"
 echo $(($(cat "$CLOCK") + seconds)) > "$CLOCK"
 exit "$code"
@@ -106,6 +114,7 @@ class Worker:
         codes: Sequence[int],
         command: Sequence[str] = TRAIN,
         worker: str = "0",
+        endpoints: str = "10.0.0.2",
         installs: str = "yes",
         seconds: int = 5,
         now: int = 1_000_000_000,
@@ -136,6 +145,7 @@ class Worker:
                 "LATER": str(self.folder / "later"),
                 "BUCKETS": str(self.folder / "buckets"),
                 "WORKER": worker,
+                "ENDPOINTS": endpoints,
                 "INSTALLS": installs,
             },
         )
@@ -253,6 +263,18 @@ def test_it_deletes_the_tpu_where_asked(worker: Worker, code: int):
 def test_it_leaves_the_tpu_where_not_asked(worker: Worker):
     worker.boot([0])
     assert not [words for words in worker.calls("gcloud") if words[0] == "compute"]
+
+
+@pytest.mark.parametrize("endpoints", ["10.0.0.2,10.0.0.3", "a:7:10.0.0.2,b:8:10.0.0.3"])
+def test_the_hosts_of_a_slice_are_told_where_to_meet(worker: Worker, endpoints: str):
+    printed = worker.boot([0], worker="1", endpoints=endpoints).stdout
+    assert "KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.2:8482\n" in printed
+    assert "KERAS_DISTRIBUTION_NUM_PROCESSES=2\n" in printed
+    assert "KERAS_DISTRIBUTION_PROCESS_ID=1\n" in printed
+
+
+def test_a_single_host_meets_nobody(worker: Worker):
+    assert "KERAS_DISTRIBUTION" not in worker.boot([0]).stdout
 
 
 def test_other_workers_neither_delete_nor_speak_for_the_slice(worker: Worker):

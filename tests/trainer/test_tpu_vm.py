@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 
 from pipelines.schema import UserError
 from tests.trainer import gcp
-from trainer import cloud, startup, submit, tpu_vm
+from trainer import cloud, startup, submit, submit_options, tpu_vm
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
 PLACE = "projects/project-1/locations/europe-west4-a"
@@ -46,21 +47,20 @@ def words(package: str, *more: str) -> list[str]:
     ]
 
 
+def checked(package: str, *more: str) -> argparse.Namespace:
+    return submit.prepare(*submit_options.parse(words(package, *more)), tpu_vm)
+
+
 def request(package: str, *more: str) -> tpu_v2.CreateQueuedResourceRequest:
-    args, flags = submit.parse(words(package, *more))
-    args.job_dir = submit.check_train(flags)
-    tpu_vm.check(args)
-    return tpu_vm.request(args, flags)
+    return tpu_vm.request(checked(package, *more))
 
 
 @contextlib.contextmanager
 def run(server: gcp.Tpu, files: storage.Client, package: str, *more: str) -> Iterator[tpu_vm.Run]:
-    args, flags = submit.parse(words(package, *more))
-    args.job_dir = submit.check_train(flags)
-    tpu_vm.check(args)
+    args = checked(package, *more)
     with gcp.channel(server) as channel:
         client = tpu_v2.TpuClient(transport=TpuGrpcTransport(channel=channel))
-        yield tpu_vm.Run(args, tpu_vm.request(args, flags), client, files)
+        yield tpu_vm.Run(args, tpu_vm.request(args), client, files)
 
 
 def sends(files: storage.Client, path: str, text: str, state: str = "ACTIVE"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Iterator
 
@@ -12,35 +13,32 @@ from google.cloud.aiplatform_v1.services.job_service.transports import JobServic
 
 from pipelines.schema import UserError
 from tests.trainer import gcp
-from trainer import cloud, submit, vertex
+from trainer import cloud, submit, submit_options, vertex
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/it's $(a) job"]
 TPU = ["--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"]
 PLACE = "projects/project-1/locations/europe-west4"
 
 
-def parse(*more: str):
-    args, flags = submit.parse(
-        [
-            *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
-            *("--image", "eu.pkg.example/gld2", "--staging", "gs://bucket/staging/"),
-            *(*more, "--", *TRAIN),
-        ]
-    )
-    vertex.check(args)
-    return args, flags
+def checked(*more: str) -> argparse.Namespace:
+    words = [
+        *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
+        *("--image", "eu.pkg.example/gld2", "--staging", "gs://bucket/staging/"),
+        *(*more, "--", *TRAIN),
+    ]
+    return submit.prepare(*submit_options.parse(words), vertex)
 
 
 def request(*more: str) -> aiplatform_v1.CreateCustomJobRequest:
-    return vertex.request(*parse(*more))
+    return vertex.request(checked(*more))
 
 
 @contextlib.contextmanager
 def run(server: gcp.Jobs, *more: str) -> Iterator[vertex.Run]:
-    args, flags = parse(*more)
+    args = checked(*more)
     with gcp.channel(server) as channel:
         client = aiplatform_v1.JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
-        yield vertex.Run(args, vertex.request(args, flags), client)
+        yield vertex.Run(args, vertex.request(args), client)
 
 
 def test_a_request_field_by_field():
