@@ -17,14 +17,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 224,
         "label_smoothing": 0.0,
     },
-    # A few hundred photos in all, on a laptop. The features are good already:
-    # a long, cheap stretch on the head, and little room for the rest to forget.
-    "small": {
-        "head_epochs": 20,
-        "epochs": (4,),
-        "fine_rate": 5e-5,
-        "checkpoint_every": 0,
-    },
     # What won on this dataset: generalised-mean pooling, 512 features, three directions for each
     # class, and the more margin the rarer the class. For --data CLEAN,FULL: the clean photos
     # shape the features, all of them fill the classes.
