@@ -37,7 +37,7 @@ def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
     for axes in (recall, threshold):
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="upper right")  # to look for the best place takes longer than to draw
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()

@@ -53,7 +53,7 @@ def _tile(row, photo: bytes | None) -> sheet.Tile:
 def _shown(photo: bytes | None) -> bytes | None:
     """Photos of a folder are as they came; one that cannot be read leaves its place empty."""
     try:
-        return photo and images.normalise(photo, Normal(sheet.CELL)).jpeg
+        return None if photo is None else images.normalise(photo, Normal(sheet.CELL)).jpeg
     except images.Unreadable:
         return None
 
