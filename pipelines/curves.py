@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pipelines.gap import Ranking
 
+POINTS = 2000  # about as many as there are pixels, of a curve over thresholds
 SHARES = np.linspace(0, 1, 6)  # of the predictions, where a threshold is told
 
 
@@ -21,12 +22,14 @@ def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
       rankings: of each subset of queries; thresholds are those of the first.
       scores: [predictions] float64 of the first, in rank order.
     """
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(11, 4.5))
+    figure.subplots_adjust(left=0.06, right=0.97, bottom=0.17, top=0.92, wspace=0.13)
     recall, threshold = figure.subplots(1, 2)
     for name, ranking in rankings.items():
+        ends = corners(ranking)
         recall.plot(
-            ranking.recall,
-            ranking.precision,
+            ranking.recall[ends],
+            ranking.precision[ends],
             drawstyle="steps-post",
             label=f"{name}: GAP {ranking.gap:.4f}",
         )
@@ -43,6 +46,12 @@ def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def corners(ranking: Ranking) -> np.ndarray:
+    """The ranks, from 0, where precision turns: in between it falls while recall stays."""
+    right = ranking.correct
+    return np.flatnonzero(right | np.append(right[1:], True)[: len(right)])
+
+
 def thresholds(scores: np.ndarray) -> np.ndarray:
     """The last rank, from 0, of each score: a threshold takes all predictions of a score or none.
 
@@ -55,6 +64,7 @@ def thresholds(scores: np.ndarray) -> np.ndarray:
 def _thresholds(axes: Axes, ranking: Ranking, scores: np.ndarray) -> None:
     """Over the share of predictions that stay, as scores may be of any size; ticks tell scores."""
     ends = thresholds(scores)
+    ends = ends[:: max(1, len(ends) // POINTS)]
     kept = (ends + 1) / max(1, len(scores))
     axes.plot(kept, ranking.precision[ends], label="precision")
     axes.plot(kept, ranking.recall[ends], label="recall")

@@ -12,6 +12,7 @@ from pipelines.layout import Output
 from pipelines.schema import UserError
 
 SPLIT = "test"
+WIDTH = 24  # characters of a line
 EACH = 3 * sheet.COLUMNS  # photos of a kind
 WRONG, NOTHING = "#c0392b", "#d97706"  # frames: of another landmark, of none
 
@@ -45,7 +46,7 @@ def picture(mistakes: pd.DataFrame, place: str) -> bytes:
 
 
 def _tile(row, photo: bytes | None) -> sheet.Tile:
-    truth = f"is {row.landmarks}" if row.labelled else "is no landmark"
+    truth = f"shows {row.landmarks}"[:WIDTH] if row.labelled else "shows no landmark"
     lines = (row.id, f"said {row.landmark_id} at {row.score:.4g}", truth)
     return sheet.Tile(_shown(photo), lines, WRONG if row.labelled else NOTHING)
 

@@ -129,6 +129,11 @@ def test_a_threshold_takes_all_of_a_score():
     assert curves.thresholds(scores[:0]).tolist() == []
 
 
+def test_a_curve_has_its_corners():
+    ranked = rank(list("abcdefg"), [1] * 7, -np.arange(7), [0, 0, 1, 0, 0, 1, 0], 4)
+    assert curves.corners(ranked).tolist() == [1, 2, 4, 5, 6]
+
+
 @pytest.mark.parametrize("scores", [[], [0.5], [1e308, -1e308], [0.0] * 5, [5e-324, 0.0, -1e9]])
 def test_curves_of_any_scores(scores: list[float]):
     ranked = rank([str(n) for n in range(len(scores))], [1] * len(scores), scores,
