@@ -79,6 +79,7 @@ def picture(chosen: Sheet, known: Known, output: Output) -> bytes | None:
 
 
 def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
+    """The photos of rows of facts, in their order."""
     places = [
         gather.Place(row["unit"], row["offset"], row["length"], index)
         for index, row in enumerate(facts)

@@ -64,7 +64,7 @@ def thresholds(scores: np.ndarray) -> np.ndarray:
 def _thresholds(axes: Axes, ranking: Ranking, scores: np.ndarray) -> None:
     """Over the share of predictions that stay, as scores may be of any size; ticks tell scores."""
     ends = thresholds(scores)
-    ends = ends[:: max(1, len(ends) // POINTS)]
+    ends = ends[np.linspace(0, len(ends) - 1, min(len(ends), POINTS)).astype(int)]
     kept = (ends + 1) / max(1, len(scores))
     axes.plot(kept, ranking.precision[ends], label="precision")
     axes.plot(kept, ranking.recall[ends], label="recall")

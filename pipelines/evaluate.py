@@ -48,14 +48,14 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     rankings = {name: ranking(rows) for name, rows in found.items()}
     metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
     print_metrics("evaluate", metrics)
+    files.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
+    print(f"evaluate: {output}")
     ranked = made(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
     files.write(curve, curves.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")
     if images:
         _sheet(ranked, images, _beside(output, "mistakes.jpg"))
-    files.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
-    print(f"evaluate: {output}")
 
 
 def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:

@@ -21,6 +21,7 @@ BLOCK = 8 << 20  # bytes read at a time
 MAX_BYTES = 256 << 20  # of a file: twice a row for each of GLDv2's four million photos
 EXAMPLES = 5  # rows named of each fault
 SHOWN = 100  # characters of what was found
+NOT_UTF8, CELLS = LEFT_OUT = ("not UTF-8", "cells")  # kinds of faults that leave a row out
 BOM = b"\xef\xbb\xbf"
 
 
@@ -140,9 +141,9 @@ def _check_header(line: bytes, header: Sequence[str]) -> list[Fault]:
 def _split(numbers: np.ndarray, lines: pa.Array, width: int, faults: list[Fault]) -> Rows:
     commas = np.asarray(pc.count_substring(lines, ","))
     foreign = _not_utf8(lines)
-    faults += find("not UTF-8", "UTF-8", foreign, numbers, lines)
+    faults += find(NOT_UTF8, "UTF-8", foreign, numbers, lines)
     ragged = (commas != width - 1) & ~foreign
-    faults += find("cells", f"{width} cells", ragged, numbers, lines)
+    faults += find(CELLS, f"{width} cells", ragged, numbers, lines)
     good = ~(ragged | foreign)
     text = lines.filter(pa.array(good)).cast(pa.string())
     cells = pc.split_pattern(text, ",").values

@@ -21,7 +21,7 @@ def worst(made: pd.DataFrame, number: int = EACH) -> pd.DataFrame:
     """The first wrong predictions of each kind.
 
     Args:
-      made: predictions in rank order, with the columns of evaluate.join.
+      made: predictions in rank order, with the columns of metrics.join.
       number: rows of queries that show another landmark, and as many of those that show none.
     """
     wrong = made[~made["correct"]]

@@ -64,9 +64,8 @@ def write(ids: Sequence[str], predictions: Mapping[str, tuple[int, float]]) -> s
     Raises:
       UserError: Kaggle would refuse it: an id comes twice, or a score is not finite.
     """
-    if len(set(ids)) < len(ids):
-        raise UserError(f"expected each id of a submission once, found {len(ids)} rows of "
-                        f"{len(set(ids))} ids")  # fmt: skip
+    if (different := len(set(ids))) < len(ids):
+        raise UserError(f"expected each id once, found {len(ids)} rows of {different} ids")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import collections
 from collections.abc import Sequence
 
 import numpy as np
@@ -110,13 +109,13 @@ def compare_landmarks(found: Predictions, landmarks: pa.Array, name: str) -> lis
 
 def tell(path: str, found: Predictions, faults: Sequence[Fault]) -> None:
     """Prints the counts, and of each kind of fault how many rows and the first few."""
-    counts = collections.Counter(rows=len(found.ids))
-    counts["predicted"] = len(found.scores) - found.scores.null_count
-    counts["empty"] = int(pc.sum(pc.equal(found.cells, "")).as_py() or 0)
-    wrong = counts["rows"] - counts["predicted"] - counts["empty"]
+    predicted = len(found.scores) - found.scores.null_count
+    empty = int(pc.sum(pc.equal(found.cells, "")).as_py() or 0)
+    left_out = sum(fault.count for fault in faults if fault.kind in lines.LEFT_OUT)
     print(
-        f"{COMMAND}: {path}: {counts['rows']} rows = {counts['predicted']} predictions + "
-        f"{counts['empty']} empty cells + {wrong} wrong cells"
+        f"{COMMAND}: {path}: {len(found.ids) + left_out} rows = {predicted} predictions + "
+        f"{empty} empty cells + {len(found.ids) - predicted - empty} wrong cells + "
+        f"{left_out} wrong rows"
     )
     for fault in faults:
         name = fault.kind if fault.is_error else f"warning: {fault.kind}"

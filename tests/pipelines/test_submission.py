@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines import lines, submission
 from pipelines.schema import UserError
@@ -28,7 +32,7 @@ def test_rows_are_those_asked_for_in_their_order(path: pathlib.Path):
 @pytest.mark.parametrize(
     ("ids", "score", "expected"),
     [
-        (["a", "a"], 0.5, "each id of a submission once, found 2 rows of 1 ids"),
+        (["a", "a"], 0.5, "each id once, found 2 rows of 1 ids"),
         (["a"], float("nan"), "id a: expected a finite score, found nan"),
         (["a"], float("-inf"), "id a: expected a finite score, found -inf"),
     ],
@@ -124,6 +128,39 @@ def test_malformed_solutions_name_the_row(path: pathlib.Path, text: str, expecte
     with pytest.raises(UserError, match=expected) as caught:
         submission.read_solution(str(path))
     assert str(path) in str(caught.value)
+
+
+CELL = re.compile(r"([0-9]{1,18}) ([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)")
+pieces = ["a", "a,", ",", "5 .5", "15 1e9", "7 -1e999", "5 nan", " ", "\n", "\r\n", '"', "\u00e9"]
+texts = st.lists(st.sampled_from(pieces), max_size=20).map(lambda some: "".join(some).encode())
+
+
+@given(texts | st.binary(max_size=30), st.sampled_from([3, lines.BLOCK]))
+def test_whatever_comes_is_read_as_a_row_at_a_time_would(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, block: int
+):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(b"id,landmarks\n" + content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BLOCK", block)
+        found = submission.parse(str(path))
+    rows = {}
+    for number, line in enumerate(content.split(b"\n"), start=2):
+        try:
+            cells = [re.sub('^"([^"]*)"$', r"\1", c) for c in _text(line).split(",")]
+        except UnicodeDecodeError:
+            continue
+        if len(cells) == 2:
+            good = CELL.fullmatch(cells[1])
+            score = float(good[2]) if good and math.isfinite(float(good[2])) else None
+            rows[number] = (cells[0], int(good[1]) if good and score is not None else None, score)
+    assert found.numbers.tolist() == list(rows)
+    columns = (found.ids, found.landmarks, found.scores)
+    assert list(zip(*(column.to_pylist() for column in columns), strict=True)) == [*rows.values()]
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode()
 
 
 def test_a_file_that_is_not_there_is_named(path: pathlib.Path):

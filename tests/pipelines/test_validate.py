@@ -52,7 +52,7 @@ def rows(*cells: str, ids=IDS) -> str:
 def test_a_good_one(folder: Folder):
     code, text = folder.look(rows("5 0.5", "6 .25"), labels=folder.labels)
     assert code == 0
-    assert "8 rows = 2 predictions + 6 empty cells + 0 wrong cells" in text
+    assert "8 rows = 2 predictions + 6 empty cells + 0 wrong cells + 0 wrong rows" in text
     assert text.endswith(": good\n")
 
 
@@ -90,7 +90,7 @@ def test_all_faults_are_told_in_one_run(folder: Folder):
     kinds = ("header", "cells", "repeated id", "not finite", "malformed cell", "extra id",
              "missing id", "unknown landmark")  # fmt: skip
     assert text.splitlines()[-1].endswith(f"not good: {', '.join(kinds)}")
-    assert "8 rows = 1 predictions + 5 empty cells + 2 wrong cells" in text
+    assert "9 rows = 1 predictions + 5 empty cells + 2 wrong cells + 1 wrong rows" in text
 
 
 def test_only_the_first_few_rows_are_named(folder: Folder):
