@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 from pipelines.schema import UserError
+from trainer.scaling import COMPOUND
 
 BACKBONES = (
     *(f"efficientnet_b{n}" for n in range(8)),
+    COMPOUND,
     "efficientnet_lite0",
     "mobilenet",
     "mobilenet_v2",
@@ -66,6 +68,11 @@ class Config:
     backbone: str = _value("efficientnet_b0", f"the network: {', '.join(BACKBONES)}")
     alpha: float = _value(
         1.0, "width of mobilenet and mobilenet_v2: 0.35 has about a third of the channels of 1.0"
+    )
+    phi: float = _value(
+        0.0,
+        "size of efficientnet: compound scaling of B0 (phi 0) in depth, width and resolution; each "
+        "1 more doubles the multiply-adds. 1 has B2's layers, 7 is near B7",
     )
     weights: str = _value(
         IMAGENET,
@@ -157,6 +164,8 @@ def _check(config: Config) -> None:
         raise UserError(f"--backbone {config.backbone}: expected one of {', '.join(BACKBONES)}")
     if config.alpha != 1.0 and not config.backbone.startswith("mobilenet"):
         raise UserError(f"--alpha is for mobilenet and mobilenet_v2, not for {config.backbone}")
+    if config.phi != 0.0 and config.backbone != COMPOUND:
+        raise UserError(f"--phi is for {COMPOUND}, not for {config.backbone}")
     if min(config.epochs) < 0 or sum(config.epochs) < 1:
         raise UserError(f"--epochs: expected at least one epoch, found {config.epochs}")
     for name, low, high in _BOUNDS:
@@ -167,6 +176,7 @@ def _check(config: Config) -> None:
 
 _BOUNDS = (
     ("alpha", 0.1, 4.0),
+    ("phi", -4.0, 8.0),
     ("image_size", 32, 2048),
     ("dropout", 0.0, 0.95),
     ("batch_size", 1, 65536),

@@ -18,7 +18,7 @@ def build(config: Config, classes: int) -> keras.Model:
       UserError: weights that do not fit.
     """
     size = config.image_size
-    backbone = backbones.build(config.backbone, config.alpha, config.weights, size)
+    backbone = backbones.build(config.backbone, size, config.weights, config.alpha, config.phi)
     if not config.pretrained:
         backbones.set_momentum(backbone, config.bn_momentum)
     photos = keras.Input((size, size, 3), name="photo")

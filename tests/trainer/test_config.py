@@ -37,6 +37,8 @@ def test_random_weights_have_one_phase(epochs):
     [
         {"backbone": "alexnet"},
         {"backbone": "resnet50", "alpha": 0.35},
+        {"backbone": "efficientnet_b1", "phi": 0.5},
+        {"backbone": "efficientnet", "phi": 8.5},
         {"image_size": 8},
         {"batch_size": 0},
         {"epochs": (5,)},
