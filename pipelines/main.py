@@ -15,6 +15,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
+    "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),

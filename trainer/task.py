@@ -32,7 +32,9 @@ what JOB_DIR holds afterwards:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Its errors are a UserError: one line, without the usage."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
 
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         settings = parse(argv)
-        with _quiet():
+        with quiet():
             # It imports TensorFlow, for which --help and a wrong flag should not wait.
             from trainer import train
         print(_report(train.run(settings)))
@@ -64,7 +66,7 @@ def parse(argv: list[str] | None) -> Config:
     Raises:
       UserError: a flag that is unknown, malformed or out of bounds.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="gld2 train",
         description="Trains a landmark classifier on shards and exports it.",
         epilog=_EPILOG,
@@ -77,7 +79,7 @@ def parse(argv: list[str] | None) -> Config:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """For the import of TensorFlow, whose C++ logs to stderr before it has read its log level."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
