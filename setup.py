@@ -16,6 +16,7 @@ TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
 TEST = [
     "gcp-storage-emulator",
     "hypothesis",
+    "jax>=0.7",  # the trainer's other backend, on CPU
     "mypy",
     "pre-commit",
     "psutil",
