@@ -23,6 +23,7 @@ SUBMIT = [
 TEST = [
     "gcp-storage-emulator",
     "hypothesis",
+    "jax>=0.7",  # the trainer's other backend, on CPU
     "mypy",
     "pre-commit",
     "psutil",
