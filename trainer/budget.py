@@ -121,7 +121,7 @@ def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> P
     keras.utils.clear_session()
     precision = found.precision(settings.precision)
     # Weights have no bearing on speed, and some are a download.
-    blank = dataclasses.replace(settings, weights=NO_WEIGHTS)
+    blank = dataclasses.replace(settings, weights=NO_WEIGHTS, epochs=(1,) * len(settings.data))
     network = model.build(blank, len(version.labels), precision)
     steps = data.steps_per_epoch(version, settings)
     model.compile_for(network, settings, phase, steps, version.labels)
