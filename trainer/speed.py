@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -50,8 +51,9 @@ def subject(settings: Config, batch: int) -> Config:
     )
 
 
-def measure(of: Config, labels: Sequence[Label], found: Devices, trains: bool) -> Speed:
-    """Builds a network and times it.
+@functools.cache
+def measure(of: Config, labels: tuple[Label, ...], found: Devices, trains: bool) -> Speed:
+    """Builds a network and times it, once for all runs that share it.
 
     Args:
       of: from `subject`.

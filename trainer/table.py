@@ -120,6 +120,8 @@ def to_markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
     lines = [_line(columns, widths), _line(["-" * width for width in widths], widths)]
     lines += [_line(line, widths) for line in cells]
     remarks = [*notes, *(f"{row.run}: {row.problem}" for row in rows if row.problem)]
+    if any(row.paper for row in rows):
+        remarks.append("in brackets: the paper's, trained on a TPU v3-8 and on far more photos")
     remarks += _faster(rows)
     return "\n".join([*lines, "", *(f"- {remark}" for remark in remarks)]) + "\n"
 
@@ -148,9 +150,9 @@ _SHOWN: dict[str, Callable[[Row], str]] = {
     "runtime": _runtime,
     "top-1": lambda row: _number("{:.4f}", row.accuracy),
     "p(true)": lambda row: _number(
-        "{:.4f}", row.mean_true_probability, row.paper and row.paper.true_probability
+        "{:.4f}", row.mean_true_probability, row.paper.true_probability if row.paper else None
     ),
-    "GAP": lambda row: _number("{:.4f}", row.gap, row.paper and row.paper.gap),
+    "GAP": lambda row: _number("{:.4f}", row.gap, row.paper.gap if row.paper else None),
     "public": lambda row: _number("{:.4f}", row.gap_public),
     "private": lambda row: _number("{:.4f}", row.gap_private),
     "precision": lambda row: _number("{:.4f}", row.precision),
@@ -201,13 +203,15 @@ def plot(rows: Sequence[Row]) -> bytes:
     left, right = figure.subplots(1, 2, sharey=True)
     _bars(left, rows, _BARS)
     _diamonds(left, rows)
-    left.set_xlim(0, 1.02)
+    left.set_xlim(0, 1.1)
     left.set_yticks(range(len(rows)), [_title(row) for row in rows])
     left.invert_yaxis()
     _bars(right, rows, _SPEEDS)
     right.set_xlabel("photos a second, logarithmic")
-    if any(getattr(row, name) for row in rows for name, *_ in _SPEEDS):
+    speeds = [getattr(row, name) for row in rows for name, *_ in _SPEEDS if getattr(row, name)]
+    if speeds:
         right.set_xscale("log")
+        right.set_xlim(min(1, min(speeds) / 2), 2 * max(speeds))
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
@@ -224,11 +228,13 @@ def _title(row: Row) -> str:
 def _bars(axes, rows: Sequence[Row], series: Sequence[tuple[str, str, str]]) -> None:
     height = 0.8 / len(series)
     for place, (name, title, colour) in enumerate(series):
-        found = [(y, getattr(row, name)) for y, row in enumerate(rows)]
-        found = [(_lane(y, place, len(series)), value) for y, value in found if value is not None]
-        bars = axes.barh(
-            [y for y, _ in found], [x for _, x in found], height, color=colour, label=title
-        )
+        found = [
+            (_lane(y, place, len(series)), value)
+            for y, row in enumerate(rows)
+            if (value := getattr(row, name)) is not None
+        ]
+        places, values = zip(*found, strict=True) if found else ((), ())
+        bars = axes.barh(places, values, height, color=colour, label=title)
         axes.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
 
 
@@ -242,7 +248,7 @@ def _diamonds(axes, rows: Sequence[Row]) -> None:
         for mine, theirs in ours.items()
     ]
     if points:
-        axes.plot(*zip(*points, strict=True), "kD", markersize=5, label="the paper's, likewise")
+        axes.plot(*zip(*points, strict=True), "kD", markersize=5, label="the paper's")
 
 
 def _lane(row: int, place: int, series: int) -> float:
