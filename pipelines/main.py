@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from pipelines.schema import UserError
+from pipelines.schema import OnlyBuilt, UserError
 
 COMMANDS = {  # name -> module, the extra that it needs, what it does
     "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),
@@ -44,6 +44,9 @@ def run(command: str, flags: Sequence[str]) -> int:
     except UserError as error:
         print(f"gld2 {command}: error: {error}", file=sys.stderr)
         return 2
+    except OnlyBuilt as built:
+        print(f"gld2 {command}: {built}")
+        return 0
     except KeyboardInterrupt:
         print(f"\ngld2 {command}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
