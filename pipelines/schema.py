@@ -25,7 +25,7 @@ class UserError(ValueError):
 
 
 class OnlyBuilt(Exception):
-    """A job was built and not run, as a flag of Beam's asks; the commands say so and exit with 0."""
+    """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""
 
 
 class Reason(enum.StrEnum):
