@@ -37,7 +37,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
         raise RuntimeError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
     _check_it_ran(result)
     counters = result.metrics().query(MetricsFilter())["counters"]
-    return {c.key.metric.name: c.result for c in counters if c.key.metric.namespace == "gld2"}
+    return {c.key.metric.name: c.result or 0 for c in counters if c.key.metric.namespace == "gld2"}
 
 
 def _check_it_ran(result: PipelineResult) -> None:

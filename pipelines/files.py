@@ -14,11 +14,12 @@ import uuid
 from collections.abc import Iterator
 from typing import IO, Any
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 
 from pipelines.schema import UserError
 
-UNREADABLE = (OSError, GoogleAPICallError)  # Beam's errors are OSErrors
+UNREADABLE = (OSError, GoogleAPIError, GoogleAuthError)  # Beam's errors are OSErrors
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -43,14 +44,22 @@ def checksum(path: str) -> str:
 
 
 def match(pattern: str) -> list[str]:
-    """Paths that fit a glob, sorted; none where its folder does not exist."""
+    """Paths that fit a glob, sorted; none where its folder does not exist.
+
+    Raises:
+      UserError: an object store does not list them. It has no folders that could be absent, and
+        no answer does not mean that there is nothing.
+    """
     from apache_beam.io.filesystem import BeamIOError
 
     try:
         (found,) = _file_systems().match([pattern])
-    except BeamIOError:
-        return []
-    return sorted(m.path for m in found.metadata_list)
+    except BeamIOError as error:
+        if _on_disk(pattern):
+            return []
+        raise UserError(f"{pattern}: cannot be listed ({error}); check the path") from None
+    # In an object store, TensorFlow has empty objects stand for folders.
+    return sorted(m.path for m in found.metadata_list if not m.path.endswith("/"))
 
 
 def open_read(path: str) -> IO[bytes]:
@@ -142,13 +151,19 @@ def remove(*paths: str) -> None:
     from apache_beam.io.filesystem import BeamIOError
 
     with contextlib.suppress(BeamIOError):
-        _file_systems().delete([path for path in paths if exists(path)])
+        _file_systems().delete([found for path in paths for found in _at(path)])
+
+
+def _at(path: str) -> list[str]:
+    """The file or folder; in an object store also all whose names go on from there."""
+    found = [path] if exists(path) else []
+    return found if _on_disk(path) else [*found, f"{path}/"]
 
 
 def rename_folder(source: str, target: str, last: str) -> None:
     """Gives a folder another name. A folder on a disk appears whole; in an object store, which
     has no folders, its files appear one by one and the file `last` after all others."""
-    if "://" not in source:
+    if _on_disk(source):
         rename(source, target)
         return
     names = [path.rsplit("/", 1)[1] for path in match(join(source, "*"))]
@@ -163,7 +178,7 @@ def remove_temporaries(folder: str) -> None:
 
 def make_folder(path: str) -> None:
     """Raises UserError where a local folder cannot be made, before any work is done."""
-    if "://" in path:
+    if not _on_disk(path):
         return
     try:
         os.makedirs(path, exist_ok=True)

@@ -16,6 +16,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
+    "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
     "validate-submission": ("pipelines.validate", "pipelines", "find what Kaggle would refuse"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),

@@ -14,7 +14,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pooling": "average",
         "head_epochs": 3,
         "epochs": (5,),
-        "image_size": 224,
         "label_smoothing": 0.0,
     },
     # What won on this dataset: generalised-mean pooling, 512 features, three directions for each
@@ -22,7 +21,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     # shape the features, all of them fill the classes.
     "winner": {
         "backbone": "efficientnet_b3",
-        "image_size": 300,
         "pooling": "gem",
         "embedding": 512,
         "head": "arcface",
