@@ -150,6 +150,26 @@ def test_steps_have_their_names(jobs: dict[str, Job], kind: str):
     assert jobs[kind].steps(within) == set(STEPS[kind].split())
 
 
+GROUPINGS = {  # what test_skew.py counts the groups of
+    "pairs": {"GroupBytes", "GroupIds"},
+    "curate": {"Join/GroupById/CoGroupByKeyImpl/GroupByKey", "BySha256/Group", "ByLandmark/Group"},
+    "shard": {"GroupById/CoGroupByKeyImpl/GroupByKey", "Group"},
+}
+
+
+@pytest.mark.parametrize("kind", GROUPINGS)
+def test_nothing_else_is_grouped(jobs: dict[str, Job], kind: str):
+    """But by Reshuffle, whose keys are drawn by lot, and by combiners, which add up before."""
+    found = {
+        step.unique_name.partition("/")[2]
+        for step in jobs[kind].graph.components.transforms.values()
+        if step.spec.urn == "beam:transform:group_by_key:v1"
+    }
+    spread = {n for n in found if "Reshuffle" in n or "Combine" in n or n.startswith("Labels/")}
+    assert found - spread == GROUPINGS[kind]
+    assert spread
+
+
 def test_score_infers(jobs: dict[str, Job]):
     assert any("Infer" in name.split("/") for name in jobs["score"].names)
 

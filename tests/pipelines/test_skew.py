@@ -70,12 +70,12 @@ def ends(groups: Iterable[str], end: str) -> str:
     return found
 
 
-STEPS = {  # the step before a grouping -> its groups at GLDv2's scale
-    "FindPairs/ByBytes": PARTITIONS * hamming.BYTES,
-    "FindPairs/ById": PARTITIONS,
-    "Join/Split_facts": PARTITIONS,
-    "BySha256/Split": PARTITIONS,
-    "ByLandmark/Split": PARTITIONS,
+STEPS = {  # the step before a grouping -> its groups at GLDv2's scale, and a bound of the largest
+    "FindPairs/ByBytes": (PARTITIONS * hamming.BYTES, 3),
+    "FindPairs/ById": (PARTITIONS, 5),  # few rows: a burst of photos shows
+    "Join/Split_facts": (PARTITIONS, 3),
+    "BySha256/Split": (PARTITIONS, 3),
+    "ByLandmark/Split": (PARTITIONS, 3),
 }
 
 
@@ -87,7 +87,8 @@ def test_these_are_all_groupings(groups):
 @needs_shared
 @pytest.mark.parametrize("step", STEPS)
 def test_no_group_holds_much_of_all(groups, step: str):
+    """Beside an even share: so many times as much at the most."""
+    number, bound = STEPS[step]
     rows = groups[ends(groups, step)]
-    share = max(rows.values()) / rows.total()
-    assert len(rows) == STEPS[step]
-    assert share < 3 / STEPS[step], f"{max(rows.values())} of {rows.total()}"
+    assert len(rows) == number
+    assert max(rows.values()) * number < bound * rows.total()
