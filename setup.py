@@ -44,7 +44,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["pipelines", "trainer"],
-    package_data={"pipelines": ["templates/*"], "trainer": ["startup.sh"]},
+    package_data={"pipelines": ["templates/*", "rates.csv"], "trainer": ["startup.sh"]},
     install_requires=["numpy>=1.26"],
     extras_require={
         "pipelines": PIPELINES,
