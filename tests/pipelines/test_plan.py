@@ -10,7 +10,7 @@ import tarfile
 import pandas as pd
 import pytest
 
-from pipelines import calibrate, estimate, main, plan, rates
+from pipelines import bill, calibrate, estimate, main, plan, rates
 from pipelines.calibrate import Calibration
 from pipelines.estimate import PUBLISHED, Split
 from pipelines.schema import UserError
@@ -115,14 +115,14 @@ def test_no_number_of_workers_starts_jobs_faster(stages):
 
 
 def test_training_goes_by_multiply_adds():
-    assert estimate.images_per_second("resnet50", None, KNOWN) == pytest.approx(4400)
-    assert estimate.images_per_second("resnet50", 448, KNOWN) == pytest.approx(1100)
-    assert estimate.images_per_second("vgg16", None, KNOWN) == pytest.approx(4400 * 3.858 / 15.347)
+    assert bill.images_per_second("resnet50", None, KNOWN) == pytest.approx(4400)
+    assert bill.images_per_second("resnet50", 448, KNOWN) == pytest.approx(1100)
+    assert bill.images_per_second("vgg16", None, KNOWN) == pytest.approx(4400 * 3.858 / 15.347)
 
 
 def test_the_bill(stages):
     found = list(stages.values())
-    lines = {line.price: line for line in estimate.bill(found, 10, 3.0, KNOWN)}
+    lines = {line.price: line for line in bill.bill(found, 10, 3.0, KNOWN)}
     wall = sum(estimate.wall_hours(stage, 10, KNOWN) for stage in found)
     assert lines["dataflow_vcpu_hour"].quantity == pytest.approx(10 * 4 * wall)
     assert lines["dataflow_gb_hour"].quantity == pytest.approx(10 * 16 * wall)
@@ -137,7 +137,7 @@ def test_the_bill(stages):
 
 def test_every_price_is_on_the_bill_or_beside_it(stages):
     found = list(stages.values())
-    lines = [*estimate.bill(found, 1, 1.0, KNOWN), *estimate.alternatives(found, 1, 1.0, KNOWN)]
+    lines = [*bill.bill(found, 1, 1.0, KNOWN), *bill.alternatives(found, 1, 1.0, KNOWN)]
     prices = {name for name, (_, unit, _) in rates.read().rows.items() if unit == "USD"}
     assert {line.price for line in lines} == prices
 
@@ -145,11 +145,11 @@ def test_every_price_is_on_the_bill_or_beside_it(stages):
 def test_networks_are_those_of_the_trainer(capsys: pytest.CaptureFixture[str]):
     from trainer import describe
 
-    assert set(estimate.NETWORKS) == set(describe.BACKBONES) - {"efficientnet"}
+    assert set(bill.NETWORKS) == set(describe.BACKBONES) - {"efficientnet"}
     for name in ("mobilenet_v2", "efficientnet_b0", "resnet50"):
         assert main.main(["describe", name, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        side, gmacs = estimate.NETWORKS[name]
+        side, gmacs = bill.NETWORKS[name]
         assert side == found["image_size"]
         assert gmacs == pytest.approx(found["multiply_adds"] / 1e9, abs=0.0006)
 
