@@ -32,6 +32,7 @@ TEST = [
     "pytest",
     "ruff",
     "types-requests",
+    "uv",
     *SUBMIT,
 ]
 

@@ -15,6 +15,7 @@ from typing import Any
 from pipelines.main import COMMANDS
 
 TEMPLATES = ("download", "curate", "shard", "score")
+IMAGE = "sdk_container_image"
 NAME = r"[a-z]+"
 NUMBER = r"[0-9]{1,3}(-[0-9]{1,3})?"
 STORED = r"^gs://[^/]+/.+$"  # workers share no disk
@@ -31,6 +32,7 @@ PATTERNS = {  # of what is neither a number nor a choice
     "against": r"^(none|test|index|test,index|index,test)$",
     "validation": r"^(one_per_class|none|0?\.[0-9]+|0)$",
     "version": r"^[0-9]+\.[0-9]+\.[0-9]+$",
+    IMAGE: r"^[a-z0-9.-]+(/[a-z0-9._-]+)+(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$",
 }
 TYPES: dict[Any, str] = {int: r"^[0-9]+$", float: r"^[0-9]+(\.[0-9]+)?$"}
 TEXT = r"^.*$"
@@ -46,10 +48,14 @@ def metadata(command: str) -> dict[str, Any]:
 
 
 def flags(command: str) -> Iterator[argparse.Action]:
-    """Those of the command's own, from its options classes."""
+    """Those of the command's own, from its options classes, and one of Beam's."""
     parser = argparse.ArgumentParser(add_help=False)
     for group in importlib.import_module(COMMANDS[command][0]).GROUPS:
         group.add_arguments(parser)
+    # In Beam's own image, workers would not find this package.
+    parser.add_argument(
+        f"--{IMAGE}", required=True, help="of docker/pipelines.Dockerfile: what the workers run"
+    )
     yield from parser._actions
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipelines import bill, estimate
-from pipelines.bill import NETWORKS
+from pipelines.bill import NETWORKS, Line
 from pipelines.calibrate import Calibration
 from pipelines.estimate import HOUR, Split, Stage
 from pipelines.rates import Rates
@@ -123,21 +123,20 @@ def _training(args: argparse.Namespace, images: int, speed: float, hours: float)
 def _paid(found: Sequence[Stage], workers: int, hours: float, known: Rates) -> Iterator[str]:
     head = ("for", "quantity", "price", "dollars")
     lines = list(bill.bill(found, workers, hours, known))
+    total = sum(line.dollars for line in lines)
     others = bill.alternatives(found, workers, hours, known)
     yield "## The bill, about"
     yield ""
-    for some in (lines, others):
-        rows = [
-            (line.what, number(line.quantity), f"`{line.price}` {known[line.price]:g}",
-             f"{line.dollars:,.2f}")
-            for line in some
-        ]  # fmt: skip
-        if some is lines:
-            rows.append(("**in all**", "", "", f"{sum(line.dollars for line in lines):,.2f}"))
-        yield from table(head, rows)
-        if some is lines:
-            yield "Instead, or on top:"
-            yield ""
+    yield from table(head, [*_lines(lines, known), ("**in all**", "", "", f"{total:,.2f}")])
+    yield "Instead, or on top:"
+    yield ""
+    yield from table(head, _lines(others, known))
+
+
+def _lines(lines: Iterable[Line], known: Rates) -> Iterator[tuple[str, ...]]:
+    for line in lines:
+        price = f"`{line.price}` {known[line.price]:g}"
+        yield line.what, number(line.quantity), price, f"{line.dollars:,.2f}"
 
 
 def _measured(per: Calibration) -> Iterator[str]:

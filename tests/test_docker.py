@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -52,7 +52,7 @@ def stage(path: pathlib.Path, base: str) -> list[Step]:
     return found
 
 
-def replay(found: list[Step], folder: pathlib.Path, **args: str) -> pathlib.Path:
+def replay(found: list[Step], folder: pathlib.Path, **args: str) -> tuple[pathlib.Path, str]:
     """Does what the steps say in a folder that stands for the image's; its Python is a new venv.
 
     Args:
@@ -61,7 +61,7 @@ def replay(found: list[Step], folder: pathlib.Path, **args: str) -> pathlib.Path
       args: build arguments.
 
     Returns:
-      the virtual environment.
+      the virtual environment, and what its commands said.
     """
     venv.create(folder / "venv", with_pip=True)
     work = folder / "work"
@@ -70,6 +70,7 @@ def replay(found: list[Step], folder: pathlib.Path, **args: str) -> pathlib.Path
     # Installed packages go with the folder: byte code would be made for nothing.
     env = os.environ | {"PATH": path, "PIP_NO_COMPILE": "1"} | args
     env.pop("PYTHONPATH", None)
+    said = ""
     for step in found:
         words = shlex.split(step.rest)
         if step.kind == "COPY" and not words[0].startswith("--from"):
@@ -78,8 +79,9 @@ def replay(found: list[Step], folder: pathlib.Path, **args: str) -> pathlib.Path
             done = subprocess.run(
                 step.rest, shell=True, cwd=work, env=env, capture_output=True, text=True
             )
-            assert done.returncode == 0, f"{step.rest}\n{done.stdout}\n{done.stderr}"
-    return folder / "venv"
+            said += f"{step.rest}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == 0, said
+    return folder / "venv", said
 
 
 def _copy(sources: list[str], work: pathlib.Path, target: str) -> None:
@@ -96,6 +98,12 @@ def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     found = (re.match(r"([\w.-]+)==(\S+)", line) for line in lines)
     return {_name(match[1]): match[2] for match in found if match}
+
+
+def unpinned(versions: Mapping[str, str]) -> dict[str, str]:
+    """Those of which constraints.txt says another version, or nothing."""
+    known = pins()
+    return {n: v for n, v in versions.items() if n not in UNPINNED and known.get(n) != v}
 
 
 def _name(name: str) -> str:
@@ -166,9 +174,9 @@ def test_nothing_else_is_sent_to_the_builder():
 
 @pytest.mark.slow
 def test_pipelines_install_and_import(tmp_path: pathlib.Path):
-    python = replay(stage(FILES[0], "apache/beam"), tmp_path)
+    python, _ = replay(stage(FILES[0], "apache/beam"), tmp_path)
     found = installed(python)
-    assert {n: v for n, v in found.items() if n not in UNPINNED and pins().get(n) != v} == {}
+    assert unpinned(found) == {}
     code = "import pipelines.download, pipelines.curate, pipelines.shard, pipelines.score"
     assert runs(python, "python", "-c", code).returncode == 0
     assert "download" in runs(python, "gld2", "--help").stdout
@@ -186,9 +194,9 @@ def test_pipelines_install_and_import(tmp_path: pathlib.Path):
 
 @pytest.mark.slow
 def test_trainer_for_tpu_installs_and_imports(tmp_path: pathlib.Path):
-    python = replay(stage(FILES[1], "python:"), tmp_path, DEVICE="tpu")
+    python, _ = replay(stage(FILES[1], "python:"), tmp_path, DEVICE="tpu")
     found = installed(python)
-    assert {n: v for n, v in found.items() if n not in UNPINNED and pins().get(n) != v} == {}
+    assert unpinned(found) == {}
     assert {"jax", "libtpu", "tensorflow-cpu", "keras"} <= set(found)
     assert not {"apache-beam", "tensorflow-transform"} & set(found)
     done = runs(python, "gld2", "train", "--help")
@@ -197,14 +205,14 @@ def test_trainer_for_tpu_installs_and_imports(tmp_path: pathlib.Path):
 
 
 def test_trainer_for_gpu_resolves(tmp_path: pathlib.Path):
-    """Three gigabytes of CUDA that nothing here runs on: pip works out what it would install."""
+    """Three gigabytes of CUDA that nothing here runs on: uv works out what pip would install."""
+    uv = pathlib.Path(sys.executable).parent / "uv"
     found = stage(FILES[1], "python:")
     first = next(number for number, step in enumerate(found) if step.kind == "RUN")
-    words = f"pip install --dry-run --report {tmp_path}/report.json"
+    words = f"{uv} pip install --dry-run --python {tmp_path}/venv"
+    assert "pip install" in found[first].rest
     found[first] = Step("RUN", found[first].rest.replace("pip install", words))
-    replay(found[: first + 1], tmp_path, DEVICE="gpu")
-    report = json.loads((tmp_path / "report.json").read_text())
-    items = [item["metadata"] for item in report["install"]]
-    versions = {_name(item["name"]): item["version"] for item in items}
-    assert {n: v for n, v in versions.items() if n not in UNPINNED and pins().get(n) != v} == {}
+    _, said = replay(found[: first + 1], tmp_path, DEVICE="gpu")
+    versions = {_name(name): version for name, version in re.findall(r"\+ ([\w.-]+)==(\S+)", said)}
+    assert unpinned(versions) == {}
     assert {"tensorflow", "keras", "nvidia-cudnn-cu12"} <= set(versions)

@@ -8,6 +8,7 @@ import re
 import runpy
 
 import pytest
+from apache_beam.options.pipeline_options import WorkerOptions
 from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
 from pipelines import main, options
@@ -16,6 +17,7 @@ from tests.conftest import ROOT
 
 TEMPLATES = runpy.run_path(str(ROOT / "docker" / "templates.py"))
 COMMANDS = TEMPLATES["TEMPLATES"]
+IMAGE = TEMPLATES["IMAGE"]
 LAUNCH = runpy.run_path(str(ROOT / "docker" / "launch.py"))
 GOOD = {  # of what has no default
     "source": "https://example.org/landmarks",
@@ -23,6 +25,7 @@ GOOD = {  # of what has no default
     "model": "gs://bucket/job/export",
     "images": "gs://bucket/gld2",
     "ids": "gs://bucket/test.csv",
+    "sdk_container_image": "europe-west4-docker.pkg.dev/project/gld2/pipelines:1",
     "archives": "0-4,7",
     "limit": "100",
     "threads": "2",
@@ -34,6 +37,7 @@ BAD = {
     "source": "/home/me",
     "output": "gs://bucket",
     "model": "export",
+    "sdk_container_image": "pipelines",
     "archives": "0-",
     "limit": "all",
     "split": "train,,test",
@@ -84,7 +88,7 @@ def test_the_service_reads_it(command: str):
     assert [p.name for p in read.parameters] == [f.dest for f in TEMPLATES["flags"](command)]
     assert all(p.label and len(p.help_text) > 10 and p.regexes for p in read.parameters)
     required = {p.name for p in read.parameters if not p.is_optional}
-    assert {"output"} <= required <= {"source", "output", "model"}
+    assert {"output", IMAGE} <= required <= {"source", "output", "model", IMAGE}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -106,14 +110,15 @@ def test_patterns_refuse_what_the_command_would(command: str):
 def test_what_passes_the_form_the_command_takes(command: str):
     """Together: switches off, as --from_urls takes no --archives."""
     words = [f"--{name}={value}" for name, value in flag_values(command).items()]
-    args, _ = options.parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
+    args, beams = options.parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
     assert args.output == GOOD["output"]
+    assert beams.view_as(WorkerOptions).sdk_container_image == GOOD[IMAGE]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_form_asks_for_what_the_command_needs(command: str):
     for name, parameter in parameters(command).items():
-        if not parameter["isOptional"]:
+        if name != IMAGE and not parameter["isOptional"]:  # that is Beam's to ask for
             words = [f"--{n}={v}" for n, v in flag_values(command).items() if n != name]
             with pytest.raises(UserError, match=name):
                 options.parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
