@@ -1,8 +1,9 @@
 """No group of any GroupByKey grows with the largest landmark or the most common hash: at GLDv2's
 scale each is a small share of all, so that no worker is left alone with the work.
 
-Made-up facts with GLDv2's class sizes and hashes like those of real photos go through gld2 curate,
-in as many partitions as GLDv2 would take. What each group holds is counted as it passes.
+Made-up facts with GLDv2's class sizes and hashes like those of real photos go through gld2 curate
+and gld2 shard, in as many partitions as GLDv2 would take. What each group holds is
+counted as it passes. There are no photos behind the facts: no shard is written.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipelines import curate, hamming, repartition
+from pipelines import curate, engine, hamming, options, publish, repartition, shard, split
 from pipelines.layout import Output
 from tests import planted
 from tests.benchmarks import curate_scale
@@ -62,6 +64,15 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
         patch.setattr(beam, "GroupByKey", tapped("GroupByKey", beam.GroupByKey))
         patch.setattr(beam, "CoGroupByKey", tapped("CoGroupByKey", beam.CoGroupByKey))
         curate.main([f"--source={source}", f"--output={output}"])
+        patch.setattr(shard, "write_shard", lambda *_: None)
+        patch.setattr(publish, "publish", lambda *_: None)
+        args, beams = options.parse(
+            "shard", "", "", shard.GROUPS, [f"--output={output}", "--shard_size_mb=4"]
+        )
+        plan = shard._plan(Output(str(output)), shard.parameters(args))
+        engine.run(lambda pipeline: pipeline | shard.Shard(plan), beams)
+        NUMBERS["Shard/Split_facts"] = repartition.partitions(sum(plan.images.values()))
+    NUMBERS["Shard/ByShard"] = sum(plan.shards.values())
     return GROUPS
 
 
@@ -70,25 +81,45 @@ def ends(groups: Iterable[str], end: str) -> str:
     return found
 
 
-STEPS = {  # the step before a grouping -> its groups at GLDv2's scale, and a bound of the largest
-    "FindPairs/ByBytes": (PARTITIONS * hamming.BYTES, 3),
-    "FindPairs/ById": (PARTITIONS, 5),  # few rows: a burst of photos shows
-    "Join/Split_facts": (PARTITIONS, 3),
-    "BySha256/Split": (PARTITIONS, 3),
-    "ByLandmark/Split": (PARTITIONS, 3),
+NUMBERS = {  # the step before a grouping -> its groups at GLDv2's scale
+    "FindPairs/ByBytes": PARTITIONS * hamming.BYTES,
+    "FindPairs/ById": PARTITIONS,
+    "Join/Split_facts": PARTITIONS,
+    "BySha256/Split": PARTITIONS,
+    "ByLandmark/Split": PARTITIONS,
+}  # of shards: by what is kept
+BOUNDS = {  # beside an even share: so many times as much at the most
+    "FindPairs/ByBytes": 3,
+    "FindPairs/ById": 5,  # few rows: a burst of photos shows
+    "Join/Split_facts": 3,
+    "BySha256/Split": 3,
+    "ByLandmark/Split": 3,
+    "Shard/Split_facts": 3,
+    "Shard/ByShard": 3,
 }
 
 
 @needs_shared
 def test_these_are_all_groupings(groups):
-    assert sorted(groups) == sorted(ends(groups, step) for step in STEPS)
+    assert sorted(groups) == sorted(ends(groups, step) for step in BOUNDS)
 
 
 @needs_shared
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", BOUNDS)
 def test_no_group_holds_much_of_all(groups, step: str):
-    """Beside an even share: so many times as much at the most."""
-    number, bound = STEPS[step]
     rows = groups[ends(groups, step)]
-    assert len(rows) == number
-    assert max(rows.values()) * number < bound * rows.total()
+    assert len(rows) == NUMBERS[step]
+    assert max(rows.values()) * NUMBERS[step] < BOUNDS[step] * rows.total()
+
+
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_what_chooses_validation_does_not_choose_the_shard(share: float | None):
+    ids = pd.Series([f"{number:016x}" for number in range(20_000)])
+    train = pd.DataFrame({"id": ids, "landmark_id": np.arange(len(ids)) % 1000})
+    chosen = split.choose_validation(train, share, seed=0)
+    images = train.assign(split=np.where(chosen, "validation", "train"))
+    plan = shard.Plan(Output("out"), "1.0.0", {"train": 20, "validation": 4}, {}, 0, "", {}, [])
+    rows = {key: len(table) for key, table in shard.by_shard(images, plan)}
+    for name, number in plan.shards.items():
+        found = [rows[name, shard] for shard in range(number)]
+        assert max(found) < 1.3 * min(found), found
