@@ -6,7 +6,10 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
 
 from pipelines import files, sample, schema, tables, tfrecord
 from pipelines.gather import Place, gather
@@ -20,7 +23,7 @@ from pipelines.world import World
 
 SIDE = 800  # pixels: GLDv2's longest
 LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
-COLUMNS = {name: schema.FACTS[name] for name in ("id", "offset", "length", "status")}
+COLUMNS = {name: schema.FACTS[name] for name in ("id", "unit", "offset", "length", "status")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,28 +80,44 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
       UserError: there are no photos at root, or none that can be read.
     """
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
-        unit = next(_units(root or _drawn(f"{folder}/source", photos)))
-        output, parameters = Output(folder), Parameters(Normal(image_size), limit=photos)
+        units = _units(root or _drawn(f"{folder}/source", photos))
+        output, normal = Output(folder), Normal(image_size)
         files.make_folder(folder)
         begun = time.process_time()
-        summary = stage(unit, output, parameters, Effort())
+        summaries = list(_staged(units, output, normal, photos))
         staged_in = time.process_time() - begun
-        if not summary.get("staged"):
-            raise UserError(f"{unit.source}: no photo could be read; {summary.get('detail', '')}")
+        number, staged, fetched = (
+            sum(summary.get(name, 0) for summary in summaries)
+            for name in ("images", "staged", "bytes")
+        )
+        if not staged:
+            raise UserError(f"{root}: no photo could be read; {summaries[-1].get('detail', '')}")
+        names = [summary["unit"] for summary in summaries if summary.get("staged")]
         begun = time.process_time()
-        _shard(output, unit.name)
+        _shard(output, names)
         sharded_in = time.process_time() - begun
-        number, staged = summary["images"], summary["staged"]
         return Calibration(
             source=root or f"{number} drawn photos of {SIDE} pixels",
             photos=number,
             image_size=image_size,
-            source_bytes=round(summary["bytes"] / number),
-            staged_bytes=round(files.size(output.staged(unit.name)) / staged),
-            facts_bytes=round(files.size(output.facts(unit.name)) / number, 1),
+            source_bytes=round(fetched / number),
+            staged_bytes=round(sum(files.size(output.staged(n)) for n in names) / staged),
+            facts_bytes=round(sum(files.size(output.facts(n)) for n in names) / number, 1),
             stage_ms=round(1000 * staged_in / number, 3),
             shard_ms=round(1000 * sharded_in / staged, 3),
         )
+
+
+def _staged(
+    units: Iterable[Unit], output: Output, normal: Normal, photos: int
+) -> Iterator[dict[str, Any]]:
+    """Stages units until there are so many photos, or one fails; yields their summaries."""
+    for unit in units:
+        summary = stage(unit, output, Parameters(normal, limit=photos), Effort())
+        yield summary
+        photos -= summary.get("images", 0)
+        if photos <= 0 or "failed" in summary:
+            return
 
 
 def _drawn(folder: str, photos: int) -> str:
@@ -120,12 +139,12 @@ def _units(root: str) -> Iterator[Unit]:
         yield from expand(part)
 
 
-def _shard(output: Output, unit: str) -> None:
+def _shard(output: Output, units: Iterable[str]) -> None:
     """As a shard's writer does it, in the order of ids and not of places."""
-    facts = tables.read(output.facts(unit), COLUMNS)
+    facts = pd.concat([tables.read(output.facts(unit), COLUMNS) for unit in units])
     rows = facts[facts["status"] == STAGED].sort_values("id")
-    columns = rows[["offset", "length"]].itertuples(index=False)
-    places = [Place(unit, int(o), int(n), index) for index, (o, n) in enumerate(columns)]
+    columns = rows[["unit", "offset", "length"]].itertuples(index=False)
+    places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
     with files.atomic(files.join(output.root, "shard")) as file:
         for record in gather(places, output.staged):
             file.write(tfrecord.frame(record))

@@ -2,8 +2,8 @@
 scale each is a small share of all, so that no worker is left alone with the work.
 
 Made-up facts with GLDv2's class sizes and hashes like those of real photos go through gld2 curate
-and gld2 shard, in as many partitions as GLDv2 would take. What each group holds is
-counted as it passes. There are no photos behind the facts: no shard is written.
+and gld2 shard, in as many partitions as GLDv2 would take. What each group holds is counted as it
+passes. There are no photos behind the facts: no shard is written.
 """
 
 from __future__ import annotations
