@@ -30,17 +30,17 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     build(pipeline)
     try:
         result = pipeline.run()
+        _check_it_runs(result)
         state = result.wait_until_finish()
     except Exception as error:
         raise _user_error(error) or error from None
     if state != PipelineState.DONE:
         raise RuntimeError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
-    _check_it_ran(result)
     counters = result.metrics().query(MetricsFilter())["counters"]
     return {c.key.metric.name: c.result or 0 for c in counters if c.key.metric.namespace == "gld2"}
 
 
-def _check_it_ran(result: PipelineResult) -> None:
+def _check_it_runs(result: PipelineResult) -> None:
     # A dry run's is the bare class; where a template was written, there is no job.
     if type(result) is PipelineResult or not getattr(result, "has_job", True):
         raise OnlyBuilt("the job was built and not run; what comes after it waits for its end")
