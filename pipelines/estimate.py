@@ -103,12 +103,17 @@ def fetched_bytes(split: Split, per: Calibration) -> float:
     return per.source_bytes * split.images if split.bytes is None else split.bytes
 
 
+def _stage_seconds(fetched: float, per: Calibration) -> float:
+    """Of a core: photos of twice the bytes have about twice the pixels to decode and resize."""
+    return fetched / per.source_bytes * per.stage_ms / 1000
+
+
 def _download(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
     images, units = _sum(splits, "images"), _sum(splits, "units")
     fetched = sum(fetched_bytes(split, per) for split in splits.values())
     return Stage(
         "download",
-        core_hours=images * per.stage_ms / 1000 / HOUR,
+        core_hours=_stage_seconds(fetched, per) / HOUR,
         gb_in=fetched / GB,
         gb_out=images * (per.staged_bytes + per.facts_bytes) / GB,
         shuffle_gb=0.0,
@@ -171,7 +176,7 @@ def _score(
     infer = gmacs / rates["vcpu_gmacs"] * rates["vcpu_of_a_core"]
     return Stage(
         "score",
-        core_hours=images * (per.stage_ms / 1000 + infer) / HOUR,
+        core_hours=(_stage_seconds(fetched, per) + images * infer) / HOUR,
         gb_in=fetched / GB,
         gb_out=0.0,
         shuffle_gb=0.0,

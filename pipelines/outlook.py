@@ -67,7 +67,7 @@ def _counted(splits: Mapping[str, Split], source: str | None, per: Calibration) 
 
 
 def _staged(found: Sequence[Stage], workers: int, known: Rates) -> Iterator[str]:
-    yield f"## On {workers} workers of {number(known['worker_vcpus'])} vCPUs"
+    yield f"## On {_workers(workers)} of {number(known['worker_vcpus'])} vCPUs"
     yield ""
     hours = ["CPU hours", "vCPU hours", "wall-clock hours"]
     head = ["stage", *hours, "GB in", "GB out", "GB shuffled", "class A", "class B requests"]
@@ -77,6 +77,10 @@ def _staged(found: Sequence[Stage], workers: int, known: Rates) -> Iterator[str]
     yield f"On Cloud Storage lie {kept} GB at the end (were every photo kept); the workers' disks"
     yield f"are {disk} GB together."
     yield ""
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'s' if count > 1 else ''}"
 
 
 def _row(stage: Stage, workers: int, known: Rates) -> list[str]:
@@ -100,7 +104,7 @@ def _deadline(
     hours = sum(estimate.wall_hours(stage, workers or most, known) for stage in prepared)
     if workers:
         return (
-            f"Download, curate and shard take {number(hours)} hours on {workers} workers: "
+            f"Download, curate and shard take {number(hours)} hours on {_workers(workers)}: "
             f"within {args.deadline}."
         )
     return (
@@ -147,7 +151,7 @@ def _measured(per: Calibration) -> Iterator[str]:
         ("bytes of a photo as published", number(per.source_bytes)),
         (f"bytes of it staged, to {per.image_size} pixels", number(per.staged_bytes)),
         ("bytes of its facts", number(per.facts_bytes)),
-        ("ms of a core to stage it", per.stage_ms),
+        ("ms of a core to stage it, more where it has more bytes", per.stage_ms),
         ("ms of a core to shard it", per.shard_ms),
     )
     yield from table(("what", "mean"), rows)

@@ -82,6 +82,7 @@ def test_index_is_fetched_and_compared_and_not_sharded():
     both = MILLION | {"index": Split(500_000, 50, 7_000_000_000)}
     download, curate, shard, _ = estimate.stages(both, ROUND, 1, KNOWN)
     assert download.gb_in == pytest.approx(100 + 7)
+    assert download.core_hours == pytest.approx(2.5 * 1.07)  # index's photos are the smaller ones
     assert download.units == 150
     assert shard.gb_out == pytest.approx(20)
     assert curate.gb_out == pytest.approx(1.5 * estimate.stages(MILLION, ROUND, 1, KNOWN)[1].gb_out)
