@@ -226,7 +226,8 @@ def finish(
     if not curate.rows == images == dropped + kept:
         raise AssertionError(f"{curate.rows} facts, {images} decisions, {kept} + {dropped} counted")
     found = list(classes)
-    labels = pd.concat([some.kept for some in found]).sort_values("label")
+    labels = pd.concat([tables.empty(decisions.KEPT), *(some.kept for some in found)])
+    labels = labels.sort_values("label")
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
     text = schema.format_labels(Label(*map(int, row)) for row in rows)
     files.write(curate.output.labels, text)

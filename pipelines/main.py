@@ -15,6 +15,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
+    "compare": ("trainer.compare", "trainer", "train several networks, and make a table of them"),
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
