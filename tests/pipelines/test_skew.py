@@ -57,7 +57,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
     folder = tmp_path_factory.mktemp("skew")
     source, output = folder / "source", folder / "output"
     rng = np.random.default_rng(0)
-    made = curate_scale.photos(ROWS, curate_scale.fit(planted.photos()[::6]), rng)
+    made = curate_scale.photos(ROWS, curate_scale.fit(planted.photos()[::12]), rng)
     curate_scale.write(made, source, Output(str(output)), rng)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repartition, "ROWS", -(-len(made.ids) // PARTITIONS))
