@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipelines import example, files, schema, tfrecord
 from pipelines.schema import DATASET, UserError
@@ -34,11 +35,18 @@ def read(path: str) -> Iterator[tuple[str, bytes]]:
     Raises:
       UserError: the file is cut short or garbled.
     """
+    for image_id, photo, _ in read_labelled(path):
+        yield image_id, photo
+
+
+def read_labelled(path: str) -> Iterator[tuple[str, bytes, int | None]]:
+    """The same, and the landmark that a photo is known to show."""
     with files.open_read(path) as file:
         try:
             for record in tfrecord.read(file):
-                features = example.decode(record)
-                yield features[schema.IMAGE_ID].decode(), features[schema.ENCODED]  # type: ignore
+                features: dict[str, Any] = dict(example.decode(record))
+                image_id = features[schema.IMAGE_ID].decode()
+                yield image_id, features[schema.ENCODED], features.get(schema.LANDMARK_ID)
         except tfrecord.Corrupt as error:
             raise UserError(f"{path}: {error}; make it again") from None
 

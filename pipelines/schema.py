@@ -121,6 +121,13 @@ DECISIONS = {  # one row for each row of facts
     "label": "int64",  # index into labels.csv, or null
     "split": "string",  # train | validation | test
 }
+PREDICTIONS = {  # one row for each photo that was scored, in the unit's order
+    "id": "string",
+    "landmark_id": "int64",  # what it is known to show, or null
+    "landmark_ids": "list<int64>",  # of the best classes, the best first
+    "scores": "list<float32>",  # their probabilities
+    "embedding": "list<float32>",  # of length 1, or null
+}
 VALIDATION = "validation"
 OUTPUT_SPLITS = ("train", VALIDATION, "test")
 

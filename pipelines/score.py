@@ -4,134 +4,126 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import apache_beam as beam
-from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import (
-    engine,
-    files,
-    metadata,
-    options,
-    progress,
-    records,
-    submission,
-)
-from pipelines.handler import Prediction, SavedModelHandler, read_labels
+from pipelines import files, metadata, network, options, parts, records, submission
+from pipelines import predict as predicting
+from pipelines.criteria import at_least
+from pipelines.handler import LandmarkHandler
 from pipelines.images import Normal
-from pipelines.layout import Output
+from pipelines.network import Place
+from pipelines.parts import Parts
+from pipelines.predict import Photos
 from pipelines.schema import Reason, Reject, UserError
-from pipelines.source import discover, expand
-from pipelines.stage import stage
-from pipelines.unit import Effort, Parameters, Unit
+from pipelines.source import discover
+from pipelines.unit import Effort, Parameters
 
-REJECTS = "rejects"
 EXAMPLES = """\
   gld2 score --source ROOT --model JOB/export --output submission.csv
   gld2 score --images OUT/dataset --split test --model JOB/export --output submission.csv
 """
+Cells = dict[str, tuple[int, float]]  # id -> landmark_id, score
 
 
-@dataclasses.dataclass
-class ReadUnits(beam.PTransform):
-    """Units and loose splits -> photos, rejects."""
-
-    parameters: Parameters
-    effort: Effort
-
-    def __post_init__(self):
-        super().__init__()
-
-    def expand(self, parts):
-        read = (
-            parts  # Unit | Loose
-            | "Expand" >> beam.FlatMap(expand)  # Unit
-            | "Spread" >> beam.Reshuffle()
-            | "ReadUnit"
-            >> beam.FlatMap(read_unit, self.parameters, self.effort).with_outputs(
-                REJECTS, main="photos"
-            )
-        )
-        return read.photos, read[REJECTS]
-
-
-def read_unit(unit: Unit, parameters: Parameters, effort: Effort) -> Iterator[Any]:
-    """The photos of a unit, normalised as for training; what cannot be read, as rejects.
-
-    The unit is staged on the worker's disk first: no photo is scored before the
-    archive's md5 is right, and none is scored twice when it is fetched again.
-    """
-    with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
-        output = Output(folder)
-        summary = stage(unit, output, parameters, effort)
-        for line in files.read(output.rejects(unit.name)).decode().splitlines():
-            yield beam.pvalue.TaggedOutput(REJECTS, json.loads(line) | {"stage": "score"})
-        if "failed" not in summary:
-            yield from records.read(output.staged(unit.name))
-
-
-@dataclasses.dataclass
-class Submit(beam.PTransform):
-    """(id, Prediction) and rejects -> the submission, its rejects and its counts.
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is to be scored, and where to.
 
     Attributes:
+      photos: that are scored.
+      ids: CSV whose ids are the submission's rows, or None for the photos' own, sorted.
       path: of the submission.
-      ids: CSV whose ids are the rows, or None for the photos' own, sorted.
     """
 
-    path: str
+    photos: Photos
     ids: str | None
+    path: str
 
-    def __post_init__(self):
-        super().__init__()
-
-    def expand(self, inputs):
-        predictions, rejects = inputs
-        return (
-            predictions
-            # One file in one order needs all its rows together; they are small.
-            | "Collect" >> beam.combiners.ToList()
-            | "Write" >> beam.Map(write, self.path, self.ids, beam.pvalue.AsList(rejects))
-        )
+    @property
+    def parts(self) -> Parts:
+        return Parts(beside(self.path, "parts"))
 
 
-def write(
-    predictions: list[tuple[str, Prediction]],
-    path: str,
-    ids: str | None,
-    rejects: list[dict[str, Any]],
-) -> None:
-    """Writes the submission, and beside it the rejects and, last, the counts."""
-    cells: dict[str, tuple[int, float]] = {}
-    for image_id, found in sorted(predictions, key=lambda p: (p[0], -p[1].score)):
-        cells.setdefault(image_id, (found.landmark_id, found.score))
-    unread = {reject["id"] for reject in rejects if reject["id"]} - set(cells)
-    rows = list(_listed(ids)) if ids else sorted(set(cells) | unread)
+def beside(path: str, ending: str) -> str:
+    """The name of what belongs to a submission."""
+    return f"{path.removesuffix('.csv')}.{ending}"
+
+
+# ---- from parts to the submission -----------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Found:
+    """What the parts hold of all photos.
+
+    Attributes:
+      cells: the best class of each photo.
+      photos: how many predictions there are, an id's second ones counted.
+      rejects: what could not be read.
+      failed: units that could not be read at all, by name.
+    """
+
+    cells: Cells = dataclasses.field(default_factory=dict)
+    photos: int = 0
+    rejects: list[Reject] = dataclasses.field(default_factory=list)
+    failed: list[str] = dataclasses.field(default_factory=list)
+
+
+def collect(task: Task) -> Found:
+    """Reads a part at a time. Of an id's two predictions the better one counts."""
+    found = Found()
+    for unit in task.photos.units():
+        found.rejects += parts.read_rejects(task.parts.rejects(unit.name))
+        if not task.parts.is_done(unit.name, unit):
+            found.failed.append(unit.name)
+            continue
+        table = task.parts.read(unit.name, "id", "landmark_ids", "scores")
+        found.photos += len(table)
+        for row in table.to_pylist():
+            best = (row["landmark_ids"][0], row["scores"][0])
+            if row["id"] not in found.cells or best[1] > found.cells[row["id"]][1]:
+                found.cells[row["id"]] = best
+    return found
+
+
+def write(task: Task, found: Found) -> dict[str, int]:
+    """Writes the submission and, beside it, the rejects and, last, the counts.
+
+    Returns:
+      the counts.
+
+    Raises:
+      UserError: there is no prediction at all.
+    """
+    cells = found.cells
+    unread = {reject.id for reject in found.rejects if reject.id} - set(cells)
+    rows = list(_listed(task.ids)) if task.ids else sorted(set(cells) | unread)
     listed = set(rows)
     extra = [
-        dataclasses.asdict(Reject(i, "", "score", Reason.NOT_LISTED, f"{ids} has no such id"))
+        Reject(i, "", "score", Reason.NOT_LISTED, f"{task.ids} has no such id")
         for i in sorted((set(cells) | unread) - listed)
     ]
-    repeated = len(predictions) - len(cells)
     counts = {
         "rows": len(rows),
         "predicted": len(listed & set(cells)),
         "unreadable": len(listed & unread),
         "without_image": len(listed - set(cells) - unread),
-        "photos": len(predictions),
+        "photos": found.photos,
         "not_listed": len(set(cells) - listed),
-        "repeated": repeated,
+        "repeated": found.photos - len(cells),
+        "failed_units": len(found.failed),
     }
     _check(counts)
-    refused = sorted([*rejects, *extra], key=lambda r: (r["unit"], r["id"], r["reason"]))
-    files.write(rejects_path(path), "".join(json.dumps(reject) + "\n" for reject in refused))
-    files.write(path, submission.write(rows, cells))
-    files.write_json(counts_path(path), counts)
+    rejects = beside(task.path, "rejects.jsonl")
+    refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
+    files.write(rejects, parts.jsonl(refused))
+    if not cells:
+        raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
+    files.write(task.path, submission.write(rows, cells))
+    files.write_json(beside(task.path, "counts.json"), counts)
+    return counts
 
 
 def _check(counts: dict[str, int]) -> None:
@@ -146,31 +138,59 @@ def _listed(path: str) -> Iterable[str]:
         yield from block
 
 
-def rejects_path(path: str) -> str:
-    return f"{path.removesuffix('.csv')}.rejects.jsonl"
-
-
-def counts_path(path: str) -> str:
-    return f"{path.removesuffix('.csv')}.counts.json"
-
-
 # ---- the command ----------------------------------------------------------------------------
 
 
-class ScoreOptions:
-    """What is scored, by what."""
+class ModelOptions:
+    """What scores, and how."""
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--model", required=True, help="JOB/export of gld2 train")
-        parser.add_argument("--output", required=True, help="the submission, a CSV")
+        group = parser.add_argument_group("model")
+        group.add_argument(
+            "--model",
+            required=True,
+            help="JOB/export of gld2 train, or a .keras file or saved_model folder with "
+            "labels.csv beside it",
+        )
+        group.add_argument(
+            "--batch_size",
+            type=int,
+            default=64,
+            help="photos handed to the model at once, of which it looks at "
+            f"{network.AT_ONCE} at a time; no score hangs on it (default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        at_least(args, "batch_size", 1)
+
+
+class PhotosOptions:
+    """Which photos."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--split", default="test", help="which split (default: %(default)s)")
         parser.add_argument(
             "--images",
             metavar="PLACE",
-            help="score photos that are staged or sharded already: OUT, OUT/dataset, a version "
+            help="photos that are staged or sharded already: OUT, OUT/dataset, a version "
             "folder or a pattern of TFRecord files",
         )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        if not args.source and not args.images:
+            raise UserError("expected --source or --images: where are the photos?")
+
+
+class ScoreOptions:
+    """What is written."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--output", required=True, help="the submission, a CSV")
         parser.add_argument(
             "--ids",
             metavar="CSV",
@@ -178,19 +198,23 @@ class ScoreOptions:
             "test.csv or sample_submission.csv; without a source, the photos' own ids, sorted)",
         )
         parser.add_argument(
-            "--batch_size", type=int, default=32, help="photos scored at once (default: 32)"
+            "--top_k",
+            type=int,
+            default=1,
+            help="classes that are kept of each photo (default: %(default)s)",
         )
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        if not args.source and not args.images:
-            raise UserError("expected --source or --images: what shall be scored?")
-        if args.batch_size < 1:
-            raise UserError(f"--batch_size: expected at least 1, found {args.batch_size}")
+        at_least(args, "top_k", 1)
+        if args.ids:
+            metadata.check_header(args.ids, metadata.IDS)
 
 
 GROUPS = (
     options.OptionalSourceOptions,
+    PhotosOptions,
+    ModelOptions,
     ScoreOptions,
     options.FetchOptions,
 )
@@ -198,36 +222,42 @@ GROUPS = (
 
 def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, int]:
     """Scores and writes the submission; prints and returns its counts."""
-    read_labels(args.model)  # before any photo is fetched
-    source = discover(args.source, [args.split], args.archives) if args.source else None
-    ids = args.ids or (source.test_csv if source and args.split == "test" else None)
-    if args.ids:
-        metadata.check_header(args.ids, metadata.IDS)
-    paths = records.find(args.images, args.split) if args.images else []
-    parameters = Parameters(_normal(args.model), args.limit, args.max_bytes)
+    place = network.find(args.model)
+    task = _task(args, place)
+    _claim(task, place, args)
+    handler = LandmarkHandler(
+        place, args.batch_size, options.threads(args, beam_options), args.top_k, embed=False
+    )
     effort = Effort(args.attempts, options.threads(args, beam_options))
-    handler: KeyedModelHandler = KeyedModelHandler(SavedModelHandler(args.model, args.batch_size))
-
-    def build(pipeline: beam.Pipeline, progress_folder: str | None):
-        if paths:
-            photos = pipeline | beam.Create(paths) | beam.Reshuffle() | beam.FlatMap(records.read)
-            rejects = pipeline | "NoRejects" >> beam.Create([])
-        else:
-            parts = pipeline | beam.Create(source.parts if source else [])
-            photos, rejects = parts | ReadUnits(parameters, effort)
-        predictions = (
-            photos
-            | "Infer" >> RunInference(handler)
-            | "Tick" >> beam.Map(progress.passed, progress_folder, "photos")
-        )  # (id, Prediction)
-        return (predictions, rejects) | Submit(args.output, ids)
-
-    files.remove(counts_path(args.output))
-    with progress.bar("score", f"{args.output}.progress", "photos") as folder:
-        engine.run(lambda pipeline: build(pipeline, folder), beam_options)
-    counts = files.read_json(counts_path(args.output))
-    _print(counts, args.output)
+    predicting.predict(task.photos, task.parts, effort, handler, beam_options, "score")
+    found = collect(task)
+    counts = write(task, found)
+    _print(counts, found.failed, task.path)
     return counts
+
+
+def _task(args: argparse.Namespace, place: Place) -> Task:
+    place.labels()  # before any photo is fetched
+    parameters = Parameters(_normal(place.export), args.limit, args.max_bytes)
+    if args.images:
+        items = predicting.of_records(records.find(args.images, args.split))
+        return Task(Photos(items, parameters), args.ids, args.output)
+    source = discover(args.source, [args.split], args.archives)
+    ids = args.ids or (source.test_csv if args.split == "test" else None)
+    return Task(Photos(source.parts, parameters), ids, args.output)
+
+
+def _claim(task: Task, place: Place, args: argparse.Namespace) -> None:
+    """Predictions that another model made, or with other flags, are of no use here."""
+    inputs = {
+        "model": place.digest(),
+        "parameters": dataclasses.asdict(task.photos.parameters),
+        "top_k": args.top_k,
+    }
+    if other := task.parts.claim(inputs):
+        print(f"score: {task.parts.root} was made with another {', '.join(other)}: made anew")
+        files.remove(task.parts.root)
+        task.parts.claim(inputs)
 
 
 def _normal(export: str) -> Normal:
@@ -236,7 +266,7 @@ def _normal(export: str) -> Normal:
     return Normal(**files.read_json(path)["photos"]) if files.exists(path) else Normal()
 
 
-def _print(counts: dict[str, int], path: str) -> None:
+def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
     print(
         f"score: {counts['rows']} rows = {counts['predicted']} predicted + "
         f"{counts['unreadable']} unreadable + {counts['without_image']} without an image"
@@ -245,7 +275,12 @@ def _print(counts: dict[str, int], path: str) -> None:
         f"score: {counts['photos']} photos = {counts['predicted']} predicted + "
         f"{counts['not_listed']} not listed + {counts['repeated']} repeated"
     )
-    print(f"score: {path}, {rejects_path(path)}")
+    if failed:
+        print(
+            f"score: {len(failed)} units could not be read ({', '.join(failed[:5])}); the rejects "
+            "say why; run the same command again to try them again"
+        )
+    print(f"score: {path}, {beside(path, 'rejects.jsonl')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -84,8 +84,8 @@ def test_cells_are_what_the_model_says_of_the_staged_photos(prepared, export, sc
 
 def test_what_cannot_be_read_is_an_empty_cell_and_a_reject(summary: Summary, scored):
     found = submission.read(str(scored)).set_index("id")
-    lines = score.rejects_path(str(scored))
-    rejects = [json.loads(line) for line in pathlib.Path(lines).read_text().splitlines()]
+    lines = scored.with_suffix(".rejects.jsonl").read_text().splitlines()
+    rejects = [json.loads(line) for line in lines]
     corrupt = set(summary.test_faults["corrupt"])
     assert {reject["id"] for reject in rejects} == corrupt
     assert {reject["stage"] for reject in rejects} == {"score"}
