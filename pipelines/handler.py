@@ -11,8 +11,11 @@ from pipelines import network
 from pipelines.images import Unreadable
 from pipelines.network import Network, Place, Prediction
 
+Photos = Sequence[bytes]  # a chunk, at most network.CHUNK
+Found = list[Prediction | Unreadable]  # of each photo of a chunk
 
-class LandmarkHandler(ModelHandler[bytes, Prediction | Unreadable, Network]):
+
+class LandmarkHandler(ModelHandler[Photos, Found, Network]):
     """Loads a model once a process, for all its threads.
 
     Beam could share one copy over a machine's processes. That copy is told from
@@ -22,7 +25,7 @@ class LandmarkHandler(ModelHandler[bytes, Prediction | Unreadable, Network]):
 
     Args:
       place: of the model, local or gs://.
-      batch_size: photos handed over at once.
+      batch_size: photos handed over at once, in whole chunks.
       threads: that decode, in each process.
       top_k: classes that are kept of each photo.
       embed: whether embeddings are wanted.
@@ -40,15 +43,16 @@ class LandmarkHandler(ModelHandler[bytes, Prediction | Unreadable, Network]):
         return network.load(self._place, self._top_k, self._embed, self._threads)
 
     def run_inference(
-        self, batch: Sequence[bytes], model: Network, inference_args: dict[str, Any] | None = None
-    ) -> list[Prediction | Unreadable]:
+        self, batch: Sequence[Photos], model: Network, inference_args: dict[str, Any] | None = None
+    ) -> list[Found]:
         return model.predict(batch)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
-        return {"min_batch_size": self._batch_size, "max_batch_size": self._batch_size}
+        chunks = max(1, self._batch_size // network.CHUNK)
+        return {"min_batch_size": chunks, "max_batch_size": chunks}
 
-    def get_num_bytes(self, batch: Sequence[bytes]) -> int:
-        return sum(map(len, batch))
+    def get_num_bytes(self, batch: Sequence[Photos]) -> int:
+        return sum(len(photo) for chunk in batch for photo in chunk)
 
     def get_metrics_namespace(self) -> str:
         return "gld2"

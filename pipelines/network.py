@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import itertools
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,15 @@ from pipelines import files, fingerprint, quiet, schema
 from pipelines.images import Unreadable
 from pipelines.schema import Label, Reason, UserError
 
-# What the network sees at once, whatever --batch_size: sums over batches of another shape run in
-# another order, and a score's last digits would hang on it. It is what Keras' predict takes.
-AT_ONCE = 32
+# What the network sees at once, as Keras' predict has it. In a batch of another size, or elsewhere
+# in the batch, sums run in another order and the last digits of a score change. So photos come
+# in chunks that their unit alone decides, and a smaller one is filled up.
+CHUNK = 32
 EMBEDDING = "embedding"  # the layer whose output, scaled to length 1, is a photo's embedding
 KERAS, SAVED = "model.keras", "saved_model"  # in an export
 EXPECTED = "expected a model that gld2 train exported"
 
-Outputs = tuple[Any, Any, Any]  # scores, classes: [AT_ONCE, top_k]; embeddings or None
+Outputs = tuple[Any, Any, Any]  # scores, classes: [CHUNK, top_k]; embeddings or None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Network:
       labels: of its classes.
       prepare: a photo's bytes -> the network's input for it; raises TensorFlow's
         errors where it is no photo.
-      run: [AT_ONCE] inputs -> Outputs.
+      run: [CHUNK] inputs -> Outputs.
       threads: that prepare photos.
     """
 
@@ -120,15 +120,13 @@ class Network:
         self._run = run
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
 
-    def predict(self, photos: Sequence[bytes]) -> list[Prediction | Unreadable]:
-        """What each photo shows; while the network looks at some, the next are prepared."""
-        found: list[Prediction | Unreadable] = []
-        prepared = self._pool.map(self._prepared, photos)
-        while some := list(itertools.islice(prepared, AT_ONCE)):
-            good = [each for each in some if not isinstance(each, Unreadable)]
-            predictions = iter(self._predict(good) if good else [])
-            found += [e if isinstance(e, Unreadable) else next(predictions) for e in some]
-        return found
+    def predict(self, chunks: Iterable[Sequence[bytes]]) -> list[list[Prediction | Unreadable]]:
+        """What each photo of each chunk shows, of at most CHUNK photos each.
+
+        While the network looks at a chunk, the next ones are prepared.
+        """
+        prepared = [self._pool.map(self._prepared, chunk) for chunk in chunks]
+        return [self._predict(list(inputs)) for inputs in prepared]
 
     def _prepared(self, photo: bytes) -> Any:
         import tensorflow as tf
@@ -138,15 +136,19 @@ class Network:
         except tf.errors.InvalidArgumentError as error:
             return Unreadable(Reason.UNDECODABLE, _short(error))
 
-    def _predict(self, inputs: list[Any]) -> list[Prediction]:
+    def _predict(self, inputs: list[Any]) -> list[Prediction | Unreadable]:
         import tensorflow as tf
 
-        filled = [*inputs, *inputs[-1:] * (AT_ONCE - len(inputs))]
+        good = [each for each in inputs if not isinstance(each, Unreadable)]
+        if not good:
+            return inputs
+        filled = [good[0] if isinstance(each, Unreadable) else each for each in inputs]
+        filled += good[:1] * (CHUNK - len(filled))
         scores, classes, embeddings = self._run(tf.stack(filled))
         landmarks = self._landmarks[classes.numpy()]
-        rows = embeddings.numpy() if embeddings is not None else itertools.repeat(None)
-        every = zip(landmarks, scores.numpy(), rows, strict=False)
-        return [Prediction(*row) for row in itertools.islice(every, len(inputs))]
+        vectors = [None] * CHUNK if embeddings is None else embeddings.numpy()
+        rows = zip(inputs, landmarks, scores.numpy(), vectors, strict=False)
+        return [each if isinstance(each, Unreadable) else Prediction(*row) for each, *row in rows]
 
 
 def load(place: Place, top_k: int, embed: bool, threads: int) -> Network:
@@ -183,7 +185,7 @@ def load(place: Place, top_k: int, embed: bool, threads: int) -> Network:
 
     network = Network(labels, prepare, run, threads)
     black = tf.io.encode_jpeg(tf.zeros([32, 32, 3], tf.uint8)).numpy()
-    network.predict([black])
+    network.predict([[black]])
     return network
 
 

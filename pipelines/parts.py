@@ -59,10 +59,10 @@ class Parts:
           then left as it is.
         """
         files.make_folder(self.root)
+        files.remove_temporaries(self.root)
         if files.exists(self.inputs):
             found = files.read_json(self.inputs)
             return [n for n in sorted({*found, *inputs}) if found.get(n) != inputs.get(n)]
-        files.remove_temporaries(self.root)
         files.write_json(self.inputs, inputs)
         return []
 

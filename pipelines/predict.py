@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -15,7 +16,7 @@ from pipelines import engine, files, parts, progress, records, source
 from pipelines.handler import LandmarkHandler
 from pipelines.images import Unreadable
 from pipelines.layout import Output
-from pipelines.network import Prediction
+from pipelines.network import CHUNK, Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.schema import Reject
 from pipelines.source import Part
@@ -40,21 +41,21 @@ class Records:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """Whose prediction it is.
+    """Whose predictions they are.
 
     Attributes:
-      unit: what the photo came in.
-      number: of the photo in its unit, from 0.
+      unit: what the photos came in.
+      number: of the chunk in its unit, from 0.
       is_last: whether it is the unit's last.
-      id: of the photo.
-      landmark_id: that it is known to show, or None.
+      ids: of the photos.
+      landmark_ids: that they are known to show, or None.
     """
 
     unit: Unit | Records
     number: int
     is_last: bool
-    id: str
-    landmark_id: int | None
+    ids: tuple[str, ...]
+    landmark_ids: tuple[int | None, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,16 +115,16 @@ class Predict(beam.PTransform):
             | "Expand" >> beam.FlatMap(_expand)  # Unit | Records
             | "SpreadUnits" >> beam.Reshuffle()
             | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.effort)
-            # (Key, photo)
-            | "Infer" >> RunInference(keyed)  # (Key, Prediction | Unreadable)
+            # (Key, [photo])
+            | "Infer" >> RunInference(keyed)  # (Key, [Prediction | Unreadable])
             | "Keep" >> beam.ParDo(Keep(self.parts, self.effort.progress))
         )
 
 
 def open_unit(
     unit: Unit | Records, kept: Parts, parameters: Parameters, effort: Effort
-) -> Iterator[tuple[Key, bytes]]:
-    """The photos of a unit that is not done, normalised as for training.
+) -> Iterator[tuple[Key, list[bytes]]]:
+    """The photos of a unit that is not done, normalised as for training, in chunks.
 
     What cannot be read is written to the unit's rejects at once. A unit of a
     source is staged on the worker's disk first: no photo is scored before the
@@ -148,15 +149,17 @@ def open_unit(
 
 def _keyed(
     unit: Unit | Records, photos: Iterator[tuple[str, bytes, int | None]], kept: Parts
-) -> Iterator[tuple[Key, bytes]]:
-    ahead = next(photos, None)
-    if ahead is None:  # no photo will tell the step that writes parts of this unit
+) -> Iterator[tuple[Key, list[bytes]]]:
+    chunks = iter(lambda: list(itertools.islice(photos, CHUNK)), [])
+    ahead = next(chunks, None)
+    if ahead is None:  # no chunk will tell the step that writes parts of this unit
         kept.write(unit.name, unit, [], parts.read_rejects(kept.rejects(unit.name)))
-    number = 0
-    while ahead is not None:
-        (image_id, photo, landmark_id), ahead = ahead, next(photos, None)
-        yield Key(unit, number, ahead is None, image_id, landmark_id), photo
-        number += 1
+    for number in itertools.count():
+        if ahead is None:
+            return
+        chunk, ahead = ahead, next(chunks, None)
+        ids, encoded, landmark_ids = zip(*chunk, strict=True)
+        yield Key(unit, number, ahead is None, ids, landmark_ids), list(encoded)
 
 
 class Keep(beam.DoFn):
@@ -171,14 +174,16 @@ class Keep(beam.DoFn):
         self._rows: dict[str, list[Scored]] = collections.defaultdict(list)
         self._bad: dict[str, list[Reject]] = collections.defaultdict(list)
 
-    def process(self, element: tuple[Key, Prediction | Unreadable]) -> Iterator[str]:
-        key, found = element
+    def process(self, element: tuple[Key, list[Prediction | Unreadable]]) -> Iterator[str]:
+        key, predictions = element
         name = key.unit.name
-        if isinstance(found, Unreadable):
-            self._bad[name].append(Reject(key.id, name, "score", found.reason, found.detail))
-        else:
-            self._rows[name].append(Scored(key.id, key.landmark_id, found))
-        progress.add(self._progress, photos=1)
+        for image_id, known, found in zip(key.ids, key.landmark_ids, predictions, strict=True):
+            if isinstance(found, Unreadable):
+                self._bad[name].append(Reject(image_id, name, "score", found.reason, found.detail))
+            else:
+                self._rows[name].append(Scored(image_id, known, found))
+        engine.count("photos", len(key.ids))
+        progress.add(self._progress, photos=len(key.ids))
         if key.is_last:
             self._write(key)
             yield name
@@ -186,10 +191,9 @@ class Keep(beam.DoFn):
     def _write(self, last: Key) -> None:
         name = last.unit.name
         rows, bad = self._rows.pop(name, []), self._bad.pop(name, [])
-        if last.number + 1 != len(rows) + len(bad):
-            raise AssertionError(
-                f"{name}: {last.number + 1} photos in, {len(rows)} + {len(bad)} out"
-            )
+        photos = last.number * CHUNK + len(last.ids)
+        if photos != len(rows) + len(bad):
+            raise AssertionError(f"{name}: {photos} photos in, {len(rows)} + {len(bad)} out")
         earlier = parts.read_rejects(self._parts.rejects(name))
         self._parts.write(name, last.unit, rows, [*earlier, *bad])
 
@@ -227,6 +231,6 @@ def _print(title: str, counters: Mapping[str, int]) -> None:
     size = counters["inference_request_batch_byte_size/sum"] / 1e6
     loading = counters.get("load_model_latency_milli_secs/max", 0) / 1e3
     print(
-        f"{title}: {counters['num_inferences']} photos ({size:.1f} MB) in {batches} batches, "
+        f"{title}: {counters['photos']} photos ({size:.1f} MB) in {batches} batches, "
         f"{latency:.0f} ms each on average; {loading:.1f} s to load the model and warm it up"
     )

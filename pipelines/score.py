@@ -157,8 +157,8 @@ class ModelOptions:
             "--batch_size",
             type=int,
             default=64,
-            help="photos handed to the model at once, of which it looks at "
-            f"{network.AT_ONCE} at a time; no score hangs on it (default: %(default)s)",
+            help="photos handed to the model at once, rounded down to a multiple of "
+            f"{network.CHUNK}; no score hangs on it (default: %(default)s)",
         )
 
     @classmethod
@@ -224,6 +224,7 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
     """Scores and writes the submission; prints and returns its counts."""
     place = network.find(args.model)
     task = _task(args, place)
+    files.remove(*files.match(beside(args.output, "*.tmp")))  # that a killed run left
     _claim(task, place, args)
     handler = LandmarkHandler(
         place, args.batch_size, options.threads(args, beam_options), args.top_k, embed=False

@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import metadata, schema, score, submission
+from pipelines import example, metadata, network, schema, score, submission, tfrecord
 from pipelines.schema import UserError
 from pipelines.world import Summary
+from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
+from trainer import photos
 
 VERSION = "dataset/gld2/1.0.0"
+SIZE = 32  # pixels a side, of the Keras model
+TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
 
 
 class Colours(tf.Module):
@@ -49,6 +57,41 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     signatures = {"serving_default": model.serve}
     tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
     return folder
+
+
+@pytest.fixture(scope="module")
+def keras_export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """What the trainer would leave, but for a network that takes a second to make."""
+    folder = tmp_path_factory.mktemp("job") / "export"
+    folder.mkdir()
+    for name in ("labels.csv", "stats.json"):
+        shutil.copy(prepared / VERSION / name, folder)
+    keras.utils.set_random_seed(3)
+    pixels = keras.Input((SIZE, SIZE, 3))
+    found = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(pixels / 64.0 - 2.0)
+    found = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(found)
+    found = keras.layers.GlobalAveragePooling2D(name="embedding")(found)
+    classes = len(pd.read_csv(folder / "labels.csv"))
+    scores = keras.layers.Dense(classes, activation="softmax")(found)
+    keras.Model(pixels, scores).save(folder / "model.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(prepared: pathlib.Path, keras_export: pathlib.Path) -> str:
+    """The submission as Keras' own predict has it, over the same normalised photos."""
+    records = read_shards(prepared / VERSION, "test")
+    pixels = [photos.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
+    # As many as fill the last batch: a smaller one would be summed in another order.
+    pixels += [pixels[-1]] * (-len(pixels) % network.CHUNK)
+    model = keras.saving.load_model(keras_export / "model.keras")
+    scores = model.predict(np.stack(pixels), verbose=0)
+    landmarks = pd.read_csv(keras_export / "labels.csv")["landmark_id"].to_numpy()
+    rows = {
+        record[schema.IMAGE_ID].decode(): f"{landmarks[row.argmax()]} {row.max():.6f}"
+        for record, row in zip(records, scores, strict=False)
+    }
+    return "".join(["id,landmarks\n", *(f"{i},{rows[i]}\n" for i in sorted(rows))])
 
 
 def run(export: pathlib.Path, output: pathlib.Path, **flags: object) -> pd.DataFrame:
@@ -153,3 +196,97 @@ def test_a_folder_that_is_no_model_is_refused(prepared, export, tmp_path):
 def test_a_split_that_is_not_there_is_refused(export, tmp_path):
     with pytest.raises(UserError, match="found no staged or sharded test photos"):
         run(export, tmp_path / "s.csv", images=tmp_path)
+
+
+@pytest.mark.parametrize("flags", [{}, {"batch_size": 1}, {"batch_size": 100}, {"threads": 3}, TWO])
+def test_cells_are_those_of_keras_predict(prepared, keras_export, plain, tmp_path, flags):
+    run(keras_export, tmp_path / "s.csv", images=prepared / "dataset", **flags)
+    assert (tmp_path / "s.csv").read_text() == plain
+
+
+def test_a_keras_file_is_a_model_too(prepared, keras_export, plain, tmp_path):
+    run(keras_export / "model.keras", tmp_path / "s.csv", images=prepared / "dataset")
+    assert (tmp_path / "s.csv").read_text() == plain
+
+
+def test_what_tensorflow_cannot_read_fails_no_other(
+    prepared, keras_export, export, plain, tmp_path
+):
+    """Records that pass their CRC and hold half a JPEG, an HTML page, nothing."""
+    records = read_shards(prepared / VERSION, "test")
+    bad = {3: records[3][schema.ENCODED][:300], 5: b"<html>", 8: b""}
+    with (tmp_path / "gld2-test.tfrecord-00000-of-00001").open("wb") as file:
+        for number, record in enumerate(records):
+            changed = record | ({schema.ENCODED: bad[number]} if number in bad else {})
+            file.write(tfrecord.frame(example.encode(changed)))
+    ids = [record[schema.IMAGE_ID].decode() for record in records]
+    empty = {ids[number] for number in bad}
+    for model in (keras_export, export):
+        output = tmp_path / model.parent.name / "s.csv"
+        found = run(model, output, images=tmp_path)
+        assert found["id"].tolist() == sorted(ids)
+        assert set(found.loc[found["score"].isna(), "id"]) == empty
+        lines = output.with_suffix(".rejects.jsonl").read_text().splitlines()
+        rejects = [json.loads(line) for line in lines]
+        assert {reject["id"] for reject in rejects} == empty
+        assert {reject["reason"] for reject in rejects} == {"undecodable"}
+        if model == keras_export:
+            expected = [row for row in plain.splitlines() if row[:16] not in empty]
+            rows = output.read_text().splitlines()
+            assert [row for row in rows if row[:16] not in empty] == expected
+
+
+def test_an_empty_split_is_said(keras_export, tmp_path):
+    (tmp_path / "gld2-test.tfrecord-00000-of-00001").write_bytes(b"")
+    with pytest.raises(UserError, match=r"no photo could be scored; .*s\.rejects\.jsonl"):
+        run(keras_export, tmp_path / "s.csv", images=tmp_path)
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_predictions_of_another_model_are_made_anew(
+    prepared, keras_export, export, plain, tmp_path, capsys
+):
+    images = prepared / "dataset"
+    run(export, tmp_path / "s.csv", images=images)
+    run(keras_export, tmp_path / "s.csv", images=images)
+    assert (tmp_path / "s.csv").read_text() == plain
+    assert "was made with another model" in capsys.readouterr().out
+    run(keras_export, tmp_path / "s.csv", images=images)
+    assert "every photo was scored before" in capsys.readouterr().out
+    assert (tmp_path / "s.csv").read_text() == plain
+
+
+KILLED = """
+import os, signal, sys
+from apache_beam.io.filesystems import FileSystems
+from pipelines import main
+
+fatal, rename, count = int(sys.argv[1]), FileSystems.rename, 0
+
+def counted(old, new):
+    global count
+    count += 1
+    if count == fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(old, new)
+
+FileSystems.rename = counted
+sys.exit(main.main(["score", *sys.argv[2:]]))
+"""
+
+
+def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
+    """Killed while a unit is staged, between the files of its part, and of the submission."""
+    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    run(keras_export, undisturbed, source=url)
+    flags = [f"--source={url}", f"--model={keras_export}", f"--output={output}", "--batch_size=32"]
+    done = []
+    for fatal in (3, 15, 8, 10, 3):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(fatal), *flags], cwd=ROOT, capture_output=True
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        done.append(len(list(output.parent.glob("s.parts/*.done.json"))))
+    assert done == [0, 1, 1, 2, 2]  # what was done of the two units
+    run(keras_export, output, source=url)
+    assert digests(output.parent) == digests(undisturbed.parent)
