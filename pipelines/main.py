@@ -16,6 +16,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
+    "embed": ("pipelines.embed", "pipelines", "photos' embeddings, for score --rerank"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),
     "demo": ("pipelines.demo", "pipelines", "all of it, on a small generated world"),

@@ -149,3 +149,8 @@ def _table(rows: Sequence[Scored]) -> pa.Table:
 
 def _digest(source: object) -> str:
     return fingerprint.sha256(repr(source).encode())
+
+
+def beside(path: str, ending: str) -> str:
+    """The name of what belongs to a submission."""
+    return f"{path.removesuffix('.csv')}.{ending}"

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import engine, files, parts, progress, records, source
+from pipelines import engine, files, network, options, parts, photos, progress, records
+from pipelines.criteria import at_least
 from pipelines.handler import LandmarkHandler
 from pipelines.images import Unreadable
 from pipelines.layout import Output
-from pipelines.network import CHUNK, Prediction
+from pipelines.network import CHUNK, Place, Prediction
 from pipelines.parts import Parts, Scored
+from pipelines.photos import Encoded, Folder, Photos, Records
 from pipelines.schema import Reject
-from pipelines.source import Part
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit
 
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """Photos that are staged or sharded already.
-
-    Attributes:
-      name: of the file.
-      path: of the file.
-      checksum: by which another file of that name is told from it.
-    """
-
-    name: str
-    path: str
-    checksum: str
+AnyUnit = Unit | Records | Folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,43 +41,11 @@ class Key:
       landmark_ids: that they are known to show, or None.
     """
 
-    unit: Unit | Records
+    unit: AnyUnit
     number: int
     is_last: bool
     ids: tuple[str, ...]
     landmark_ids: tuple[int | None, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Photos:
-    """What is scored.
-
-    Attributes:
-      items: tars, splits of loose photos and files of records.
-      parameters: how photos of the first two are normalised.
-    """
-
-    items: tuple[Part | Records, ...]
-    parameters: Parameters
-
-    def units(self) -> Iterator[Unit | Records]:
-        """In their order; of loose photos, their CSV is read for it."""
-        for item in self.items:
-            yield from _expand(item)
-
-
-def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
-    """Raises UserError where two files have the same name."""
-    paths = list(paths)
-    found = parts.names(path.rpartition("/")[2].replace(".tfrecord", "") for path in paths)
-    return tuple(Records(n, p, files.checksum(p)) for n, p in zip(found, paths, strict=True))
-
-
-def _expand(item: Part | Records) -> Iterator[Unit | Records]:
-    if isinstance(item, Records):
-        yield item
-    else:
-        yield from source.expand(item)
 
 
 @dataclasses.dataclass
@@ -110,9 +68,9 @@ class Predict(beam.PTransform):
     def expand(self, items):
         keyed: KeyedModelHandler = KeyedModelHandler(self.handler)
         return (
-            items  # Part | Records
+            items  # Item
             | "SpreadItems" >> beam.Reshuffle()
-            | "Expand" >> beam.FlatMap(_expand)  # Unit | Records
+            | "Expand" >> beam.FlatMap(photos.expand)  # Unit | Records | Folder
             | "SpreadUnits" >> beam.Reshuffle()
             | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.effort)
             # (Key, [photo])
@@ -122,44 +80,48 @@ class Predict(beam.PTransform):
 
 
 def open_unit(
-    unit: Unit | Records, kept: Parts, parameters: Parameters, effort: Effort
+    unit: AnyUnit, kept: Parts, parameters: Parameters, effort: Effort
 ) -> Iterator[tuple[Key, list[bytes]]]:
     """The photos of a unit that is not done, normalised as for training, in chunks.
 
-    What cannot be read is written to the unit's rejects at once. A unit of a
-    source is staged on the worker's disk first: no photo is scored before the
-    archive's md5 is right, and none is scored twice when it is fetched again.
+    A unit of a source is staged on the worker's disk first: no photo is scored
+    before the archive's md5 is right, and none is scored twice when it is
+    fetched again.
     """
     if kept.is_done(unit.name, unit):
         return
-    if isinstance(unit, Records):
-        kept.write_rejects(unit.name, [])
-        yield from _keyed(unit, records.read_labelled(unit.path), kept)
+    rejects: list[Reject] = []
+    if not isinstance(unit, Unit):
+        yield from _chunks(unit, unit.read(parameters.normal, rejects), kept, rejects)
         return
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         output = Output(folder)
         summary = stage(unit, output, parameters, effort)
-        engine.count("bytes", summary.get("bytes", 0))
-        rejects = parts.read_rejects(output.rejects(unit.name))
-        kept.write_rejects(unit.name, [dataclasses.replace(r, stage="score") for r in rejects])
-        if "failed" not in summary:
+        rejects += parts.read_rejects(output.rejects(unit.name))
+        rejects = [dataclasses.replace(reject, stage="score") for reject in rejects]
+        if "failed" in summary:
+            kept.write_rejects(unit.name, rejects)
+        else:
             found = records.read_labelled(output.staged(unit.name))
-            yield from _keyed(unit, found, kept)
+            yield from _chunks(unit, found, kept, rejects)
 
 
-def _keyed(
-    unit: Unit | Records, photos: Iterator[tuple[str, bytes, int | None]], kept: Parts
+def _chunks(
+    unit: AnyUnit, encoded: Iterator[Encoded], kept: Parts, rejects: list[Reject]
 ) -> Iterator[tuple[Key, list[bytes]]]:
-    chunks = iter(lambda: list(itertools.islice(photos, CHUNK)), [])
+    """What was rejected is written before the last chunk comes to the step that writes the part."""
+    chunks = iter(lambda: list(itertools.islice(encoded, CHUNK)), [])
     ahead = next(chunks, None)
-    if ahead is None:  # no chunk will tell the step that writes parts of this unit
-        kept.write(unit.name, unit, [], parts.read_rejects(kept.rejects(unit.name)))
+    if ahead is None:
+        kept.write(unit.name, unit, [], rejects)
     for number in itertools.count():
         if ahead is None:
             return
         chunk, ahead = ahead, next(chunks, None)
-        ids, encoded, landmark_ids = zip(*chunk, strict=True)
-        yield Key(unit, number, ahead is None, ids, landmark_ids), list(encoded)
+        if ahead is None:
+            kept.write_rejects(unit.name, rejects)
+        ids, data, landmark_ids = zip(*chunk, strict=True)
+        yield Key(unit, number, ahead is None, ids, landmark_ids), list(data)
 
 
 class Keep(beam.DoFn):
@@ -202,21 +164,53 @@ class Keep(beam.DoFn):
             raise AssertionError(f"a bundle ended inside {', '.join(left)}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Photos, a model, and where their predictions go.
+
+    Attributes:
+      photos: that are scored.
+      place: of the model.
+      parts: where to.
+      top_k: classes that are kept of each photo.
+      embed: whether embeddings are wanted.
+    """
+
+    photos: Photos
+    place: Place
+    parts: Parts
+    top_k: int
+    embed: bool
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the predictions hang on, beside each unit's photos."""
+        return {
+            "model": self.place.digest(),
+            "parameters": dataclasses.asdict(self.photos.parameters),
+            "top_k": self.top_k,
+            "embed": self.embed,
+        }
+
+
 def predict(
-    photos: Photos,
-    kept: Parts,
-    effort: Effort,
-    handler: LandmarkHandler,
-    beam_options: PipelineOptions,
-    title: str,
+    job: Job, args: argparse.Namespace, beam_options: PipelineOptions, title: str
 ) -> Mapping[str, int]:
-    """Scores what is not scored yet; prints how fast, and returns the counters."""
-    with progress.bar(title, files.join(kept.root, "progress"), "photos") as folder:
-        step = Predict(
-            kept, photos.parameters, dataclasses.replace(effort, progress=folder), handler
-        )
+    """Scores what is not scored yet; prints how fast, and returns the counters.
+
+    Args:
+      job: what is scored.
+      args: of ModelOptions and FetchOptions.
+      beam_options: where it runs.
+      title: for a person.
+    """
+    threads = options.threads(args, beam_options)
+    handler = LandmarkHandler(job.place, args.batch_size, threads, job.top_k, job.embed)
+    with progress.bar(title, files.join(job.parts.root, "progress"), "photos") as folder:
+        effort = Effort(args.attempts, threads, progress=folder)
+        step = Predict(job.parts, job.photos.parameters, effort, handler)
         counters = engine.run(
-            lambda p: p | beam.Create(photos.items, reshuffle=False) | step, beam_options
+            lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
         )
     _print(title, counters)
     return counters
@@ -234,3 +228,28 @@ def _print(title: str, counters: Mapping[str, int]) -> None:
         f"{title}: {counters['photos']} photos ({size:.1f} MB) in {batches} batches, "
         f"{latency:.0f} ms each on average; {loading:.1f} s to load the model and warm it up"
     )
+
+
+class ModelOptions:
+    """What scores, and how."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("model")
+        group.add_argument(
+            "--model",
+            required=True,
+            help="JOB/export of gld2 train, or a .keras file or saved_model folder with "
+            "labels.csv beside it",
+        )
+        group.add_argument(
+            "--batch_size",
+            type=int,
+            default=64,
+            help="photos handed to the model at once, rounded down to a multiple of "
+            f"{network.CHUNK}; no score hangs on it (default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        at_least(args, "batch_size", 1)

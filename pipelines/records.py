@@ -20,12 +20,18 @@ def find(place: str, split: str) -> list[str]:
     Raises:
       UserError: there are none.
     """
+    found = look(place, split)
+    if not found:
+        raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
+    return found
+
+
+def look(place: str, split: str) -> list[str]:
+    """The same; none where there are none."""
     found = _match(place) if "*" in place else []
     for folder in (place, files.join(place, "staged"), *_versions(place)):
         found = found or _match(files.join(folder, f"{split}-*.tfrecord"))
         found = found or _match(files.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
-    if not found:
-        raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
     return found
 
 

@@ -128,6 +128,16 @@ PREDICTIONS = {  # one row for each photo that was scored, in the unit's order
     "scores": "list<float32>",  # their probabilities
     "embedding": "list<float32>",  # of length 1, or null
 }
+TOP_K = {"id": "string", "rank": "int64", "landmark_id": "int64", "score": "float32"}
+EVIDENCE = {  # one row for each scored photo, likewise
+    "id": "string",
+    "neighbours": "list<string>",  # ids of the nearest train photos, the nearest first
+    "landmark_ids": "list<int64>",  # that they show
+    "similarities": "list<float32>",  # cosines
+    "penalties": "list<float32>",  # their mean cosine to their nearest non-landmark photos
+    "own": "float32",  # the photo's own
+}
+NON_LANDMARKS = {"id": "string", "embedding": "list<float32>"}
 VALIDATION = "validation"
 OUTPUT_SPLITS = ("train", VALIDATION, "test")
 

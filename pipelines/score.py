@@ -4,51 +4,40 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import files, metadata, network, options, parts, records, submission
-from pipelines import predict as predicting
+from pipelines import (
+    files,
+    metadata,
+    network,
+    options,
+    parts,
+    photos,
+    retrieval,
+    submission,
+    tables,
+)
 from pipelines.criteria import at_least
-from pipelines.handler import LandmarkHandler
-from pipelines.images import Normal
-from pipelines.network import Place
-from pipelines.parts import Parts
-from pipelines.predict import Photos
-from pipelines.schema import Reason, Reject, UserError
-from pipelines.source import discover
-from pipelines.unit import Effort, Parameters
+from pipelines.parts import Parts, beside
+from pipelines.photos import PhotosOptions
+from pipelines.predict import Job, ModelOptions, predict
+from pipelines.rerank import demote
+from pipelines.retrieval import RerankOptions
+from pipelines.schema import TOP_K, Reason, Reject, UserError
 
 EXAMPLES = """\
   gld2 score --source ROOT --model JOB/export --output submission.csv
   gld2 score --images OUT/dataset --split test --model JOB/export --output submission.csv
+  gld2 score --source ROOT --model JOB/export --output submission.csv \\
+      --rerank retrieval --train OUT/dataset
 """
 Cells = dict[str, tuple[int, float]]  # id -> landmark_id, score
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What is to be scored, and where to.
-
-    Attributes:
-      photos: that are scored.
-      ids: CSV whose ids are the submission's rows, or None for the photos' own, sorted.
-      path: of the submission.
-    """
-
-    photos: Photos
-    ids: str | None
-    path: str
-
-    @property
-    def parts(self) -> Parts:
-        return Parts(beside(self.path, "parts"))
-
-
-def beside(path: str, ending: str) -> str:
-    """The name of what belongs to a submission."""
-    return f"{path.removesuffix('.csv')}.{ending}"
 
 
 # ---- from parts to the submission -----------------------------------------------------------
@@ -59,36 +48,75 @@ class Found:
     """What the parts hold of all photos.
 
     Attributes:
-      cells: the best class of each photo.
-      photos: how many predictions there are, an id's second ones counted.
+      ids, landmark_ids, scores: of each prediction; an id may come twice.
       rejects: what could not be read.
       failed: units that could not be read at all, by name.
     """
 
-    cells: Cells = dataclasses.field(default_factory=dict)
-    photos: int = 0
+    ids: list[str] = dataclasses.field(default_factory=list)
+    landmark_ids: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    scores: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     rejects: list[Reject] = dataclasses.field(default_factory=list)
     failed: list[str] = dataclasses.field(default_factory=list)
 
+    def cells(self) -> Cells:
+        """Of an id's two predictions the better one counts."""
+        cells: Cells = {}
+        for row in zip(self.ids, self.landmark_ids.tolist(), self.scores.tolist(), strict=True):
+            if row[0] not in cells or row[2] > cells[row[0]][1]:
+                cells[row[0]] = row[1:]
+        return cells
 
-def collect(task: Task) -> Found:
-    """Reads a part at a time. Of an id's two predictions the better one counts."""
+
+Answers = Callable[[str], tuple[np.ndarray, np.ndarray]]  # unit -> landmark_ids, scores
+
+
+def collect(job: Job, answers: Answers) -> Found:
+    """Reads a part at a time."""
     found = Found()
-    for unit in task.photos.units():
-        found.rejects += parts.read_rejects(task.parts.rejects(unit.name))
-        if not task.parts.is_done(unit.name, unit):
+    every = []
+    for unit in job.photos.units():
+        found.rejects += parts.read_rejects(job.parts.rejects(unit.name))
+        if job.parts.is_done(unit.name, unit):
+            found.ids += job.parts.read(unit.name, "id")["id"].to_pylist()
+            every.append(answers(unit.name))
+        else:
             found.failed.append(unit.name)
-            continue
-        table = task.parts.read(unit.name, "id", "landmark_ids", "scores")
-        found.photos += len(table)
-        for row in table.to_pylist():
-            best = (row["landmark_ids"][0], row["scores"][0])
-            if row["id"] not in found.cells or best[1] > found.cells[row["id"]][1]:
-                found.cells[row["id"]] = best
+    if every:
+        found.landmark_ids, found.scores = map(np.concatenate, zip(*every, strict=True))
     return found
 
 
-def write(task: Task, found: Found) -> dict[str, int]:
+def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    """The best class of each of a part's photos, and its probability."""
+    table = job.parts.read(unit, "landmark_ids", "scores")
+    if not len(table):
+        return np.zeros(0, np.int64), np.zeros(0)
+    return parts.matrix(table, "landmark_ids")[:, 0], parts.matrix(table, "scores")[:, 0]
+
+
+def write_top_k(job: Job, path: str) -> None:
+    """All classes that were kept of each photo, a row for each: CSV, or Parquet by its name."""
+    tables_of = []
+    for unit in job.photos.units():
+        if job.parts.is_done(unit.name, unit):
+            table = job.parts.read(unit.name, "id", "landmark_ids", "scores")
+            number = pc.list_value_length(table["landmark_ids"]).to_numpy()
+            rows = {
+                "id": np.repeat(table["id"].to_numpy(), number),
+                "rank": np.concatenate([np.arange(1, n + 1) for n in number] or [number]),
+                "landmark_id": pc.list_flatten(table["landmark_ids"]),
+                "score": pc.list_flatten(table["scores"]),
+            }
+            tables_of.append(pa.table(rows, tables.arrow_schema(TOP_K)))
+    table = pa.concat_tables(tables_of)
+    if path.endswith(".parquet"):
+        tables.write_table(path, table)
+    else:
+        files.write(path, table.to_pandas().to_csv(index=False, lineterminator="\n"))
+
+
+def write(path: str, ids: str | None, found: Found) -> dict[str, int]:
     """Writes the submission and, beside it, the rejects and, last, the counts.
 
     Returns:
@@ -97,12 +125,12 @@ def write(task: Task, found: Found) -> dict[str, int]:
     Raises:
       UserError: there is no prediction at all.
     """
-    cells = found.cells
+    cells = found.cells()
     unread = {reject.id for reject in found.rejects if reject.id} - set(cells)
-    rows = list(_listed(task.ids)) if task.ids else sorted(set(cells) | unread)
+    rows = list(_listed(ids)) if ids else sorted(set(cells) | unread)
     listed = set(rows)
     extra = [
-        Reject(i, "", "score", Reason.NOT_LISTED, f"{task.ids} has no such id")
+        Reject(i, "", "score", Reason.NOT_LISTED, f"{ids} has no such id")
         for i in sorted((set(cells) | unread) - listed)
     ]
     counts = {
@@ -110,19 +138,19 @@ def write(task: Task, found: Found) -> dict[str, int]:
         "predicted": len(listed & set(cells)),
         "unreadable": len(listed & unread),
         "without_image": len(listed - set(cells) - unread),
-        "photos": found.photos,
+        "photos": len(found.ids),
         "not_listed": len(set(cells) - listed),
-        "repeated": found.photos - len(cells),
+        "repeated": len(found.ids) - len(cells),
         "failed_units": len(found.failed),
     }
     _check(counts)
-    rejects = beside(task.path, "rejects.jsonl")
+    rejects = beside(path, "rejects.jsonl")
     refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
     files.write(rejects, parts.jsonl(refused))
     if not cells:
         raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
-    files.write(task.path, submission.write(rows, cells))
-    files.write_json(beside(task.path, "counts.json"), counts)
+    files.write(path, submission.write(rows, cells))
+    files.write_json(beside(path, "counts.json"), counts)
     return counts
 
 
@@ -141,50 +169,6 @@ def _listed(path: str) -> Iterable[str]:
 # ---- the command ----------------------------------------------------------------------------
 
 
-class ModelOptions:
-    """What scores, and how."""
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("model")
-        group.add_argument(
-            "--model",
-            required=True,
-            help="JOB/export of gld2 train, or a .keras file or saved_model folder with "
-            "labels.csv beside it",
-        )
-        group.add_argument(
-            "--batch_size",
-            type=int,
-            default=64,
-            help="photos handed to the model at once, rounded down to a multiple of "
-            f"{network.CHUNK}; no score hangs on it (default: %(default)s)",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        at_least(args, "batch_size", 1)
-
-
-class PhotosOptions:
-    """Which photos."""
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--split", default="test", help="which split (default: %(default)s)")
-        parser.add_argument(
-            "--images",
-            metavar="PLACE",
-            help="photos that are staged or sharded already: OUT, OUT/dataset, a version "
-            "folder or a pattern of TFRecord files",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        if not args.source and not args.images:
-            raise UserError("expected --source or --images: where are the photos?")
-
-
 class ScoreOptions:
     """What is written."""
 
@@ -200,13 +184,20 @@ class ScoreOptions:
         parser.add_argument(
             "--top_k",
             type=int,
-            default=1,
+            default=5,
             help="classes that are kept of each photo (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--top_k_output",
+            metavar="FILE",
+            help="where to write them, a row for each: .csv or .parquet",
         )
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
         at_least(args, "top_k", 1)
+        if args.top_k_output and not args.top_k_output.endswith((".csv", ".parquet")):
+            raise UserError(f"--top_k_output: expected .csv or .parquet, found {args.top_k_output}")
         if args.ids:
             metadata.check_header(args.ids, metadata.IDS)
 
@@ -216,6 +207,7 @@ GROUPS = (
     PhotosOptions,
     ModelOptions,
     ScoreOptions,
+    RerankOptions,
     options.FetchOptions,
 )
 
@@ -223,48 +215,33 @@ GROUPS = (
 def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, int]:
     """Scores and writes the submission; prints and returns its counts."""
     place = network.find(args.model)
-    task = _task(args, place)
+    place.labels()  # before any photo is fetched
+    found = photos.named(args, photos.normal_of(place.export))
+    wants_retrieval = args.rerank == "retrieval"
+    job = Job(found, place, Parts(beside(args.output, "parts")), args.top_k, embed=wants_retrieval)
     files.remove(*files.match(beside(args.output, "*.tmp")))  # that a killed run left
-    _claim(task, place, args)
-    handler = LandmarkHandler(
-        place, args.batch_size, options.threads(args, beam_options), args.top_k, embed=False
-    )
-    effort = Effort(args.attempts, options.threads(args, beam_options))
-    predicting.predict(task.photos, task.parts, effort, handler, beam_options, "score")
-    found = collect(task)
-    counts = write(task, found)
-    _print(counts, found.failed, task.path)
+    _claim(job)
+    predict(job, args, beam_options, "score")
+    answers: Answers = functools.partial(classified, job)
+    if wants_retrieval:
+        where = retrieval.compare(job, args.output, args, beam_options)
+        answers = functools.partial(retrieval.answers, where, weight=args.classifier_weight)
+    predictions = collect(job, answers)
+    if args.demote_over:
+        predictions.scores = demote(predictions.landmark_ids, predictions.scores, args.demote_over)
+    if args.top_k_output:
+        write_top_k(job, args.top_k_output)
+    counts = write(args.output, args.ids or found.ids, predictions)
+    _print(counts, predictions.failed, args.output)
     return counts
 
 
-def _task(args: argparse.Namespace, place: Place) -> Task:
-    place.labels()  # before any photo is fetched
-    parameters = Parameters(_normal(place.export), args.limit, args.max_bytes)
-    if args.images:
-        items = predicting.of_records(records.find(args.images, args.split))
-        return Task(Photos(items, parameters), args.ids, args.output)
-    source = discover(args.source, [args.split], args.archives)
-    ids = args.ids or (source.test_csv if args.split == "test" else None)
-    return Task(Photos(source.parts, parameters), ids, args.output)
-
-
-def _claim(task: Task, place: Place, args: argparse.Namespace) -> None:
+def _claim(job: Job) -> None:
     """Predictions that another model made, or with other flags, are of no use here."""
-    inputs = {
-        "model": place.digest(),
-        "parameters": dataclasses.asdict(task.photos.parameters),
-        "top_k": args.top_k,
-    }
-    if other := task.parts.claim(inputs):
-        print(f"score: {task.parts.root} was made with another {', '.join(other)}: made anew")
-        files.remove(task.parts.root)
-        task.parts.claim(inputs)
-
-
-def _normal(export: str) -> Normal:
-    """How the photos were normalised that the model learnt from: the same pixels, then and now."""
-    path = files.join(export, "stats.json")
-    return Normal(**files.read_json(path)["photos"]) if files.exists(path) else Normal()
+    if other := job.parts.claim(job.inputs):
+        print(f"score: {job.parts.root} was made with another {', '.join(other)}: made anew")
+        files.remove(job.parts.root)
+        job.parts.claim(job.inputs)
 
 
 def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
