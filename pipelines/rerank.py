@@ -52,20 +52,27 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
       weight: of the classifier.
 
     Returns:
-      landmark ids [photos] int64; the smaller one of two that are as good.
+      landmark ids [photos] int64; of two that are as good, the more probable one,
+      then the smaller one.
       scores [photos] float64.
     """
     there = np.isfinite(evidence.similarities)
     votes = np.where(there, np.maximum(evidence.similarities, 0) - evidence.penalties, 0)
-    candidates = np.concatenate([evidence.landmark_ids, evidence.neighbour_ids], axis=1)
-    values = np.concatenate([weight * evidence.scores, votes], axis=1, dtype=np.float64)
     named = np.concatenate([np.ones(evidence.scores.shape, bool), there], axis=1)
-    # [photos, candidates]: the sum over all entries of the same landmark.
-    same = candidates[:, :, None] == candidates[:, None, :]
-    sums = np.where(named, (same * values[:, None, :]).sum(axis=2), -np.inf)
-    order = np.lexsort((candidates, -sums), axis=1)[:, :1]
-    best = np.take_along_axis(candidates, order, axis=1)[:, 0]
-    return best, np.take_along_axis(sums, order, axis=1)[:, 0] - evidence.own
+    candidates = np.concatenate([evidence.landmark_ids, evidence.neighbour_ids], axis=1)
+    # [photos, candidates, candidates]: which entries are of the same landmark.
+    same = (candidates[:, :, None] == candidates[:, None, :]).astype(np.float64)
+    absent = np.zeros(votes.shape)
+    probable = _sums(same, np.concatenate([evidence.scores, absent], axis=1))
+    voted = _sums(same, np.concatenate([np.zeros(evidence.scores.shape), votes], axis=1))
+    sums = np.where(named, voted + weight * probable, -np.inf)
+    best = np.lexsort((candidates, -probable, -sums), axis=1)[:, :1]
+    landmark_ids = np.take_along_axis(candidates, best, axis=1)[:, 0]
+    return landmark_ids, np.take_along_axis(sums, best, axis=1)[:, 0] - evidence.own
+
+
+def _sums(same: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.einsum("pij,pj->pi", same, values)
 
 
 def demote(landmark_ids: np.ndarray, scores: np.ndarray, over: int) -> np.ndarray:

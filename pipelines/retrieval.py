@@ -20,7 +20,7 @@ from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, reran
 from pipelines.schema import EVIDENCE, NON_LANDMARKS, UserError
 
 QUERIES = 4096  # photos that go through the index together
-WEIGHT = 1.0  # of the classifier
+WEIGHT = 0.0  # of the classifier: what was best on train photos of held-out landmarks
 MOST = 20_000  # non-landmark photos: more make no better a mean, and every photo meets each
 
 

@@ -20,10 +20,9 @@ from pipelines.schema import UserError
 from pipelines.world import Summary
 from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
+from tests.pipelines.exports import SIZE, VERSION, make_export
 from trainer import photos
 
-VERSION = "dataset/gld2/1.0.0"
-SIZE = 32  # pixels a side, of the Keras model
 TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
 
 
@@ -61,20 +60,7 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def keras_export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """What the trainer would leave, but for a network that takes a second to make."""
-    folder = tmp_path_factory.mktemp("job") / "export"
-    folder.mkdir()
-    for name in ("labels.csv", "stats.json"):
-        shutil.copy(prepared / VERSION / name, folder)
-    keras.utils.set_random_seed(3)
-    pixels = keras.Input((SIZE, SIZE, 3))
-    found = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(pixels / 64.0 - 2.0)
-    found = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(found)
-    found = keras.layers.GlobalAveragePooling2D(name="embedding")(found)
-    classes = len(pd.read_csv(folder / "labels.csv"))
-    scores = keras.layers.Dense(classes, activation="softmax")(found)
-    keras.Model(pixels, scores).save(folder / "model.keras")
-    return folder
+    return make_export(prepared, tmp_path_factory.mktemp("job") / "export")
 
 
 @pytest.fixture(scope="module")
