@@ -42,7 +42,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
 
 def _counters(found: Mapping[str, list[Any]]) -> dict[str, int]:
     ours = [m for m in found["counters"] if m.key.metric.namespace == "gld2"]
-    counters = {m.key.metric.name: m.result for m in ours}
+    counters = {m.key.metric.name: m.result or 0 for m in ours}
     for each in found["distributions"]:
         if each.key.metric.namespace == "gld2":
             for part in ("count", "sum", "max"):

@@ -1,84 +1,201 @@
-"""The state of training after each epoch, to continue from.
+"""The state of training after an epoch, or within one, to continue from.
 
 keras.callbacks.BackupAndRestore is not used: it writes the weights and the epoch's number to two
 files in place, so that a kill between them repeats an epoch, and one within them leaves neither.
-Here the number is part of the name, and the name appears only when the file is whole.
+Here the place is part of the name, and the name appears only when the file is whole. The file
+holds what Keras leaves out of its own: the state of random layers, and the sums from which the
+epoch's loss and accuracy come.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-_NAME = re.compile(r"epoch-(\d+)\.weights\.h5\Z")
+from pipelines.schema import UserError
+from trainer import devices
+
+_NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")
 _KEPT = 2
 
 
-def latest(folder: str) -> int:
-    """Epochs that the newest checkpoint has behind it; 0 where there is none."""
-    return max(_epochs(folder), default=0)
+@dataclasses.dataclass(frozen=True, order=True)
+class Place:
+    """How far a run has come.
+
+    Attributes:
+      epoch: epochs that are over.
+      step: steps of the next one that are over.
+    """
+
+    epoch: int
+    step: int = 0
 
 
-def restore(network: keras.Model, folder: str, epoch: int) -> None:
-    """Loads weights and optimizer as they were after `epoch` epochs."""
-    with tempfile.TemporaryDirectory() as local:
-        copy = Path(local) / "state.weights.h5"
-        tf.io.gfile.copy(_path(folder, epoch), str(copy))
-        network.load_weights(copy)
+START = Place(0)
 
 
-def save(network: keras.Model, folder: str, epoch: int) -> None:
-    """Saves weights and optimizer, and drops all but the last few."""
+def latest(folder: str) -> Place:
+    """Where the newest checkpoint stands; the very beginning where there is none."""
+    return max(_places(folder), default=START)
+
+
+def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]:
+    """Loads weights, optimizer and random state as they were at a place.
+
+    Returns:
+      Loss and metrics of the epoch's steps up to there, for `WholeEpochs`.
+
+    Raises:
+      UserError: the file is damaged or of another network.
+    """
+    path = _path(folder, place)
+    variables = _state(network)
+    try:
+        with tempfile.TemporaryDirectory() as local:
+            copy = Path(local) / "state.npz"
+            tf.io.gfile.copy(path, str(copy))
+            with np.load(copy) as file:
+                values = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, tf.errors.OpError) as error:
+        raise UserError(f"{path} is damaged ({error}): remove it to go on from before it") from None
+    state = [values.pop(f"arr_{number}", None) for number in range(len(variables))]
+    if [np.shape(value) for value in state] != [tuple(v.shape) for v in variables]:
+        raise UserError(f"{path} holds the state of another network")
+    for variable, value in zip(variables, state, strict=True):
+        variable.assign(value)
+    return {name: float(value) for name, value in values.items()}
+
+
+def save(
+    network: keras.Model,
+    folder: str,
+    place: Place,
+    measured: Mapping[str, float] | None = None,
+    chief: bool = True,
+) -> None:
+    """Saves the state, and drops all but the last few. Every host calls it; the chief writes."""
+    values = [devices.to_numpy(variable) for variable in _state(network)]
+    if not chief:
+        return
     tf.io.gfile.makedirs(folder)
-    unfinished = f"{folder}/unfinished.weights.h5"
+    unfinished = f"{folder}/unfinished.npz"
     with tempfile.TemporaryDirectory() as local:
-        copy = Path(local) / "state.weights.h5"
-        network.save_weights(copy)
+        copy = Path(local) / "state.npz"
+        np.savez(copy, *values, **(measured or {}))  # type: ignore[arg-type]
         tf.io.gfile.copy(str(copy), unfinished, overwrite=True)
-    tf.io.gfile.rename(unfinished, _path(folder, epoch), overwrite=True)
-    for old in sorted(_epochs(folder))[:-_KEPT]:
+    tf.io.gfile.rename(unfinished, _path(folder, place), overwrite=True)
+    for old in sorted(_places(folder))[:-_KEPT]:
         tf.io.gfile.remove(_path(folder, old))
 
 
-class Checkpoints(keras.callbacks.Callback):
-    """Saves after each epoch. It comes last, when the epoch's row of history is written."""
+class WholeEpochs(keras.callbacks.Callback):
+    """Makes an epoch's loss and metrics those of all its steps, also where it was cut in two.
 
-    def __init__(self, folder: str) -> None:
+    It comes first; `Checkpoints` asks it what to save.
+
+    Args:
+      begin: where this call of `fit` begins.
+      measured: what `restore` gave for it.
+    """
+
+    def __init__(self, begin: Place, measured: Mapping[str, float]) -> None:
         super().__init__()
-        self._folder = folder
+        self._begin = begin
+        self._measured = measured
+
+    def before(self, epoch: int) -> int:
+        """Steps of an epoch that were over when `fit` began."""
+        return self._begin.step if epoch == self._begin.epoch else 0
+
+    def whole(self, epoch: int, steps: int, values: Mapping[str, float]) -> dict[str, float]:
+        """Means over `steps` steps of this call, and over those that came before."""
+        before = self.before(epoch)
+        return {
+            name: (before * self._measured[name] + steps * float(value)) / (before + steps)
+            if before
+            else float(value)
+            for name, value in values.items()
+        }
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        save(self.model, self._folder, epoch + 1)
+        if logs is not None:
+            logs.update(self.whole(epoch, self.params["steps"], logs))
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves after each epoch and within it. It comes last, when the epoch's row is written.
+
+    Args:
+      folder: where.
+      every: steps; 0: only after each epoch.
+      epochs: knows the steps that came before.
+      chief: whether this host writes.
+    """
+
+    def __init__(self, folder: str, every: int, epochs: WholeEpochs, chief: bool = True) -> None:
+        super().__init__()
+        self._folder = folder
+        self._every = every
+        self._epochs = epochs
+        self._chief = chief
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        # Not at a batch's end: Keras would then wait for each step before it begins the next.
+        step = self._epochs.before(self._epoch) + batch
+        if batch and self._every and step % self._every == 0:
+            measured = self._epochs.whole(self._epoch, batch, self.model.get_metrics_result())
+            save(self.model, self._folder, Place(self._epoch, step), measured, self._chief)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        save(self.model, self._folder, Place(epoch + 1), chief=self._chief)
 
 
 class Reseed(keras.callbacks.Callback):
     """Makes an epoch's dropout depend on (seed, epoch) alone, as its photos do.
 
-    Keras leaves the state of its random layers out of a weights file.
+    Args:
+      seed: of the run.
+      begin: where this call of `fit` begins; within an epoch, its state was restored.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, begin: Place) -> None:
         super().__init__()
         self._seed = seed
+        self._begin = begin
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if epoch == self._begin.epoch and self._begin.step:
+            return
         states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
         for place, state in enumerate(states):
             words = np.random.SeedSequence([self._seed, epoch, place]).generate_state(2)
             state.assign(words.astype(state.dtype))
 
 
-def _epochs(folder: str) -> list[int]:
+def _state(network: keras.Model) -> list[Any]:
+    return [*network.variables, *network.optimizer.variables]
+
+
+def _places(folder: str) -> list[Place]:
     if not tf.io.gfile.isdir(folder):
         return []
     found = map(_NAME.match, tf.io.gfile.listdir(folder))
-    return [int(match[1]) for match in found if match]
+    return [Place(int(match[1]), int(match[2])) for match in found if match]
 
 
-def _path(folder: str, epoch: int) -> str:
-    return f"{folder}/epoch-{epoch:04d}.weights.h5"
+def _path(folder: str, place: Place) -> str:
+    return f"{folder}/epoch-{place.epoch:05d}-step-{place.step:07d}.npz"

@@ -7,9 +7,12 @@ import json
 from typing import Any
 
 from pipelines.schema import UserError
+from trainer.presets import PRESETS
+from trainer.scaling import COMPOUND, resolution
 
 BACKBONES = (
     *(f"efficientnet_b{n}" for n in range(8)),
+    COMPOUND,
     "efficientnet_lite0",
     "mobilenet",
     "mobilenet_v2",
@@ -20,30 +23,38 @@ BACKBONES = (
 )
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 HEAD, FINE, SCRATCH = "head", "fine", "scratch"
+SOFTMAX, ARCFACE = "softmax", "arcface"
+AUTO, ON, OFF = "auto", "on", "off"
 
-PRETRAINED_EPOCHS = (20, 6)
-SCRATCH_EPOCHS = (0, 60)
+MANY_CLASSES = 50_000  # from here on --shard_head auto spreads the head over the devices
 
 
-def _value(default: Any, help_: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_})
+def _value(default: Any, help_: str, choices: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help_, "choices": choices})
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A stretch of epochs that trains the same variables.
+    """A stretch of epochs that trains the same variables on the same dataset.
 
     Attributes:
       name: HEAD (backbone frozen), FINE (all of a pretrained network) or SCRATCH.
       first: epochs that come before it.
       last: epochs that are over when it ends.
       rate: peak learning rate.
+      dataset: which of --data it trains on, from 0.
     """
 
     name: str
     first: int
     last: int
     rate: float
+    dataset: int = 0
+
+    @property
+    def title(self) -> str:
+        """As history.csv has it: 'fine', and on the second dataset 'fine 2'."""
+        return f"{self.name} {self.dataset + 1}" if self.dataset else self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +62,18 @@ class Config:
     """A run. Rates are given for 32 photos a step and scale with the batch."""
 
     # What is read and written.
-    data: str = _value(
-        "",
+    data: tuple[str, ...] = _value(
+        (),
         "what to train on: a folder with labels.csv and gld2-train.tfrecord-* shards, or the "
         "dataset folder above gld2/<version>/, of which the highest version is taken; local or "
-        "gs://",
+        "gs://. Several, with commas, are trained on one after another: CLEAN,FULL",
     )
     job_dir: str = _value(
         "",
         "where everything this run makes goes. The same command again continues where it stopped",
+    )
+    preset: str = _value(
+        "", "values of the flags that are not given: see 'presets' below; '' for the defaults here"
     )
 
     # The network.
@@ -67,23 +81,59 @@ class Config:
     alpha: float = _value(
         1.0, "width of mobilenet and mobilenet_v2: 0.35 has about a third of the channels of 1.0"
     )
+    phi: float = _value(
+        0.0,
+        "size of efficientnet: compound scaling of B0 (phi 0) in depth, width and resolution; each "
+        "1 more doubles the multiply-adds. 1 has B2's layers, 7 is near B7",
+    )
     weights: str = _value(
         IMAGENET,
         "what the backbone starts from: 'imagenet' (downloaded), 'none' (random), or the path of "
         "a no_top weights file of this network",
     )
-    image_size: int = _value(224, "side of the square that a photo is resized to, pixels")
+    image_size: int = _value(
+        0,
+        "side of the square that a photo is resized to, pixels; 0: what the network was made for "
+        "(224, and 240 to 600 for efficientnet_b1 to b7)",
+    )
+    pooling: str = _value(
+        "average", "how the feature map becomes a vector", choices=("average", "gem")
+    )
+    embedding: int = _value(
+        0, "features between the pooling and the classifier; 0: what the backbone gives"
+    )
     dropout: float = _value(0.2, "share of the features left out at random while training")
+    head: str = _value(
+        SOFTMAX,
+        "the classifier: 'softmax' is linear; 'arcface' compares directions, with a margin "
+        "between the classes",
+        choices=(SOFTMAX, ARCFACE),
+    )
+    subcentres: int = _value(1, "directions that a class may have with --head arcface")
+    arcface_scale: float = _value(30.0, "logits of --head arcface are cosines times this")
+    margin: tuple[float, ...] = _value(
+        (0.3,),
+        "angle, radians, by which --head arcface holds a class from the others; LOW,HIGH gives "
+        "the largest class LOW and the smallest HIGH",
+    )
+    shard_head: str = _value(
+        AUTO,
+        "whether the classifier's weights are spread over the devices (JAX) or copied to each; "
+        f"auto: from {MANY_CLASSES:,} classes on",
+        choices=(AUTO, ON, OFF),
+    )
 
     # The schedule.
-    batch_size: int = _value(32, "photos a step")
+    batch_size: int = _value(32, "photos a step, over all devices and hosts")
+    head_epochs: int = _value(
+        20,
+        "epochs on the first of --data that train only the new head, on a frozen backbone; there "
+        "are none with --weights none",
+    )
     epochs: tuple[int, ...] = _value(
         (),
-        "HEAD,FINE: epochs that train only the new head on a frozen backbone, then epochs that "
-        "fine-tune all of it; 0 skips a phase. With --weights none all is trained from the start, "
-        "for one number of epochs or the sum of both (default: "
-        f"{PRETRAINED_EPOCHS[0]},{PRETRAINED_EPOCHS[1]}, or {sum(SCRATCH_EPOCHS)} with --weights "
-        "none)",
+        "epochs that train everything: one number for each of --data, as in 3,1 (default: 6, or "
+        "60 with --weights none, on the first, 1 on each other)",
     )
     head_rate: float = _value(1e-3, "peak learning rate of the head alone, for 32 photos a step")
     fine_rate: float = _value(1e-4, "peak learning rate of fine-tuning, for 32 photos a step")
@@ -98,6 +148,14 @@ class Config:
     )
     label_smoothing: float = _value(
         0.1, "share of each target spread over all classes, so that doubtful photos score lower"
+    )
+    mixup: float = _value(
+        0.0, "Beta parameter of mixup, which blends each photo and label with another; 0: off"
+    )
+    class_balance: float = _value(
+        0.0,
+        "how often a class is seen: 0 as often as it has photos, 1 as often as any other, 0.5 in "
+        "between (the square root)",
     )
     bn_momentum: float = _value(
         0.9,
@@ -116,10 +174,34 @@ class Config:
     shuffle_buffer: int = _value(
         4096, "encoded photos held in memory for shuffling; 50 KB each is usual"
     )
+    cache: str = _value(
+        "", "a local folder that shards are copied to before they are read; for --data on gs://"
+    )
     seed: int = _value(0, "fixes initial weights, order, crops and colours")
 
+    # The machine.
+    device: str = _value(
+        AUTO,
+        "what computes. tpu takes Keras' JAX backend, the others TensorFlow's, unless "
+        "KERAS_BACKEND says otherwise; auto: a TPU if there is one, then a GPU",
+        choices=(AUTO, "cpu", "gpu", "tpu"),
+    )
+    precision: str = _value(
+        AUTO,
+        "what the backbone computes in; weights are float32. auto: bfloat16 on a TPU",
+        choices=(AUTO, "float32", "bfloat16"),
+    )
+    checkpoint_every: int = _value(
+        1000, "steps after which the state is saved, as it is after each epoch; 0: only then"
+    )
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "epochs", _head_and_fine(self.epochs, self.pretrained))
+        if not self.image_size and self.backbone in BACKBONES:
+            phi = max(-4.0, min(self.phi, 8.0))  # what is out of bounds is told below
+            object.__setattr__(self, "image_size", resolution(self.backbone, phi))
+        object.__setattr__(self, "epochs", _epochs(self))
+        if not self.pretrained:
+            object.__setattr__(self, "head_epochs", 0)
         _check(self)
 
     @property
@@ -130,26 +212,24 @@ class Config:
     def phases(self) -> list[Phase]:
         """The phases that have epochs, in order."""
         scale = self.batch_size / 32
-        head, fine = self.epochs
-        total = head + fine
-        if not self.pretrained:
-            return [Phase(SCRATCH, 0, total, self.scratch_rate * scale)]
-        phases = [
-            Phase(HEAD, 0, head, self.head_rate * scale),
-            Phase(FINE, head, total, self.fine_rate * scale),
-        ]
+        name, rate = (FINE, self.fine_rate) if self.pretrained else (SCRATCH, self.scratch_rate)
+        phases = [Phase(HEAD, 0, self.head_epochs, self.head_rate * scale)]
+        for dataset, epochs in enumerate(self.epochs):
+            first = phases[-1].last
+            phases.append(Phase(name, first, first + epochs, rate * scale, dataset))
         return [phase for phase in phases if phase.last > phase.first]
 
 
-def _head_and_fine(epochs: tuple[int, ...], pretrained: bool) -> tuple[int, int]:
-    """--epochs as given, or its default, as two numbers."""
-    given = epochs or (PRETRAINED_EPOCHS if pretrained else SCRATCH_EPOCHS)
-    if len(given) == 1 and not pretrained:
-        return (0, given[0])
-    if len(given) != 2:
-        wanted = "HEAD,FINE" if pretrained else "one number, or HEAD,FINE"
-        raise UserError(f"--epochs: expected {wanted}, found {','.join(map(str, given))}")
-    return (given[0], given[1])
+def _epochs(config: Config) -> tuple[int, ...]:
+    """--epochs as given, or its default: a number for each dataset."""
+    datasets = max(len(config.data), 1)
+    epochs = config.epochs or (6 if config.pretrained else 60, *[1] * (datasets - 1))
+    if len(epochs) != datasets:
+        raise UserError(
+            f"--epochs {','.join(map(str, epochs))}: expected {datasets}, a number for each of "
+            "--data (epochs of the head alone are --head_epochs)"
+        )
+    return tuple(epochs)
 
 
 def _check(config: Config) -> None:
@@ -157,8 +237,22 @@ def _check(config: Config) -> None:
         raise UserError(f"--backbone {config.backbone}: expected one of {', '.join(BACKBONES)}")
     if config.alpha != 1.0 and not config.backbone.startswith("mobilenet"):
         raise UserError(f"--alpha is for mobilenet and mobilenet_v2, not for {config.backbone}")
-    if min(config.epochs) < 0 or sum(config.epochs) < 1:
+    if config.phi != 0.0 and config.backbone != COMPOUND:
+        raise UserError(f"--phi is for {COMPOUND}, not for {config.backbone}")
+    if min(config.epochs) < 0 or sum(config.epochs) + config.head_epochs < 1:
         raise UserError(f"--epochs: expected at least one epoch, found {config.epochs}")
+    if config.subcentres > 1 and config.head != ARCFACE:
+        raise UserError("--subcentres is for --head arcface")
+    if config.mixup and config.head == ARCFACE:
+        raise UserError("--mixup is for --head softmax: a margin needs one true class")
+    if len(config.margin) not in (1, 2) or not all(0 <= m <= 1 for m in config.margin):
+        raise UserError(f"--margin: expected one or two numbers from 0 to 1, found {config.margin}")
+    if config.preset and config.preset not in PRESETS:
+        raise UserError(f"--preset {config.preset}: expected one of {', '.join(PRESETS)}")
+    for field in dataclasses.fields(config):
+        choices, value = field.metadata["choices"], getattr(config, field.name)
+        if choices and value not in choices:
+            raise UserError(f"--{field.name} {value}: expected one of {', '.join(choices)}")
     for name, low, high in _BOUNDS:
         value = getattr(config, name)
         if not low <= value <= high:
@@ -167,22 +261,33 @@ def _check(config: Config) -> None:
 
 _BOUNDS = (
     ("alpha", 0.1, 4.0),
+    ("phi", -4.0, 8.0),
     ("image_size", 32, 2048),
+    ("embedding", 0, 8192),
     ("dropout", 0.0, 0.95),
+    ("subcentres", 1, 10),
+    ("arcface_scale", 1.0, 1000.0),
     ("batch_size", 1, 65536),
+    ("head_epochs", 0, 10**6),
     ("head_rate", 0.0, 10.0),
     ("fine_rate", 0.0, 10.0),
     ("scratch_rate", 0.0, 10.0),
     ("warmup", 0.0, 0.9),
     ("weight_decay", 0.0, 10.0),
     ("label_smoothing", 0.0, 0.9),
+    ("mixup", 0.0, 10.0),
+    ("class_balance", 0.0, 1.0),
     ("bn_momentum", 0.0, 0.9999),
     ("crop", 0.05, 1.0),
     ("colour", 0.0, 0.9),
     ("flip", 0.0, 1.0),
     ("shuffle_buffer", 1, 10**9),
     ("seed", 0, 2**31 - 1),
+    ("checkpoint_every", 0, 10**9),
 )
+
+# What may differ when a run goes on: where things lie, and what computes.
+_MOVABLE = ("data", "job_dir", "preset", "cache", "device", "checkpoint_every")
 
 
 def dumps(config: Config, digest: str) -> str:
@@ -191,12 +296,9 @@ def dumps(config: Config, digest: str) -> str:
 
 
 def differences(old: str, new: str) -> list[str]:
-    """What two config.json differ in, of all that changes the outcome: 'seed: 0, now 1'.
-
-    The paths of the data and of the job do not matter: both may be moved.
-    """
+    """What two config.json differ in, of all that changes the outcome: 'seed: 0, now 1'."""
     before, after = json.loads(old), json.loads(new)
-    names = [name for name in {**before, **after} if name not in ("data", "job_dir")]
+    names = [name for name in {**before, **after} if name not in _MOVABLE]
     return [
         f"{name}: {before.get(name)}, now {after.get(name)}"
         for name in names

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines import schema
 from pipelines.schema import UserError
 from trainer import photos
+from trainer.checkpoints import START, Place
 from trainer.config import Config
 from trainer.dataset import Version
 
-_FEATURES = {
+_PHOTO = {
     schema.ENCODED: tf.io.FixedLenFeature([], tf.string),
     schema.IMAGE_ID: tf.io.FixedLenFeature([], tf.string),
-    schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
 }
+_LABEL = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
 _FILES_AT_ONCE = 16
 
 
@@ -30,7 +32,9 @@ def steps_per_epoch(version: Version, config: Config) -> int:
     return version.images["train"] // batch_size(version, config)
 
 
-def training(version: Version, config: Config, first_epoch: int = 0) -> tf.data.Dataset:
+def training(
+    version: Version, config: Config, begin: Place = START, host: int = 0, hosts: int = 1
+) -> tf.data.Dataset:
     """Endless batches of random views, epoch after epoch.
 
     An epoch's order and views depend on (seed, epoch) alone, so that a run that was cut off
@@ -39,60 +43,96 @@ def training(version: Version, config: Config, first_epoch: int = 0) -> tf.data.
     Args:
       version: the dataset.
       config: the run.
-      first_epoch: where to begin.
+      begin: where to begin.
+      host: the number of this one.
+      hosts: how many share a batch. Each reads shards of its own, others in each epoch.
 
     Returns:
-      ([batch, size, size, 3] float32 0-255, [batch] int64 label); every batch is full.
+      ([batch / hosts, size, size, 3] uint8, [batch / hosts] int64 label); with mixup, what
+      `blend` gives. Every batch is full.
     """
-    files = version.shards("train")
-    batch = batch_size(version, config)
+    batch = batch_size(version, config) // hosts
     photos_an_epoch = steps_per_epoch(version, config) * batch
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         seed = number + config.seed * 1_000_003  # two seeds' epochs do not meet
-        names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
-        records = names.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=min(_FILES_AT_ONCE, len(files)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        records = records.shuffle(config.shuffle_buffer, seed=seed).take(photos_an_epoch)
-        return records.enumerate().map(lambda place, record: (record, tf.stack([seed, place])))
+        records = _records(version, seed, host, hosts)
+        if config.class_balance:
+            records = _balanced(records, version, config.class_balance, seed)
+        # Repeated, as a host's shards, or what balancing leaves, may be a little less.
+        records = records.shuffle(config.shuffle_buffer, seed=seed).repeat().take(photos_an_epoch)
+        seen = tf.where(number == begin.epoch, tf.constant(begin.step * batch, tf.int64), 0)
+        return records.enumerate().skip(seen).map(lambda place, r: (r, tf.stack([seed, place])))
 
     def view(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, label, _ = _parse(record, len(version.labels))
+        seed += [0, host << 40]  # hosts see different views
         photo = photos.augmented(
             encoded, config.image_size, seed, config.crop, config.colour, config.flip
         )
         return photo, label
 
-    return (
-        tf.data.Dataset.counter(first_epoch)
+    batches = (
+        tf.data.Dataset.counter(begin.epoch)
         .flat_map(epoch)  # (record, seed)
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # (photo, label)
         .batch(batch, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
     )
+    if config.mixup:
+        first = begin.epoch * steps_per_epoch(version, config) + begin.step
+        batches = tf.data.Dataset.zip(batches, tf.data.Dataset.counter(first)).map(
+            lambda views, step: blend(
+                views[0], views[1], tf.stack([step, config.seed]), config.mixup
+            )
+        )
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
-    """A labelled split's whole photos once, in the shards' order.
+    """A split's whole photos once, in the shards' order.
 
     Returns:
-      ([batch, size, size, 3] float32 0-255, [batch] int64 label, [batch] string id); the last
-      batch holds what is left.
+      ([batch, size, size, 3] float32 0-255, [batch] int64 label, 0 where the split has none,
+      [batch] string id); the last batch holds what is left.
     """
+    labelled = split in ("train", schema.VALIDATION)
 
     def view(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        encoded, label, image_id = _parse(record, len(version.labels))
+        encoded, label, image_id = _parse(record, len(version.labels), labelled)
         return photos.whole(encoded, config.image_size), label, image_id
 
     return (
         tf.data.TFRecordDataset(version.shards(split))
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(config.batch_size)
+        .batch(batch_size(version, config))
         .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def blend(
+    images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, strength: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mixup: each photo of a batch blended with its neighbour.
+
+    Source: Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018: the share comes
+    from Beta(strength, strength), here one for a batch, and the greater part is the photo's own.
+
+    Args:
+      images: [batch, size, size, 3] uint8.
+      labels: [batch] int64.
+      seed: [2] int64.
+      strength: over 0; 1 is any share alike.
+
+    Returns:
+      ([batch, size, size, 3] uint8, [batch, 3] float32: label, the other's label, own share).
+    """
+    gammas = tf.random.stateless_gamma([2], seed, alpha=strength) + 1e-6
+    share = tf.reduce_max(gammas) / tf.reduce_sum(gammas)
+    pixels = tf.cast(images, tf.float32)
+    mixed = share * pixels + (1.0 - share) * tf.roll(pixels, 1, axis=0)
+    own, other = (tf.cast(each, tf.float32) for each in (labels, tf.roll(labels, 1, axis=0)))
+    return tf.saturate_cast(tf.round(mixed), tf.uint8), tf.stack(
+        [own, other, tf.fill(tf.shape(own), share)], axis=1
     )
 
 
@@ -104,14 +144,72 @@ def user_error(error: tf.errors.OpError, version: Version) -> UserError | None:
         plain = asserted[1].replace('\\"', "")
         return UserError(f"{version.folder}: {plain}")
     if isinstance(error, tf.errors.DataLossError) or "IteratorGetNext" in message:
-        return UserError(f"{version.folder}: a record cannot be read: {_first_line(message)}")
+        return UserError(
+            f"{version.folder}: a record cannot be read: {_first_line(message)} (gld2 inspect "
+            "--verify names the shard and the photo)"
+        )
     return None
 
 
-def _parse(record: tf.Tensor, classes: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _records(version: Version, seed: tf.Tensor, host: int, hosts: int) -> tf.data.Dataset:
+    """A host's records of one epoch, from many shards at a time."""
+    files = version.shards("train")
+    names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
+    whole = len(files) % hosts == 0  # else hosts would have very different numbers of photos
+    if whole:
+        names = names.shard(hosts, host)
+    records = names.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=min(_FILES_AT_ONCE, len(files)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return records if whole else records.shard(hosts, host)
+
+
+def _balanced(
+    records: tf.data.Dataset, version: Version, power: float, seed: tf.Tensor
+) -> tf.data.Dataset:
+    """Records of rare classes several times, of common ones less than once, on average.
+
+    A class of n photos is seen in proportion to n**(1 - power); an epoch stays about as long.
+    """
+    times = tf.constant(repetitions([label.images for label in version.labels], power))
+
+    def again(place: tf.Tensor, record: tf.Tensor) -> tf.data.Dataset:
+        _, label, _ = _parse(record, len(version.labels))
+        # Rounded up or down by chance, in a way that depends on (seed, place) alone.
+        draw = tf.random.stateless_uniform([], tf.stack([seed, place]))
+        count = tf.cast(tf.floor(times[label] + draw), tf.int64)
+        return tf.data.Dataset.from_tensors(record).repeat(count)
+
+    return records.enumerate().flat_map(again)
+
+
+def repetitions(sizes: list[int], power: float) -> np.ndarray:
+    """How often each photo of a class is seen in an epoch, on average.
+
+    Args:
+      sizes: [classes] photos.
+      power: 0: once each; 1: so that all classes are seen alike.
+
+    Returns:
+      [classes] float32; the mean over all photos is 1.
+    """
+    counts = np.maximum(np.array(sizes, np.float64), 1)
+    weights = counts**-power
+    return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
+
+
+def _parse(
+    record: tf.Tensor, classes: int, labelled: bool = True
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """One Example to (encoded, label, id)."""
-    example = tf.io.parse_single_example(record, _FEATURES)
-    label, image_id = example[schema.LABEL], example[schema.IMAGE_ID]
+    example = tf.io.parse_single_example(record, _PHOTO | (_LABEL if labelled else {}))
+    image_id = example[schema.IMAGE_ID]
+    if not labelled:
+        return example[schema.ENCODED], tf.constant(0, tf.int64), image_id
+    label = example[schema.LABEL]
     problem = tf.strings.format(
         "photo {}: label {}, but labels.csv ends at " + str(classes - 1), (image_id, label)
     )

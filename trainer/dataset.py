@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import hashlib
 import json
@@ -12,9 +13,10 @@ import tensorflow as tf
 
 from pipelines import schema
 from pipelines.schema import DATASET, VALIDATION, Label, UserError
-from trainer import files
+from trainer import cache, files
 
 _VERSION = re.compile(r"\d+(\.\d+)*\Z")
+_FILES_AT_ONCE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,23 +28,30 @@ class Version:
       labels: the classes, in the order of the network's outputs.
       images: split -> how many photos it has; a split without photos is absent.
       digest: sha256 of labels.csv and stats.json, 64 hex.
+      cache: a local folder that shards are read from, or ''.
     """
 
     folder: str
     labels: tuple[Label, ...]
     images: dict[str, int]
     digest: str
+    cache: str = ""
 
     @property
     def has_validation(self) -> bool:
         return self.images.get(VALIDATION, 0) > 0
 
     def shards(self, split: str) -> list[str]:
-        """The split's shards in order.
+        """The split's shards in order, in the cache where there is one.
 
         Raises:
           UserError: there are none, or some of them are missing.
         """
+        found = self.published(split)
+        return cache.local(found, self.cache) if self.cache else found
+
+    def published(self, split: str) -> list[str]:
+        """The split's shards where the dataset lies; raises as `shards`."""
         found = sorted(tf.io.gfile.glob(f"{self.folder}/{DATASET}-{split}.tfrecord-*-of-*"))
         if not found:
             raise UserError(f"{self.folder}: no {DATASET}-{split}.tfrecord-* shards")
@@ -52,8 +61,12 @@ class Version:
         return found
 
 
-def find(data: str) -> Version:
+def find(data: str, cached: str = "") -> Version:
     """Opens a version folder, or the highest version below a dataset folder.
+
+    Args:
+      data: the folder, local or gs://.
+      cached: a local folder to copy shards to, or ''.
 
     Raises:
       UserError: no such folder, no version in it, or one that cannot be read.
@@ -63,7 +76,7 @@ def find(data: str) -> Version:
         raise UserError(f"--data {data}: no such folder")
     for folder in (data, *_versions(data), *_versions(posixpath.join(data, DATASET))):
         if tf.io.gfile.exists(f"{folder}/labels.csv"):
-            return _open(folder)
+            return _open(folder, cached)
     raise UserError(f"--data {data}: expected labels.csv, or {DATASET}/<version>/labels.csv, in it")
 
 
@@ -77,26 +90,66 @@ def _versions(parent: str) -> list[str]:
     return [posixpath.join(parent, name) for name in names]
 
 
-def _open(folder: str) -> Version:
+def _open(folder: str, cached: str) -> Version:
     labels_text = files.read(f"{folder}/labels.csv")
     stats_text = files.read(f"{folder}/stats.json")
     labels = schema.parse_labels(labels_text, f"{folder}/labels.csv")
     if len(labels) < 2:
         raise UserError(f"{folder}/labels.csv: expected two classes or more, found {len(labels)}")
-    images = _counts(stats_text, f"{folder}/stats.json")
+    stats = _stats(stats_text, f"{folder}/stats.json")
+    if stats.get("classes", len(labels)) != len(labels):
+        raise UserError(
+            f"{folder}/labels.csv: expected the {stats['classes']} classes of stats.json, found "
+            f"{len(labels)}"
+        )
+    images = {split: int(entry["images"]) for split, entry in stats["splits"].items()}
     digest = hashlib.sha256((labels_text + stats_text).encode()).hexdigest()
-    version = Version(folder, tuple(labels), images, digest)
-    version.shards("train")
+    version = Version(folder, tuple(labels), images, digest, cached)
     if not images.get("train"):
         raise UserError(f"{folder}/stats.json: no photos to train on")
+    for split in ("train", VALIDATION):
+        if images.get(split):
+            _check_length(version.published(split), stats["splits"][split])
     return version
 
 
-def _counts(text: str, name: str) -> dict[str, int]:
+def _stats(text: str, name: str) -> dict:
     try:
-        splits = json.loads(text)["splits"]
-        return {split: int(entry["images"]) for split, entry in splits.items()}
+        stats = json.loads(text)
+        for entry in stats["splits"].values():
+            int(entry["images"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{name}: expected splits with their images, found {text[:80]!r}"
         ) from error
+    return stats
+
+
+def _check_length(shards: list[str], entry: dict) -> None:
+    """Finds a shard that was cut off before hours are spent on the others.
+
+    Lengths are cheap to ask for; only where their sum is not that of stats.json are records read.
+    """
+    if "bytes" not in entry:
+        return
+    with concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        found = sum(pool.map(lambda path: tf.io.gfile.stat(path).length, shards))
+    if found == entry["bytes"]:
+        return
+    expected = entry.get("shard_lengths") or [None] * len(shards)
+    for path, photos in zip(shards, expected, strict=False):
+        whole = _whole_records(path)
+        if whole != photos:
+            wanted = "whole records" if photos is None else f"{photos} photos"
+            raise UserError(
+                f"{path}: expected {wanted}, found {'a record cut off' if whole is None else whole}"
+            )
+    raise UserError(f"{shards[0]} and others: expected {entry['bytes']} bytes, found {found}")
+
+
+def _whole_records(path: str) -> int | None:
+    """How many records a file has; None where one of them is damaged."""
+    try:
+        return sum(1 for _ in tf.data.TFRecordDataset(path))
+    except tf.errors.DataLossError:
+        return None

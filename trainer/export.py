@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipelines import schema
@@ -16,31 +21,51 @@ from trainer.history import Row
 from trainer.metrics import METRICS
 
 
-def export(network: keras.Model, config: Config, version: Version, row: Row, folder: str) -> None:
+def export(
+    values: Sequence[np.ndarray], config: Config, version: Version, row: Row, folder: str
+) -> None:
     """Writes model.keras, saved_model/, labels.csv, stats.json and README.md.
 
+    The network is built once more: in float32 and on one device, whatever it was trained on.
+
     Args:
-      network: photos to logits.
+      values: of the trained network's variables.
       config: the run.
       version: what it was trained on.
       row: the last epoch's row of history.
       folder: where; what is there is replaced.
     """
-    scorer = model.with_scores(network)
+    keras.distribution.set_distribution(None)
+    network = model.build(config, len(version.labels))
+    for variable, value in zip(network.variables, values, strict=True):
+        variable.assign(value)
     if tf.io.gfile.exists(folder):
         tf.io.gfile.rmtree(folder)
     tf.io.gfile.makedirs(folder)
     with tempfile.TemporaryDirectory() as local:
-        scorer.save(Path(local) / "model.keras")
-        tf.io.gfile.copy(f"{local}/model.keras", f"{folder}/model.keras")
-    save_serving(scorer, config.image_size, f"{folder}/saved_model")
+        path = f"{local}/model.keras"
+        model.with_scores(network).save(path)
+        tf.io.gfile.copy(path, f"{folder}/model.keras")
+        _serve(path, f"{folder}/saved_model")
     files.write(f"{folder}/labels.csv", schema.format_labels(version.labels))
     # Whoever scores other photos normalises them as these were; stats.json says how.
     tf.io.gfile.copy(f"{version.folder}/stats.json", f"{folder}/stats.json")
     files.write(f"{folder}/README.md", model_card(config, version, row))
 
 
-def save_serving(scorer: keras.Model, size: int, folder: str) -> None:
+def _serve(path: str, folder: str) -> None:
+    """Makes the SavedModel with TensorFlow's backend; where Keras runs on JAX, in a new process."""
+    if keras.config.backend() == "tensorflow":
+        save_serving(keras.models.load_model(path), folder)
+        return
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "trainer.export", path, folder]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{folder}: TensorFlow could not load what was trained\n{done.stderr}")
+
+
+def save_serving(scorer: keras.Model, folder: str) -> None:
     """A SavedModel whose signatures take encoded photos of any size.
 
     serving_default: image [batch] string, JPEG or PNG -> scores [batch, classes] float32, in
@@ -48,6 +73,7 @@ def save_serving(scorer: keras.Model, size: int, folder: str) -> None:
     embed: image -> scores, and embedding [batch, features] float32 of length 1.
     """
     both = model.with_embedding(scorer)
+    size = scorer.input.shape[1]
 
     def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
         squares = tf.map_fn(
@@ -116,3 +142,7 @@ also one that shows no landmark: use the score to tell them apart.
 
 `model.keras` is the same network for [batch, {size}, {size}, 3] RGB pixels from 0 to 255.
 """
+
+
+if __name__ == "__main__":
+    save_serving(keras.models.load_model(sys.argv[1]), sys.argv[2])

@@ -41,8 +41,9 @@ class History(keras.callbacks.Callback):
     It comes after Validation, so that its metrics are there and its time is counted.
     """
 
-    def __init__(self, path: str, phase: str, rows: list[Row]) -> None:
+    def __init__(self, path: str, phase: str, rows: list[Row], chief: bool = True) -> None:
         super().__init__()
+        self._chief = chief
         self._path = path
         self._phase = phase
         self._rows = rows
@@ -56,7 +57,8 @@ class History(keras.callbacks.Callback):
         row |= {name: f"{value:.6f}" for name, value in (logs or {}).items() if name in COLUMNS}
         row["seconds"] = f"{time.monotonic() - self._began:.2f}"
         self._rows.append(row)
-        write(self._path, self._rows)
+        if self._chief:
+            write(self._path, self._rows)
 
 
 def draw(path: str, rows: list[Row]) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 
+from pipelines.schema import Label
 from trainer import backbones, heads, losses
-from trainer.config import HEAD, SCRATCH, Config, Phase
+from trainer.config import ARCFACE, AUTO, HEAD, MANY_CLASSES, ON, SCRATCH, Config, Phase
 
 
-def build(config: Config, classes: int) -> keras.Model:
+def build(config: Config, classes: int, precision: str = "float32") -> keras.Model:
     """The network as it is trained.
+
+    Args:
+      config: the run.
+      classes: outputs.
+      precision: what the backbone computes in, 'float32' or 'bfloat16'; its weights are float32.
 
     Returns:
       [batch, size, size, 3] RGB 0-255, float or uint8, to [batch, classes] float32 logits.
@@ -18,18 +27,58 @@ def build(config: Config, classes: int) -> keras.Model:
       UserError: weights that do not fit.
     """
     size = config.image_size
-    backbone = backbones.build(config.backbone, config.alpha, config.weights, size)
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    backbone = backbones.build(config.backbone, size, config.weights, config.alpha, config.phi)
     if not config.pretrained:
         backbones.set_momentum(backbone, config.bn_momentum)
     photos = keras.Input((size, size, 3), name="photo")
     features = backbone(backbones.scaled(config.backbone, photos))
-    return keras.Model(photos, heads.softmax(features, classes, config.dropout), name="gld2")
+    keras.config.set_dtype_policy("float32")
+    embeddings = heads.embedding(features, config)
+    dropped = keras.layers.Dropout(config.dropout, name="dropout")(embeddings)
+    classifier = heads.Classifier(
+        classes,
+        config.subcentres,
+        config.arcface_scale if config.head == ARCFACE else None,
+        spreads_head(config, classes),
+    )
+    return keras.Model(photos, classifier(dropped), name="gld2")
+
+
+def spreads_head(config: Config, classes: int) -> bool:
+    """Whether the classifier's weights are to lie on all devices, a part on each."""
+    return config.shard_head == ON or (config.shard_head == AUTO and classes >= MANY_CLASSES)
+
+
+def grown(
+    network: keras.Model, config: Config, old: Sequence[Label], new: Sequence[Label], precision: str
+) -> keras.Model:
+    """The same network for other classes; those that both have keep their part of the head.
+
+    Args:
+      network: trained for `old`.
+      config: the run.
+      old: the classes that it has.
+      new: those that it shall have.
+      precision: as for `build`.
+    """
+    successor = build(config, len(new), precision)
+    for before, after in zip(network.layers, successor.layers, strict=True):
+        if isinstance(after, heads.Classifier):
+            places = {label.landmark_id: place for place, label in enumerate(old)}
+            source = np.array([places.get(label.landmark_id, -1) for label in new])
+            after.carry(before, source)
+        else:
+            after.set_weights(before.get_weights())
+    return successor
 
 
 def with_scores(network: keras.Model) -> keras.Model:
-    """The same layers, ending in [batch, classes] float32 softmax scores."""
-    scores = keras.layers.Activation("softmax", dtype="float32", name="scores")
-    return keras.Model(network.input, scores(network.output), name=network.name)
+    """The same function in float32 and Keras' own layers, ending in [batch, classes] scores."""
+    embedding = network.get_layer(heads.EMBEDDING).output
+    logits = network.get_layer(heads.LOGITS).plain(embedding)
+    scores = keras.layers.Activation("softmax", dtype="float32", name="scores")(logits)
+    return keras.Model(network.input, scores, name=network.name)
 
 
 def with_embedding(scorer: keras.Model) -> keras.Model:
@@ -39,7 +88,9 @@ def with_embedding(scorer: keras.Model) -> keras.Model:
     return keras.Model(scorer.input, {"scores": scorer.output, "embedding": embedding})
 
 
-def compile_for(network: keras.Model, config: Config, phase: Phase, steps: int) -> None:
+def compile_for(
+    network: keras.Model, config: Config, phase: Phase, steps: int, labels: Sequence[Label]
+) -> None:
     """Frees and freezes what the phase says, and starts a new optimizer.
 
     Args:
@@ -47,6 +98,7 @@ def compile_for(network: keras.Model, config: Config, phase: Phase, steps: int) 
       config: the run.
       phase: what is trained.
       steps: optimizer steps in the whole phase.
+      labels: the classes, with their photos.
     """
     backbone = next(layer for layer in network.layers if isinstance(layer, keras.Model))
     if phase.name == HEAD:
@@ -56,10 +108,19 @@ def compile_for(network: keras.Model, config: Config, phase: Phase, steps: int) 
         backbones.unfreeze(backbone, normalisation=phase.name == SCRATCH)
     network.compile(
         optimizer=_optimizer(config, phase, steps),
-        loss=losses.smoothed_cross_entropy(config.label_smoothing),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        loss=_loss(config, labels),
+        metrics=[keras.metrics.MeanMetricWrapper(losses.is_best, name="accuracy")],
     )
     network.optimizer.build(network.trainable_variables)
+
+
+def _loss(config: Config, labels: Sequence[Label]) -> losses.Loss:
+    loss = losses.smoothed_cross_entropy(config.label_smoothing)
+    if config.head == ARCFACE:
+        sizes = np.array([label.images for label in labels])
+        margins = losses.margins_by_size(sizes, config.margin)
+        return losses.with_margin(loss, margins, config.arcface_scale)
+    return losses.mixed(loss) if config.mixup else loss
 
 
 def _optimizer(config: Config, phase: Phase, steps: int) -> keras.Optimizer:

@@ -7,32 +7,44 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
-from typing import NoReturn
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from pipelines.schema import UserError
+from trainer import devices
 from trainer.config import Config
+from trainer.presets import PRESETS
 
 _EPILOG = """\
 examples:
   A small network from ImageNet weights that lie on disk:
     gld2 train --data out/dataset --job_dir out/job \\
         --backbone mobilenet_v2 --alpha 0.35 --weights mobilenet_v2_0.35_no_top.h5
+  The clean photos three times, then all of them once:
+    gld2 train --data clean/dataset,full/dataset --job_dir out/job --epochs 3,1
   From nothing, on small photos:
     gld2 train --data out/dataset --job_dir out/job \\
         --backbone mobilenet_v2 --alpha 0.35 --weights none --image_size 96 --epochs 40
   Only a new head on downloaded weights, from and to a bucket:
-    gld2 train --data gs://bucket/dataset --job_dir gs://bucket/job --epochs 10,0
+    gld2 train --data gs://bucket/dataset --job_dir gs://bucket/job --head_epochs 10 --epochs 0
+  What won on this dataset, on a TPU v3-8:
+    gld2 train --data gs://bucket/clean,gs://bucket/full --job_dir gs://bucket/job \\
+        --preset winner --device tpu --batch_size 512
 
 what JOB_DIR holds afterwards:
   config.json   every value of the run
   history.csv   loss, accuracy and GAP of each epoch; curves.png draws it, logs/ is for TensorBoard
-  checkpoints/  the last epochs; the same command continues from them after an interruption
+  checkpoints/  the last states; the same command continues from them after an interruption
   export/       saved_model/ (photo bytes in, scores out), model.keras, labels.csv, README.md
+
+presets:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Its errors are a UserError: one line, without the usage."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
 
@@ -48,7 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         settings = parse(argv)
-        with _quiet():
+        devices.choose(settings.device)
+        with quiet():
             # It imports TensorFlow, for which --help and a wrong flag should not wait.
             from trainer import train
         print(_report(train.run(settings)))
@@ -64,20 +77,40 @@ def parse(argv: list[str] | None) -> Config:
     Raises:
       UserError: a flag that is unknown, malformed or out of bounds.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="gld2 train",
         description="Trains a landmark classifier on shards and exports it.",
-        epilog=_EPILOG,
+        epilog=_EPILOG + "\n".join(map(_preset, PRESETS)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     for field in dataclasses.fields(Config):
         _add(parser, field)
-    return Config(**vars(parser.parse_args(argv)))
+    given = vars(parser.parse_args(argv))
+    preset = PRESETS.get(given.get("preset", ""), {})
+    return Config(**_fitting(preset, given) | given)
+
+
+def _preset(name: str) -> str:
+    values = (
+        f"--{key} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for key, value in PRESETS[name].items()
+    )
+    return textwrap.fill(f"  {name:<9}{' '.join(values)}", 90, subsequent_indent=" " * 11)
+
+
+def _fitting(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A preset's epochs are cut to the datasets that there are, or made up for by one each."""
+    datasets = len(given["data"])
+    epochs = preset.get("epochs", ())
+    if not epochs:
+        return preset
+    return preset | {"epochs": (*epochs, *[1] * datasets)[:datasets]}
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """For the import of TensorFlow, whose C++ logs to stderr before it has read its log level."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
@@ -91,28 +124,43 @@ def _quiet() -> Iterator[None]:
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
-    text = field.metadata["help"].replace("%", "%%")
-    if field.name in ("data", "job_dir"):
-        parser.add_argument(f"--{field.name}", required=True, metavar="FOLDER", help=text)
-    elif field.name == "epochs":
-        parser.add_argument("--epochs", type=_epochs, default=(), metavar="HEAD,FINE", help=text)
-    else:
-        kind = type(field.default)
-        metavar = {int: "N", float: "X", str: "NAME"}[kind]
-        parser.add_argument(
-            f"--{field.name}",
-            type=kind,
-            default=field.default,
-            metavar=metavar,
-            help=f"{text} (default: {field.default})",
-        )
+    names = {int: "N", float: "X", str: "NAME"}
+    kind, metavar = _KINDS.get(field.name) or (type(field.default), names[type(field.default)])
+    default = field.default
+    about = field.metadata["help"].replace("%", "%%")
+    if field.metadata["choices"]:
+        about += f"; one of {', '.join(field.metadata['choices'])}"
+    if default not in ("", ()):
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        about += f" (default: {shown})"
+    parser.add_argument(
+        f"--{field.name}",
+        type=kind,
+        metavar=metavar,
+        required=field.name in ("data", "job_dir"),
+        help=about,
+    )
 
 
-def _epochs(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected numbers as in 15,8, found {text!r}") from None
+def _list(kind: Callable[[str], Any], example: str) -> Callable[[str], tuple]:
+    def parse_list(text: str) -> tuple:
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"expected numbers as in {example}, found {text!r}"
+            ) from None
+
+    return parse_list
+
+
+_KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "data": (lambda text: tuple(text.split(",")), "FOLDER[,FOLDER]"),
+    "job_dir": (str, "FOLDER"),
+    "cache": (str, "FOLDER"),
+    "epochs": (_list(int, "3,1"), "N[,N]"),
+    "margin": (_list(float, "0.2,0.5"), "X[,X]"),
+}
 
 
 def _report(summary: dict) -> str:

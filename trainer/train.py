@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sys
 
@@ -15,6 +16,7 @@ from trainer import (
     config,
     data,
     dataset,
+    devices,
     events,
     export,
     files,
@@ -22,8 +24,10 @@ from trainer import (
     metrics,
     model,
 )
+from trainer.checkpoints import START, Place
 from trainer.config import Config, Phase
 from trainer.dataset import Version
+from trainer.devices import Devices
 from trainer.history import Row
 
 
@@ -49,6 +53,30 @@ class Job:
         return self.path("done.json")
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What does not change while a run goes on.
+
+    Attributes:
+      settings: its values.
+      versions: the datasets, in the order in which they are trained on.
+      job: where its files are.
+      devices: that compute.
+    """
+
+    settings: Config
+    versions: list[Version]
+    job: Job
+    devices: Devices
+
+    def version(self, phase: Phase) -> Version:
+        return self.versions[phase.dataset]
+
+    @property
+    def precision(self) -> str:
+        return self.devices.precision(self.settings.precision)
+
+
 def run(settings: Config) -> dict:
     """Trains, or continues to, or finds it done.
 
@@ -62,34 +90,36 @@ def run(settings: Config) -> dict:
     Raises:
       UserError: data or weights that cannot be used, or a job folder of another run.
     """
-    version = dataset.find(settings.data)
+    found = devices.find(settings.device)
+    versions = [dataset.find(folder, settings.cache) for folder in settings.data]
     job = Job(settings.job_dir.rstrip("/"))
-    _claim(job, config.dumps(settings, version.digest))
+    digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()
+    _claim(job, config.dumps(settings, digest), found)
     if tf.io.gfile.exists(job.done):
         return {**json.loads(files.read(job.done)), "again": True}
+    batches = [data.batch_size(version, settings) for version in versions]
+    spreads = any(model.spreads_head(settings, len(version.labels)) for version in versions)
+    this = Run(settings, versions, job, devices.spread(found, batches, spreads))
+    print(f"training on {this.devices}", flush=True)
     # From 1, as tf.data compares a seed with 0 where the global seed is 0; a tensor cannot be.
     keras.utils.set_random_seed(settings.seed + 1)
-    network = model.build(settings, len(version.labels))
-    try:
-        rows = _train(network, settings, version, job)
-    except tf.errors.OpError as error:
-        problem = data.user_error(error, version)
-        if problem is None:
-            raise
-        raise problem from error
-    return {**_finish(network, settings, version, job, rows), "again": False}
+    with devices.scope(this.devices):
+        network, rows = _train(this)
+    return {**_finish(network, this, rows), "again": False}
 
 
-def _claim(job: Job, wanted: str) -> None:
+def _claim(job: Job, wanted: str, found: Devices) -> None:
     """Makes the folder this run's, or makes sure that it is."""
     path = job.path("config.json")
-    begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints)
+    begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints) > START
     if begun and tf.io.gfile.exists(path):
-        found = config.differences(files.read(path), wanted)
-        if found:
+        changes = config.differences(files.read(path), wanted)
+        if changes:
             raise UserError(
-                f"{job.folder} holds another run ({'; '.join(found)}): give another --job_dir"
+                f"{job.folder} holds another run ({'; '.join(changes)}): give another --job_dir"
             )
+        return
+    if not found.chief:
         return
     try:
         tf.io.gfile.makedirs(job.folder)
@@ -98,68 +128,93 @@ def _claim(job: Job, wanted: str) -> None:
         raise UserError(f"--job_dir {job.folder}: cannot be written to: {error.message}") from error
 
 
-def _train(network: keras.Model, settings: Config, version: Version, job: Job) -> list[Row]:
-    """Runs what is left of the phases; returns the whole history."""
-    steps = data.steps_per_epoch(version, settings)
-    done = checkpoints.latest(job.checkpoints)
-    rows = history.read(job.history, done)
-    for phase in settings.phases:
-        if phase.last < done:
-            continue
-        model.compile_for(network, settings, phase, steps * (phase.last - phase.first))
-        if phase.first < done:
-            checkpoints.restore(network, job.checkpoints, done)
-            print(f"continuing after epoch {done}", flush=True)
-        if done < phase.last:
-            _fit(network, settings, version, job, phase, max(done, phase.first), rows)
-    return rows
+def _train(this: Run) -> tuple[keras.Model, list[Row]]:
+    """Runs what is left of the phases; returns the network and the whole history."""
+    done = checkpoints.latest(this.job.checkpoints)
+    rows = history.read(this.job.history, done.epoch)
+    ahead = [phase for phase in this.settings.phases if Place(phase.last) >= done]
+    labels = this.version(ahead[0]).labels
+    network = model.build(this.settings, len(labels), this.precision)
+    for phase in ahead:
+        version = this.version(phase)
+        if version.labels != labels:
+            network = model.grown(network, this.settings, labels, version.labels, this.precision)
+            labels = version.labels
+        steps = data.steps_per_epoch(version, this.settings) * (phase.last - phase.first)
+        model.compile_for(network, this.settings, phase, steps, labels)
+        measured: dict[str, float] = {}
+        if Place(phase.first) < done:
+            measured = checkpoints.restore(network, this.job.checkpoints, done)
+            print(f"continuing after epoch {done.epoch}, step {done.step}", flush=True)
+        begin = max(done, Place(phase.first))
+        if begin < Place(phase.last):
+            _fit_phase(network, this, phase, begin, measured, rows)
+    return network, rows
+
+
+def _fit_phase(
+    network: keras.Model, this: Run, phase: Phase, begin: Place, measured: dict, rows: list[Row]
+) -> None:
+    """Runs a phase from a place to its end; an epoch that was begun is a `fit` of its own."""
+    version = this.version(phase)
+    where = f" on {version.folder}" if len(this.versions) > 1 else ""
+    print(f"{phase.title}{where}: epochs {begin.epoch + 1} to {phase.last}", flush=True)
+    if begin.step:
+        _fit(network, this, phase, begin, begin.epoch + 1, measured, rows)
+        begin = Place(begin.epoch + 1)
+    if begin < Place(phase.last):
+        _fit(network, this, phase, begin, phase.last, {}, rows)
 
 
 def _fit(
     network: keras.Model,
-    settings: Config,
-    version: Version,
-    job: Job,
+    this: Run,
     phase: Phase,
-    done: int,
+    begin: Place,
+    last: int,
+    measured: dict,
     rows: list[Row],
 ) -> None:
-    print(f"{phase.name}: epochs {done + 1} to {phase.last}", flush=True)
-    network.fit(
-        data.training(version, settings, first_epoch=done),
-        steps_per_epoch=data.steps_per_epoch(version, settings),
-        initial_epoch=done,
-        epochs=phase.last,
-        shuffle=False,  # the dataset does
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=_callbacks(settings, version, job, phase, rows),
-    )
+    version, host = this.version(phase), this.devices
+    batches = data.training(version, this.settings, begin, host.host, host.hosts)
+    try:
+        network.fit(
+            batches,
+            steps_per_epoch=data.steps_per_epoch(version, this.settings) - begin.step,
+            initial_epoch=begin.epoch,
+            epochs=last,
+            shuffle=False,  # the dataset does
+            verbose=(1 if sys.stdout.isatty() else 2) if host.chief else 0,
+            callbacks=_callbacks(network, this, phase, begin, measured, rows),
+        )
+    except tf.errors.OpError as error:
+        problem = data.user_error(error, version)
+        if problem is None:
+            raise
+        raise problem from error
 
 
 def _callbacks(
-    settings: Config, version: Version, job: Job, phase: Phase, rows: list[Row]
+    network: keras.Model, this: Run, phase: Phase, begin: Place, measured: dict, rows: list[Row]
 ) -> list[keras.callbacks.Callback]:
     """In an order that matters: measured, logged, written, and only then saved."""
-    measured = []
+    settings, version, job = this.settings, this.version(phase), this.job
+    epochs = checkpoints.WholeEpochs(begin, measured)
+    found: list[keras.callbacks.Callback] = [checkpoints.Reseed(settings.seed, begin), epochs]
     if version.has_validation:
         batches = data.evaluation(version, settings, VALIDATION)
-        measured = [metrics.Validation(batches, settings.batch_size)]
-    return [
-        checkpoints.Reseed(settings.seed),
-        *measured,
-        events.Events(job.path("logs")),
-        history.History(job.history, phase.name, rows),
-        checkpoints.Checkpoints(job.checkpoints),
-    ]
+        size = data.batch_size(version, settings)
+        found.append(metrics.Validation(network, batches, size, this.devices))
+    if this.devices.chief:
+        found.append(events.Events(job.path("logs")))
+    found.append(history.History(job.history, phase.title, rows, this.devices.chief))
+    every, chief = settings.checkpoint_every, this.devices.chief
+    found.append(checkpoints.Checkpoints(job.checkpoints, every, epochs, chief))
+    return found
 
 
-def _finish(
-    network: keras.Model, settings: Config, version: Version, job: Job, rows: list[Row]
-) -> dict:
-    folder = job.path("export")
-    history.draw(job.path("curves.png"), rows)
-    export.export(network, settings, version, rows[-1], folder)
-    tf.io.gfile.copy(job.path("config.json"), f"{folder}/config.json", overwrite=True)
+def _finish(network: keras.Model, this: Run, rows: list[Row]) -> dict:
+    version = this.version(this.settings.phases[-1])
     summary = {
         "images": version.images["train"],
         "classes": len(version.labels),
@@ -167,7 +222,14 @@ def _finish(
         "epochs": len(rows),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
         **{name: float(rows[-1][name]) for name in metrics.METRICS if rows[-1].get(name)},
-        "export": folder,
+        "export": this.job.path("export"),
     }
-    files.write(job.done, json.dumps(summary, indent=2) + "\n")
+    values = [devices.to_numpy(variable) for variable in network.variables]
+    if this.devices.chief:
+        history.draw(this.job.path("curves.png"), rows)
+        export.export(values, this.settings, version, rows[-1], summary["export"])
+        tf.io.gfile.copy(
+            this.job.path("config.json"), f"{summary['export']}/config.json", overwrite=True
+        )
+        files.write(this.job.done, json.dumps(summary, indent=2) + "\n")
     return summary

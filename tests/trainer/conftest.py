@@ -81,7 +81,12 @@ def write_version(
     labels = [schema.Label(i, 1000 + i, count) for i, count in enumerate(counts)]
     (folder / "labels.csv").write_text(schema.format_labels(labels))
     stats = {
-        split: {"images": len(records), "shards": shards}
+        split: {
+            "images": len(records),
+            "shards": shards,
+            "shard_lengths": [len(records[shard::shards]) for shard in range(shards)],
+            "bytes": sum(path.stat().st_size for path in folder.glob(f"*-{split}.tfrecord-*")),
+        }
         for split, (records, shards) in splits.items()
         if records
     }
@@ -109,7 +114,7 @@ def version(version_folder) -> dataset.Version:
 def config(version_folder, tmp_path) -> Config:
     """The defaults, shrunk."""
     return Config(
-        data=str(version_folder),
+        data=(str(version_folder),),
         job_dir=str(tmp_path / "job"),
         backbone="mobilenet",
         alpha=0.25,
@@ -123,5 +128,8 @@ def config(version_folder, tmp_path) -> Config:
 def flags(config: Config, **changes) -> list[str]:
     """The command line of a config."""
     values = {**dataclasses.asdict(config), **changes}
-    values["epochs"] = ",".join(map(str, values["epochs"]))
-    return [part for name, value in values.items() for part in (f"--{name}", str(value))]
+    return [part for name, value in values.items() for part in (f"--{name}", _word(value))]
+
+
+def _word(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -4,11 +4,13 @@ import pytest
 
 from pipelines.schema import UserError
 from trainer import config as configs
+from trainer import task
 from trainer.config import Config
+from trainer.presets import PRESETS
 
 
 def test_phases_of_a_pretrained_network():
-    head, fine = Config(weights="imagenet", epochs=(3, 2), head_rate=0.1, fine_rate=0.01).phases
+    head, fine = Config(head_epochs=3, epochs=(2,), head_rate=0.1, fine_rate=0.01).phases
     assert (head.name, head.first, head.last, head.rate) == ("head", 0, 3, 0.1)
     assert (fine.name, fine.first, fine.last, fine.rate) == ("fine", 3, 5, 0.01)
 
@@ -21,15 +23,36 @@ def test_rates_scale_with_the_batch():
     assert large == pytest.approx(2 * small)
 
 
-@pytest.mark.parametrize(("epochs", "names"), [((0, 2), ["fine"]), ((2, 0), ["head"])])
-def test_zero_epochs_skip_a_phase(epochs, names):
-    assert [phase.name for phase in Config(epochs=epochs).phases] == names
+@pytest.mark.parametrize(("head", "epochs", "names"), [(0, 2, ["fine"]), (2, 0, ["head"])])
+def test_zero_epochs_skip_a_phase(head, epochs, names):
+    assert [phase.name for phase in Config(head_epochs=head, epochs=(epochs,)).phases] == names
 
 
-@pytest.mark.parametrize("epochs", [(5,), (2, 3)])
-def test_random_weights_have_one_phase(epochs):
-    (phase,) = Config(weights="none", epochs=epochs).phases
+def test_random_weights_have_one_phase():
+    (phase,) = Config(weights="none", head_epochs=3, epochs=(5,)).phases
     assert (phase.name, phase.first, phase.last) == ("scratch", 0, 5)
+
+
+def test_each_dataset_has_its_epochs():
+    phases = Config(data=("clean", "full"), head_epochs=2, epochs=(3, 1)).phases
+    assert [(p.title, p.first, p.last, p.dataset) for p in phases] == [
+        ("head", 0, 2, 0),
+        ("fine", 2, 5, 0),
+        ("fine 2", 5, 6, 1),
+    ]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("data", [["a"], ["a", "b"], ["a", "b", "c"]])
+def test_presets_are_valid_and_flags_go_before_them(name, data):
+    flags = ["--data", ",".join(data), "--job_dir", "j", "--preset", name]
+    settings = task.parse(flags)
+    assert len(settings.epochs) == len(data)
+    for field, value in PRESETS[name].items():
+        if field != "epochs":
+            assert getattr(settings, field) == value
+    changed = task.parse([*flags, "--image_size", "64", "--epochs", ",".join("1" * len(data))])
+    assert (changed.image_size, changed.epochs) == (64, (1,) * len(data))
 
 
 @pytest.mark.parametrize(
@@ -37,12 +60,20 @@ def test_random_weights_have_one_phase(epochs):
     [
         {"backbone": "alexnet"},
         {"backbone": "resnet50", "alpha": 0.35},
+        {"backbone": "efficientnet_b1", "phi": 0.5},
+        {"backbone": "efficientnet", "phi": 8.5},
         {"image_size": 8},
         {"batch_size": 0},
-        {"epochs": (5,)},
-        {"epochs": (0, 0)},
-        {"epochs": (1, 2, 3)},
-        {"epochs": (-1, 2)},
+        {"epochs": (0,), "head_epochs": 0},
+        {"epochs": (1, 2)},
+        {"epochs": (-1,)},
+        {"head": "sigmoid"},
+        {"margin": (0.1, 0.2, 0.3)},
+        {"margin": (2.0,)},
+        {"subcentres": 2},
+        {"mixup": 0.2, "head": "arcface"},
+        {"device": "quantum"},
+        {"preset": "best", "data": ("a",)},
         {"label_smoothing": 1.5},
         {"fine_rate": float("nan")},
     ],
@@ -53,8 +84,8 @@ def test_wrong_values_name_their_flag(wrong):
 
 
 def test_differences_leave_out_what_may_be_moved():
-    old = Config(data="a", job_dir="b", seed=1)
-    new = dataclasses.replace(old, data="c", job_dir="d", seed=2)
+    old = Config(data=("a",), job_dir="b", seed=1)
+    new = dataclasses.replace(old, data=("c",), job_dir="d", device="cpu", seed=2)
     before, after = configs.dumps(old, "x"), configs.dumps(new, "y")
     assert configs.differences(before, before) == []
     assert configs.differences(before, after) == ["seed: 1, now 2", "data_digest: x, now y"]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.trainer.conftest import photo, photos, write_version
 from trainer import data, dataset
+from trainer.checkpoints import START, Place
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +15,12 @@ def _global_seed():
     tf.random.set_seed(1)
 
 
-def _batches(version, config, count, first_epoch=0):
+def _batches(version, config, count, begin=START, **hosts):
     return [
         (images.numpy(), labels.numpy())
-        for images, labels in itertools.islice(data.training(version, config, first_epoch), count)
+        for images, labels in itertools.islice(
+            data.training(version, config, begin, **hosts), count
+        )
     ]
 
 
@@ -29,7 +32,7 @@ def _equal(left, right):
 def test_training_gives_full_static_batches(version, config):
     images, labels = data.training(version, config).element_spec
     assert images.shape == (4, 32, 32, 3)
-    assert images.dtype == tf.float32
+    assert images.dtype == tf.uint8
     assert labels.shape == (4,)
     assert data.steps_per_epoch(version, config) == 5
 
@@ -48,8 +51,77 @@ def test_training_is_the_same_for_a_seed(version, config):
 
 def test_training_continues_at_an_epoch_as_if_it_had_not_stopped(version, config):
     whole = _batches(version, config, 10)
-    assert _equal(whole[5:], _batches(version, config, 5, first_epoch=1))
+    assert _equal(whole[5:], _batches(version, config, 5, Place(1)))
+    assert _equal(whole[3:], _batches(version, config, 7, Place(0, 3)))
+    assert _equal(whole[9:], _batches(version, config, 1, Place(1, 4)))
     assert not _equal(whole[:5], whole[5:])
+
+
+def test_hosts_share_an_epoch(version, config):
+    plain = dataclasses.replace(config, crop=1.0, colour=0.0, flip=0.0)
+    seen = [
+        images for host in (0, 1) for images, _ in _batches(version, plain, 5, host=host, hosts=2)
+    ]
+    assert {images.shape for images in seen} == {(2, 32, 32, 3)}
+    assert len(np.unique(np.concatenate(seen).reshape(20, -1), axis=0)) == 20
+
+
+def test_hosts_share_records_where_shards_do_not_divide(version, config):
+    batches = [_batches(version, config, 1, host=host, hosts=4)[0][0] for host in range(4)]
+    assert {images.shape for images in batches} == {(1, 32, 32, 3)}
+    assert len(np.unique(np.concatenate(batches).reshape(4, -1), axis=0)) == 4
+
+
+def test_balanced_classes_are_seen_alike(tmp_path, config):
+    many = [photo(number, 0) for number in range(60)]
+    few = [photo(100 + number, 1 + number % 2) for number in range(12)]
+    version = dataset.find(str(write_version(tmp_path / "v", many + few, [])))
+    shares = []
+    for power in (0.0, 0.5, 1.0):
+        settings = dataclasses.replace(config, class_balance=power)
+        labels = np.concatenate([labels for _, labels in _batches(version, settings, 18 * 10)])
+        shares.append(np.mean(labels == 0))
+    root = np.sqrt([60, 6, 6])
+    assert shares == pytest.approx([60 / 72, root[0] / root.sum(), 1 / 3], abs=0.05)
+    again = [labels for _, labels in _batches(version, settings, 18)]
+    assert np.array_equal(again, [labels for _, labels in _batches(version, settings, 18)])
+
+
+def test_repetitions_keep_the_length_of_an_epoch():
+    sizes = [1, 10, 1000]
+    for power in (0.0, 0.3, 1.0):
+        times = data.repetitions(sizes, power)
+        assert np.dot(times, sizes) == pytest.approx(1011, rel=1e-4)
+    assert times * sizes == pytest.approx([337, 337, 337], rel=1e-4)
+
+
+def test_mixup_blends_photos_and_labels(version, config):
+    settings = dataclasses.replace(config, mixup=0.8, crop=1.0, colour=0.0, flip=0.0)
+    plain = dataclasses.replace(settings, mixup=0.0)
+    for (images, targets), (own, labels) in zip(
+        _batches(version, settings, 3), _batches(version, plain, 3), strict=True
+    ):
+        share = targets[0, 2]
+        assert 0.5 <= share <= 1
+        assert np.array_equal(targets[:, 0], labels)
+        assert np.array_equal(targets[:, 1], np.roll(labels, 1))
+        expected = share * own + (1 - share) * np.roll(own.astype(float), 1, axis=0)
+        np.testing.assert_allclose(images, expected, atol=0.51)
+    resumed = _batches(version, settings, 1, Place(0, 2))
+    assert np.array_equal(resumed[0][1], targets)
+
+
+def test_a_cache_gives_the_same_batches(version, config, tmp_path):
+    cached = dataset.find(version.folder, str(tmp_path / "cache"))
+    assert _equal(_batches(version, config, 7), _batches(cached, config, 7))
+    copies = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert {path.name for path in copies} == {
+        "gld2-train.tfrecord-00000-of-00002",
+        "gld2-train.tfrecord-00001-of-00002",
+    }
+    stamps = [path.stat().st_mtime_ns for path in copies]
+    cached.shards("train")
+    assert [path.stat().st_mtime_ns for path in copies] == stamps
 
 
 def test_fewer_photos_than_a_batch(tmp_path, config):
@@ -72,7 +144,7 @@ def test_evaluation_gives_each_photo_once(version, config):
     [
         (photo(99, 3), "photo 0000000000000063: label 3, but labels.csv ends at 2"),
         (photo(99, None), "a record cannot be read: .*label"),
-        (dataclasses.replace(photo(99, 0), encoded=b"GIF?"), "a record cannot be read: .*image"),
+        (dataclasses.replace(photo(99, 0), encoded=b"GIF?"), "a record cannot be read: .*JPEG"),
     ],
     ids=["label out of range", "no label", "no image"],
 )

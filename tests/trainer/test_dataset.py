@@ -36,6 +36,18 @@ def _without(name):
     return spoil
 
 
+def _cut(name):
+    def spoil(folder):
+        path = next(folder.glob(name))
+        path.write_bytes(path.read_bytes()[:-100])
+
+    return spoil
+
+
+def _empty(name):
+    return lambda folder: next(folder.glob(name)).write_bytes(b"")
+
+
 def _with(name, text):
     return lambda folder: (folder / name).write_text(text)
 
@@ -50,6 +62,9 @@ def _with(name, text):
         (_with("labels.csv", "a,b\n"), "expected the header"),
         (_with("labels.csv", "label,landmark_id,images\n0,7,9\n"), "two classes or more"),
         (_without("*train*-00001-of-*"), "expected 2 train shards, found 1"),
+        (_cut("*train*-00001-of-*"), r"train\.tfrecord-00001-of-00002: expected 11 photos, found"),
+        (_empty("*validation*"), r"validation\.tfrecord-00000-of-00001: expected 7 photos"),
+        (_with("stats.json", '{"splits": {"train": {"images": 22}}, "classes": 4}'), "4 classes"),
     ],
 )
 def test_a_spoiled_folder_is_one_clear_error(version_folder, tmp_path, spoil, message):
@@ -60,7 +75,7 @@ def test_a_spoiled_folder_is_one_clear_error(version_folder, tmp_path, spoil, me
         dataset.find(str(folder))
 
 
-def test_no_train_shards(tmp_path):
+def test_no_photos_to_train_on(tmp_path):
     write_version(tmp_path / "v", [], photos(0, 3))
-    with pytest.raises(UserError, match=r"no gld2-train\.tfrecord"):
+    with pytest.raises(UserError, match=r"stats\.json: no photos to train on"):
         dataset.find(str(tmp_path / "v"))

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from pipelines import gap
 from trainer import metrics
+from trainer.devices import TENSORFLOW, Devices
 
 
 def _network():
@@ -32,7 +33,7 @@ def _batches(count=31, size=4):
 def test_validation_adds_what_gap_says_of_all_scores():
     network = _network()
     photos, labels, ids, batches = _batches()
-    callback = metrics.Validation(batches, batch_size=4)
+    callback = metrics.Validation(network, batches, 4, Devices(TENSORFLOW, "cpu", ("cpu:0",)))
     callback.set_model(network)
     logs = {"loss": 1.0}
     callback.on_epoch_end(0, logs)
@@ -46,6 +47,7 @@ def test_validation_adds_what_gap_says_of_all_scores():
     assert 0 < logs["val_gap"] < 1
     assert logs["val_accuracy"] == pytest.approx(correct.mean())
     assert logs["val_loss"] == pytest.approx(-np.log(scores[range(31), labels]).mean(), rel=1e-4)
+    assert logs["val_true_probability"] == pytest.approx(scores[range(31), labels].mean(), rel=1e-4)
     assert logs["loss"] == 1.0
 
 

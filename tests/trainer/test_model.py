@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from pipelines.schema import Label
 from trainer import losses, model
 from trainer.config import FINE, HEAD, SCRATCH, Phase
+
+LABELS = [Label(place, 1000 + place, 10) for place in range(3)]
 
 
 def test_loss_is_keras_smoothed_cross_entropy():
@@ -26,7 +29,7 @@ def _moved(config, phase):
     # From zero, a classifier gives its backbone no gradient at the first step.
     head = network.get_layer("logits")
     head.set_weights([np.ones_like(head.get_weights()[0]) * [1, 0, -1], head.get_weights()[1]])
-    model.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3)
+    model.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3, LABELS)
     before = [np.array(variable) for variable in network.variables]
     photos = np.random.default_rng(0).uniform(0, 255, (12, 32, 32, 3))
     network.fit(photos, np.arange(12) % 3, batch_size=4, verbose=0)
@@ -60,7 +63,7 @@ def _pretrained(config, tmp_path):
     keras.applications.MobileNet(
         alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
     ).save_weights(path)
-    return dataclasses.replace(config, weights=str(path), epochs=(1, 1))
+    return dataclasses.replace(config, weights=str(path), head_epochs=1, epochs=(1,))
 
 
 def test_scores_are_the_softmax_of_the_logits(config):
@@ -75,7 +78,7 @@ def test_scores_are_the_softmax_of_the_logits(config):
 
 def test_the_rate_warms_up_and_falls(config):
     network = model.build(config, 3)
-    model.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100)
+    model.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100, LABELS)
     schedule = network.optimizer._learning_rate
     rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
     assert rates == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-3)

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pipelines import schema
 from tests.trainer.conftest import flags, photo, photos, write_version
 from trainer import checkpoints, task
 from trainer import photos as pixels
+from trainer.checkpoints import Place
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +48,7 @@ def test_a_run_learns_and_leaves_what_it_promises(job):
     rows = _history(job)
     assert list(rows[0]) == [
         *("epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "val_gap"),
-        *("val_precision", "val_recall", "seconds"),
+        *("val_precision", "val_recall", "val_true_probability", "seconds"),
     ]
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
     assert {row["phase"] for row in rows} == {"scratch"}
@@ -54,8 +56,8 @@ def test_a_run_learns_and_leaves_what_it_promises(job):
     assert (job / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((job / "config.json").read_text())["backbone"] == "mobilenet"
     assert sorted(path.name for path in (job / "checkpoints").iterdir()) == [
-        "epoch-0005.weights.h5",
-        "epoch-0006.weights.h5",
+        "epoch-00005-step-0000000.npz",
+        "epoch-00006-step-0000000.npz",
     ]
     card = (job / "export" / "README.md").read_text()
     assert f"| val_gap | {float(rows[-1]['val_gap']):.4f} |" in card
@@ -122,26 +124,61 @@ def test_another_run_in_the_same_folder_is_refused(finished, capsys):
     assert "holds another run (seed: 0, now 5)" in capsys.readouterr().err
 
 
-def test_a_killed_run_continues_as_if_it_had_not_been(finished, job, tmp_path, capsys):
+def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, capsys):
     killed = tmp_path / "job"
-    command = [*finished, "--job_dir", str(killed)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trainer.task", *command], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 60
-    while checkpoints.latest(str(killed / "checkpoints")) < 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    stopped = checkpoints.latest(str(killed / "checkpoints"))
-    assert 1 <= stopped < 6
+    command = [*finished, "--job_dir", str(killed), "--checkpoint_every", "1"]
+    for wanted in (Place(0, 2), Place(2, 1)):
+        stopped = _kill_after(wanted, command, killed)
+        assert wanted <= stopped < Place(6)
 
     assert task.main(command) == 0
-    assert f"continuing after epoch {stopped}" in capsys.readouterr().out
+    assert f"continuing after epoch {stopped.epoch}, step {stopped.step}" in capsys.readouterr().out
     rows, whole = _history(killed), _history(job)
     assert [row["epoch"] for row in rows] == [row["epoch"] for row in whole]
     for row, other in zip(rows, whole, strict=True):
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
+        assert float(row["accuracy"]) == pytest.approx(float(other["accuracy"]), abs=1e-6)
+
+
+def _kill_after(wanted: Place, command: list[str], job: Path) -> Place:
+    """Ends a run in the hard way once a checkpoint is there; returns where the newest stands."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.task", *command], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while checkpoints.latest(str(job / "checkpoints")) < wanted and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return checkpoints.latest(str(job / "checkpoints"))
+
+
+def test_a_damaged_checkpoint_is_named(finished, job, tmp_path, capfd):
+    shutil.copytree(job, tmp_path / "job")
+    (tmp_path / "job" / "done.json").unlink()
+    newest = tmp_path / "job" / "checkpoints" / "epoch-00006-step-0000000.npz"
+    newest.write_bytes(newest.read_bytes()[:5000])
+    assert task.main([*finished, "--job_dir", str(tmp_path / "job")]) == 2
+    line = _our_line(capfd.readouterr().err)
+    assert f"{newest} is damaged" in line
+
+
+def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys):
+    """Clean first, then everything: two of three landmarks, then three in another order."""
+    clean = write_version(tmp_path / "clean", _of_classes(0, 1), _of_classes(0, 1), classes=2)
+    full = write_version(tmp_path / "full", photos(0, 21), photos(100, 9))
+    (full / "labels.csv").write_text("label,landmark_id,images\n0,999,7\n1,1000,7\n2,1001,7\n")
+    command = flags(config, data=f"{clean},{full}", epochs=(8, 1), scratch_rate=0.02)
+    assert task.main(command) == 0
+    shown = capsys.readouterr().out
+    assert f"scratch 2 on {full}: epochs 9 to 9" in shown
+    assert [row["phase"] for row in _history(Path(config.job_dir))][-2:] == ["scratch", "scratch 2"]
+    labels = (Path(config.job_dir) / "export" / "labels.csv").read_text()
+    assert labels.splitlines()[1] == "0,999,7"
+
+
+def _of_classes(*labels: int) -> list:
+    return [record for record in photos(0, 30) if record.label in labels]
 
 
 def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
@@ -153,13 +190,13 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
         alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
     ).save_weights(weights)
     job, data = Path(config.job_dir), str(tmp_path / "data")
-    command = flags(config, data=data, weights=weights, epochs=(1, 1))
+    command = flags(config, data=data, weights=weights, head_epochs=1, epochs=(1,))
     assert task.main(command) == 0
-    for gone in ("checkpoints/epoch-0002.weights.h5", "done.json"):
+    for gone in ("checkpoints/epoch-00002-step-0000000.npz", "done.json"):
         (job / gone).unlink()
     assert task.main(command) == 0
     shown = capsys.readouterr().out
-    assert "continuing after epoch 1" in shown
+    assert "continuing after epoch 1, step 0" in shown
     assert "no such split" in shown
     assert [(row["phase"], row["val_gap"]) for row in _history(job)] == [("head", ""), ("fine", "")]
 
@@ -172,14 +209,15 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
         ({"backbone": "alexnet"}, "--backbone alexnet: expected one of"),
         ({"batch_size": "many"}, "argument --batch_size: invalid int value: 'many'"),
         ({"epochs": "x"}, "argument --epochs: expected numbers"),
+        ({"epochs": "3,1"}, "--epochs 3,1: expected 1, a number for each of --data"),
+        ({"device": "gpu"}, "--device gpu: TensorFlow finds none here"),
+        ({"device": "tpu"}, "--device tpu: no TPU here"),
         ({"weights": "/nowhere.h5"}, "--weights /nowhere.h5: cannot be read"),
         ({"speed": "3"}, "unrecognized arguments: --speed 3"),
     ],
 )
 def test_a_mistake_is_one_line(config, capfd, changes, message):
-    epochs = changes.get("epochs")
-    command = flags(config, **{name: v for name, v in changes.items() if name != "epochs"})
-    assert task.main([*command, "--epochs", epochs] if epochs else command) == 2
+    assert task.main(flags(config, **changes)) == 2
     line = _our_line(capfd.readouterr().err)
     assert line.startswith(f"gld2 train: error: {message}")
 
