@@ -178,7 +178,7 @@ def test_train_photos_without_landmarks_are_refused(prepared, export, tmp_path):
 
 
 def test_embeddings_of_another_model_are_refused(prepared, export, train, tmp_path):
-    with pytest.raises(UserError, match="--train .*: embeddings of another model"):
+    with pytest.raises(UserError, match=r"--train .*: embeddings of another model"):
         run(_other(export, tmp_path / "x"), tmp_path / "s.csv", "--rerank=retrieval",
             images=prepared / "dataset", train=train)  # fmt: skip
 

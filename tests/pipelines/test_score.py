@@ -244,10 +244,9 @@ def test_predictions_of_another_model_are_made_anew(
 
 KILLED = """
 import os, signal, sys
-from apache_beam.io.filesystems import FileSystems
-from pipelines import main
+from pipelines import files, main
 
-fatal, rename, count = int(sys.argv[1]), FileSystems.rename, 0
+fatal, rename, count = int(sys.argv[1]), files.rename, 0
 
 def counted(old, new):
     global count
@@ -256,7 +255,7 @@ def counted(old, new):
         os.kill(os.getpid(), signal.SIGKILL)
     rename(old, new)
 
-FileSystems.rename = counted
+files.rename = counted
 sys.exit(main.main(["score", *sys.argv[2:]]))
 """
 
