@@ -20,7 +20,7 @@ from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, reran
 from pipelines.schema import EVIDENCE, NON_LANDMARKS, UserError
 
 QUERIES = 4096  # photos that go through the index together
-WEIGHT = 0.0  # of the classifier: what was best on train photos of held-out landmarks
+WEIGHT = 0.0  # of the classifier: those who won went by visual similarity alone
 MOST = 20_000  # non-landmark photos: more make no better a mean, and every photo meets each
 
 

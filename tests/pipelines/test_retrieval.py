@@ -16,6 +16,7 @@ from pipelines.schema import UserError
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
 from tests.pipelines.exports import SIZE, VERSION, make_export
+from tests.pipelines.killed import kill
 from trainer import photos
 
 
@@ -128,6 +129,24 @@ def test_train_photos_are_embedded_where_they_are_not_yet(prepared, export, trai
     assert (tmp_path / "b.csv").read_bytes() == first
     run(export, tmp_path / "b.csv", train=prepared / "dataset", **flags)
     assert (tmp_path / "b.csv").read_bytes() == first
+
+
+def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
+    """Killed while photos are scored, train photos embedded, neighbours found, rows written."""
+    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    flags = {"images": prepared / "dataset", "train": prepared / "dataset"}
+    run(export, undisturbed, "--rerank=retrieval", **flags)
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    words += ["--rerank=retrieval", f"--model={export}", f"--output={output}"]
+    done = []
+    for fatal in (4, 8, 9, 5):
+        kill(fatal, *words)
+        done.append(
+            [*output.parent.rglob("*.done.json"), *output.parent.rglob("*.evidence.parquet")]
+        )
+    assert [len(files) for files in done] == [0, 1, 2, 3]  # scored, embedded, compared
+    run(export, output, "--rerank=retrieval", **flags)
+    assert digests(output.parent) == digests(undisturbed.parent)
 
 
 def test_small_blocks_of_queries_change_nothing(prepared, export, train, tmp_path, monkeypatch):

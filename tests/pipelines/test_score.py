@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -18,9 +15,10 @@ import tensorflow as tf
 from pipelines import example, metadata, network, schema, score, submission, tfrecord
 from pipelines.schema import UserError
 from pipelines.world import Summary
-from tests.conftest import ROOT, digests
+from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
 from tests.pipelines.exports import SIZE, VERSION, make_export
+from tests.pipelines.killed import kill
 from trainer import photos
 
 TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
@@ -179,6 +177,66 @@ def test_a_folder_that_is_no_model_is_refused(prepared, export, tmp_path):
         run(tmp_path, tmp_path / "s.csv", images=prepared / "dataset")
 
 
+def test_a_file_that_is_cut_short_is_no_model(prepared, keras_export, tmp_path):
+    other = tmp_path / "export"
+    shutil.copytree(keras_export, other)
+    (other / "model.keras").write_bytes((keras_export / "model.keras").read_bytes()[:3000])
+    with pytest.raises(UserError, match=r"model\.keras: expected a model that gld2 train exported"):
+        run(other, tmp_path / "s.csv", images=prepared / "dataset")
+
+
+def test_a_model_that_scores_nan_is_refused(prepared, keras_export, tmp_path):
+    other = tmp_path / "export"
+    shutil.copytree(keras_export, other)
+    model = keras.saving.load_model(other / "model.keras")
+    last = model.layers[-1]
+    last.set_weights([np.full_like(each, np.nan) for each in last.get_weights()])
+    model.save(other / "model.keras")
+    with pytest.raises(UserError, match="expected a finite score, found nan; is the model good"):
+        run(other, tmp_path / "s.csv", images=prepared / "dataset")
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_listed_ids_that_the_source_has_no_image_of_are_empty(world, keras_export, tmp_path):
+    shutil.copytree(world, tmp_path / "root")
+    listing = tmp_path / "root" / "metadata" / "test.csv"
+    listed = pd.read_csv(listing)["id"].tolist()
+    added = ["0" * 16, "f" * 16]
+    listing.write_text("\n".join(["id", added[0], *listed, added[1]]) + "\n")
+    found = run(keras_export, tmp_path / "s.csv", source=tmp_path / "root").set_index("id")
+    assert found.index.tolist() == [added[0], *listed, added[1]]
+    assert found.loc[added, "score"].isna().all()
+    counts = json.loads((tmp_path / "s.counts.json").read_text())
+    assert counts["without_image"] == 2
+    assert counts["predicted"] == found["score"].notna().sum() == len(listed) - 1
+
+
+def test_an_archive_that_is_damaged_is_empty_cells_until_it_is_mended(
+    world, keras_export, tmp_path, capsys
+):
+    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    run(keras_export, undisturbed, source=world)
+    shutil.copytree(world, tmp_path / "root")
+    tar = tmp_path / "root" / "test" / "images_001.tar"
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:5000])
+    flags = {"source": tmp_path / "root", "attempts": 1}
+    found = run(keras_export, output, **flags)
+    expected = submission.read(str(undisturbed))
+    assert found["id"].tolist() == expected["id"].tolist()
+    assert 0 < found["score"].notna().sum() < expected["score"].notna().sum()
+    assert "1 units could not be read (test-images_001)" in capsys.readouterr().out
+    rejects = map(json.loads, output.with_suffix(".rejects.jsonl").read_text().splitlines())
+    assert [(r["reason"], r["stage"]) for r in rejects if r["unit"] == "test-images_001"] == [
+        ("bad_archive", "score")
+    ]
+    tar.write_bytes(whole)
+    run(keras_export, output, **flags)
+    assert digests(output.parent, "*.csv", "*.json*") == digests(
+        undisturbed.parent, "*.csv", "*.json*"
+    )
+
+
 def test_a_split_that_is_not_there_is_refused(export, tmp_path):
     with pytest.raises(UserError, match="found no staged or sharded test photos"):
         run(export, tmp_path / "s.csv", images=tmp_path)
@@ -242,24 +300,6 @@ def test_predictions_of_another_model_are_made_anew(
     assert (tmp_path / "s.csv").read_text() == plain
 
 
-KILLED = """
-import os, signal, sys
-from pipelines import files, main
-
-fatal, rename, count = int(sys.argv[1]), files.rename, 0
-
-def counted(old, new):
-    global count
-    count += 1
-    if count == fatal:
-        os.kill(os.getpid(), signal.SIGKILL)
-    rename(old, new)
-
-files.rename = counted
-sys.exit(main.main(["score", *sys.argv[2:]]))
-"""
-
-
 def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
     """Killed while a unit is staged, between the files of its part, and of the submission."""
     undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
@@ -267,10 +307,7 @@ def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
     flags = [f"--source={url}", f"--model={keras_export}", f"--output={output}", "--batch_size=32"]
     done = []
     for fatal in (3, 15, 8, 10, 3):
-        killed = subprocess.run(
-            [sys.executable, "-c", KILLED, str(fatal), *flags], cwd=ROOT, capture_output=True
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        kill(fatal, *flags)
         done.append(len(list(output.parent.glob("s.parts/*.done.json"))))
     assert done == [0, 1, 1, 2, 2]  # what was done of the two units
     run(keras_export, output, source=url)
