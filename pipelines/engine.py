@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
@@ -21,6 +22,8 @@ USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
 def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> Mapping[str, int]:
     """Builds and runs a pipeline to its end; returns its counters by name.
 
+    A distribution is three of them: its name with /count, /sum and /max.
+
     Raises:
       OnlyBuilt: Beam's flags ask for a template or a dry run; the counters are nobody's.
       UserError: raised in a step, on whichever worker.
@@ -36,8 +39,17 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
         raise _user_error(error) or error from None
     if state != PipelineState.DONE:
         raise RuntimeError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
-    counters = result.metrics().query(MetricsFilter())["counters"]
-    return {c.key.metric.name: c.result or 0 for c in counters if c.key.metric.namespace == "gld2"}
+    return _counters(result.metrics().query(MetricsFilter()))
+
+
+def _counters(found: Mapping[str, list[Any]]) -> dict[str, int]:
+    ours = [m for m in found["counters"] if m.key.metric.namespace == "gld2"]
+    counters = {m.key.metric.name: m.result or 0 for m in ours}
+    for each in found["distributions"]:
+        if each.key.metric.namespace == "gld2":
+            for part in ("count", "sum", "max"):
+                counters[f"{each.key.metric.name}/{part}"] = getattr(each.result, part)
+    return counters
 
 
 def _check_it_runs(result: PipelineResult) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
+    "embed": ("pipelines.embed", "pipelines", "photos' embeddings, for score --rerank"),
     "validate-submission": ("pipelines.validate", "pipelines", "find what Kaggle would refuse"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),

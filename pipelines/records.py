@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipelines import example, files, schema, tfrecord
 from pipelines.schema import DATASET, UserError
@@ -19,12 +20,18 @@ def find(place: str, split: str) -> list[str]:
     Raises:
       UserError: there are none.
     """
+    found = look(place, split)
+    if not found:
+        raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
+    return found
+
+
+def look(place: str, split: str) -> list[str]:
+    """The same; none where there are none."""
     found = _match(place) if "*" in place else []
     for folder in (place, files.join(place, "staged"), *_versions(place)):
         found = found or _match(files.join(folder, f"{split}-*.tfrecord"))
         found = found or _match(files.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
-    if not found:
-        raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
     return found
 
 
@@ -34,11 +41,18 @@ def read(path: str) -> Iterator[tuple[str, bytes]]:
     Raises:
       UserError: the file is cut short or garbled.
     """
+    for image_id, photo, _ in read_labelled(path):
+        yield image_id, photo
+
+
+def read_labelled(path: str) -> Iterator[tuple[str, bytes, int | None]]:
+    """The same, and the landmark that a photo is known to show."""
     with files.open_read(path) as file:
         try:
             for record in tfrecord.read(file):
-                features = example.decode(record)
-                yield features[schema.IMAGE_ID].decode(), features[schema.ENCODED]  # type: ignore
+                features: dict[str, Any] = dict(example.decode(record))
+                image_id = features[schema.IMAGE_ID].decode()
+                yield image_id, features[schema.ENCODED], features.get(schema.LANDMARK_ID)
         except tfrecord.Corrupt as error:
             raise UserError(f"{path}: {error}; make it again") from None
 

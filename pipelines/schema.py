@@ -125,6 +125,23 @@ DECISIONS = {  # one row for each row of facts
     "label": "int64",  # index into labels.csv, or null
     "split": "string",  # train | validation | test
 }
+PREDICTIONS = {  # one row for each photo that was scored, in the unit's order
+    "id": "string",
+    "landmark_id": "int64",  # what it is known to show, or null
+    "landmark_ids": "list<int64>",  # of the best classes, the best first
+    "scores": "list<float32>",  # their probabilities
+    "embedding": "list<float32>",  # of length 1, or null
+}
+TOP_K = {"id": "string", "rank": "int64", "landmark_id": "int64", "score": "float32"}
+EVIDENCE = {  # one row for each scored photo, likewise
+    "id": "string",
+    "neighbours": "list<string>",  # ids of the nearest train photos, the nearest first
+    "landmark_ids": "list<int64>",  # that they show
+    "similarities": "list<float32>",  # cosines
+    "penalties": "list<float32>",  # their mean cosine to their nearest non-landmark photos
+    "own": "float32",  # the photo's own
+}
+NON_LANDMARKS = {"id": "string", "embedding": "list<float32>"}
 VALIDATION = "validation"
 OUTPUT_SPLITS = ("train", VALIDATION, "test")
 

@@ -4,134 +4,154 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
-import apache_beam as beam
-from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import (
-    engine,
     files,
     metadata,
+    network,
     options,
-    progress,
-    records,
+    parts,
+    photos,
+    retrieval,
     submission,
+    tables,
 )
-from pipelines.handler import Prediction, SavedModelHandler, read_labels
-from pipelines.images import Normal
-from pipelines.layout import Output
-from pipelines.schema import Reason, Reject, UserError
-from pipelines.source import discover, expand
-from pipelines.stage import stage
-from pipelines.unit import Effort, Parameters, Unit
+from pipelines.criteria import at_least
+from pipelines.parts import Parts, beside
+from pipelines.photos import PhotosOptions
+from pipelines.predict import Job, ModelOptions, predict
+from pipelines.rerank import demote
+from pipelines.retrieval import RerankOptions
+from pipelines.schema import TOP_K, Reason, Reject, UserError
 
-REJECTS = "rejects"
 EXAMPLES = """\
   gld2 score --source ROOT --model JOB/export --output submission.csv
   gld2 score --images OUT/dataset --split test --model JOB/export --output submission.csv
+  gld2 score --source ROOT --model JOB/export --output submission.csv \\
+      --rerank retrieval --train OUT/dataset
 """
+Cells = dict[str, tuple[int, float]]  # id -> landmark_id, score
+
+
+# ---- from parts to the submission -----------------------------------------------------------
 
 
 @dataclasses.dataclass
-class ReadUnits(beam.PTransform):
-    """Units and loose splits -> photos, rejects."""
-
-    parameters: Parameters
-    effort: Effort
-
-    def __post_init__(self):
-        super().__init__()
-
-    def expand(self, parts):
-        read = (
-            parts  # Unit | Loose
-            | "Expand" >> beam.FlatMap(expand)  # Unit
-            | "Spread" >> beam.Reshuffle()
-            | "ReadUnit"
-            >> beam.FlatMap(read_unit, self.parameters, self.effort).with_outputs(
-                REJECTS, main="photos"
-            )
-        )
-        return read.photos, read[REJECTS]
-
-
-def read_unit(unit: Unit, parameters: Parameters, effort: Effort) -> Iterator[Any]:
-    """The photos of a unit, normalised as for training; what cannot be read, as rejects.
-
-    The unit is staged on the worker's disk first: no photo is scored before the
-    archive's md5 is right, and none is scored twice when it is fetched again.
-    """
-    with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
-        output = Output(folder)
-        summary = stage(unit, output, parameters, effort)
-        for line in files.read(output.rejects(unit.name)).decode().splitlines():
-            yield beam.pvalue.TaggedOutput(REJECTS, json.loads(line) | {"stage": "score"})
-        if "failed" not in summary:
-            yield from records.read(output.staged(unit.name))
-
-
-@dataclasses.dataclass
-class Submit(beam.PTransform):
-    """(id, Prediction) and rejects -> the submission, its rejects and its counts.
+class Found:
+    """What the parts hold of all photos.
 
     Attributes:
-      path: of the submission.
-      ids: CSV whose ids are the rows, or None for the photos' own, sorted.
+      ids, landmark_ids, scores: of each prediction; an id may come twice.
+      rejects: what could not be read.
+      failed: units that could not be read at all, by name.
     """
 
-    path: str
-    ids: str | None
+    ids: list[str] = dataclasses.field(default_factory=list)
+    landmark_ids: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    scores: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    rejects: list[Reject] = dataclasses.field(default_factory=list)
+    failed: list[str] = dataclasses.field(default_factory=list)
 
-    def __post_init__(self):
-        super().__init__()
-
-    def expand(self, inputs):
-        predictions, rejects = inputs
-        return (
-            predictions
-            # One file in one order needs all its rows together; they are small.
-            | "Collect" >> beam.combiners.ToList()
-            | "Write" >> beam.Map(write, self.path, self.ids, beam.pvalue.AsList(rejects))
-        )
+    def cells(self) -> Cells:
+        """Of an id's two predictions the better one counts."""
+        cells: Cells = {}
+        for row in zip(self.ids, self.landmark_ids.tolist(), self.scores.tolist(), strict=True):
+            if row[0] not in cells or row[2] > cells[row[0]][1]:
+                cells[row[0]] = row[1:]
+        return cells
 
 
-def write(
-    predictions: list[tuple[str, Prediction]],
-    path: str,
-    ids: str | None,
-    rejects: list[dict[str, Any]],
-) -> None:
-    """Writes the submission, and beside it the rejects and, last, the counts."""
-    cells: dict[str, tuple[int, float]] = {}
-    for image_id, found in sorted(predictions, key=lambda p: (p[0], -p[1].score)):
-        cells.setdefault(image_id, (found.landmark_id, found.score))
-    unread = {reject["id"] for reject in rejects if reject["id"]} - set(cells)
+Answers = Callable[[str], tuple[np.ndarray, np.ndarray]]  # unit -> landmark_ids, scores
+
+
+def collect(job: Job, answers: Answers) -> Found:
+    """Reads a part at a time."""
+    found = Found()
+    every = []
+    for unit in job.photos.units():
+        found.rejects += parts.read_rejects(job.parts.rejects(unit.name))
+        if job.parts.is_done(unit.name, unit):
+            found.ids += job.parts.read(unit.name, "id")["id"].to_pylist()
+            every.append(answers(unit.name))
+        else:
+            found.failed.append(unit.name)
+    if every:
+        found.landmark_ids, found.scores = map(np.concatenate, zip(*every, strict=True))
+    return found
+
+
+def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    """The best class of each of a part's photos, and its probability."""
+    table = job.parts.read(unit, "landmark_ids", "scores")
+    if not len(table):
+        return np.zeros(0, np.int64), np.zeros(0)
+    return parts.matrix(table, "landmark_ids")[:, 0], parts.matrix(table, "scores")[:, 0]
+
+
+def write_top_k(job: Job, path: str) -> None:
+    """All classes that were kept of each photo, a row for each: CSV, or Parquet by its name."""
+    tables_of = []
+    for unit in job.photos.units():
+        if job.parts.is_done(unit.name, unit):
+            table = job.parts.read(unit.name, "id", "landmark_ids", "scores")
+            number = pc.list_value_length(table["landmark_ids"]).to_numpy()
+            rows = {
+                "id": np.repeat(table["id"].to_numpy(), number),
+                "rank": np.concatenate([np.arange(1, n + 1) for n in number] or [number]),
+                "landmark_id": pc.list_flatten(table["landmark_ids"]),
+                "score": pc.list_flatten(table["scores"]),
+            }
+            tables_of.append(pa.table(rows, tables.arrow_schema(TOP_K)))
+    table = pa.concat_tables(tables_of)
+    if path.endswith(".parquet"):
+        tables.write_table(path, table)
+    else:
+        files.write(path, table.to_pandas().to_csv(index=False, lineterminator="\n"))
+
+
+def write(path: str, ids: str | None, found: Found) -> dict[str, int]:
+    """Writes the submission and, beside it, the rejects and, last, the counts.
+
+    Returns:
+      the counts.
+
+    Raises:
+      UserError: there is no prediction at all.
+    """
+    cells = found.cells()
+    unread = {reject.id for reject in found.rejects if reject.id} - set(cells)
     rows = list(_listed(ids)) if ids else sorted(set(cells) | unread)
     listed = set(rows)
     extra = [
-        dataclasses.asdict(Reject(i, "", "score", Reason.NOT_LISTED, f"{ids} has no such id"))
+        Reject(i, "", "score", Reason.NOT_LISTED, f"{ids} has no such id")
         for i in sorted((set(cells) | unread) - listed)
     ]
-    repeated = len(predictions) - len(cells)
     counts = {
         "rows": len(rows),
         "predicted": len(listed & set(cells)),
         "unreadable": len(listed & unread),
         "without_image": len(listed - set(cells) - unread),
-        "photos": len(predictions),
+        "photos": len(found.ids),
         "not_listed": len(set(cells) - listed),
-        "repeated": repeated,
+        "repeated": len(found.ids) - len(cells),
+        "failed_units": len(found.failed),
     }
     _check(counts)
-    refused = sorted([*rejects, *extra], key=lambda r: (r["unit"], r["id"], r["reason"]))
-    files.write(rejects_path(path), "".join(json.dumps(reject) + "\n" for reject in refused))
+    rejects = beside(path, "rejects.jsonl")
+    refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
+    files.write(rejects, parts.jsonl(refused))
+    if not cells:
+        raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
     files.write(path, submission.write(rows, cells))
-    files.write_json(counts_path(path), counts)
+    files.write_json(beside(path, "counts.json"), counts)
+    return counts
 
 
 def _check(counts: dict[str, int]) -> None:
@@ -146,31 +166,15 @@ def _listed(path: str) -> Iterable[str]:
         yield from block
 
 
-def rejects_path(path: str) -> str:
-    return f"{path.removesuffix('.csv')}.rejects.jsonl"
-
-
-def counts_path(path: str) -> str:
-    return f"{path.removesuffix('.csv')}.counts.json"
-
-
 # ---- the command ----------------------------------------------------------------------------
 
 
 class ScoreOptions:
-    """What is scored, by what."""
+    """What is written."""
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--model", required=True, help="JOB/export of gld2 train")
         parser.add_argument("--output", required=True, help="the submission, a CSV")
-        parser.add_argument("--split", default="test", help="which split (default: %(default)s)")
-        parser.add_argument(
-            "--images",
-            metavar="PLACE",
-            help="score photos that are staged or sharded already: OUT, OUT/dataset, a version "
-            "folder or a pattern of TFRecord files",
-        )
         parser.add_argument(
             "--ids",
             metavar="CSV",
@@ -178,65 +182,69 @@ class ScoreOptions:
             "test.csv or sample_submission.csv; without a source, the photos' own ids, sorted)",
         )
         parser.add_argument(
-            "--batch_size", type=int, default=32, help="photos scored at once (default: 32)"
+            "--top_k",
+            type=int,
+            default=5,
+            help="classes that are kept of each photo (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--top_k_output",
+            metavar="FILE",
+            help="where to write them, a row for each: .csv or .parquet",
         )
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        if not args.source and not args.images:
-            raise UserError("expected --source or --images: what shall be scored?")
-        if args.batch_size < 1:
-            raise UserError(f"--batch_size: expected at least 1, found {args.batch_size}")
+        at_least(args, "top_k", 1)
+        if args.top_k_output and not args.top_k_output.endswith((".csv", ".parquet")):
+            raise UserError(f"--top_k_output: expected .csv or .parquet, found {args.top_k_output}")
 
 
 GROUPS = (
     options.OptionalSourceOptions,
+    PhotosOptions,
+    ModelOptions,
     ScoreOptions,
+    RerankOptions,
     options.FetchOptions,
 )
 
 
 def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, int]:
     """Scores and writes the submission; prints and returns its counts."""
-    read_labels(args.model)  # before any photo is fetched
-    source = discover(args.source, [args.split], args.archives) if args.source else None
-    ids = args.ids or (source.test_csv if source and args.split == "test" else None)
+    place = network.find(args.model)
+    place.labels()  # before any photo is fetched
     if args.ids:
         metadata.check_header(args.ids, metadata.IDS)
-    paths = records.find(args.images, args.split) if args.images else []
-    parameters = Parameters(_normal(args.model), args.limit, args.max_bytes)
-    effort = Effort(args.attempts, options.threads(args, beam_options))
-    handler: KeyedModelHandler = KeyedModelHandler(SavedModelHandler(args.model, args.batch_size))
-
-    def build(pipeline: beam.Pipeline, progress_folder: str | None):
-        if paths:
-            photos = pipeline | beam.Create(paths) | beam.Reshuffle() | beam.FlatMap(records.read)
-            rejects = pipeline | "NoRejects" >> beam.Create([])
-        else:
-            parts = pipeline | beam.Create(source.parts if source else [])
-            photos, rejects = parts | ReadUnits(parameters, effort)
-        predictions = (
-            photos
-            | "Infer" >> RunInference(handler)
-            | "Tick" >> beam.Map(progress.passed, progress_folder, "photos")
-        )  # (id, Prediction)
-        return (predictions, rejects) | Submit(args.output, ids)
-
-    files.remove(counts_path(args.output))
-    with progress.bar("score", f"{args.output}.progress", "photos") as folder:
-        engine.run(lambda pipeline: build(pipeline, folder), beam_options)
-    counts = files.read_json(counts_path(args.output))
-    _print(counts, args.output)
+    found = photos.named(args, photos.normal_of(place.export))
+    wants_retrieval = args.rerank == "retrieval"
+    job = Job(found, place, Parts(beside(args.output, "parts")), args.top_k, embed=wants_retrieval)
+    files.remove(*files.match(beside(args.output, "*.tmp")))  # that a killed run left
+    _claim(job)
+    predict(job, args, beam_options, "score")
+    answers: Answers = functools.partial(classified, job)
+    if wants_retrieval:
+        where = retrieval.compare(job, args.output, args, beam_options)
+        answers = functools.partial(retrieval.answers, where, weight=args.classifier_weight)
+    predictions = collect(job, answers)
+    if args.demote_over:
+        predictions.scores = demote(predictions.landmark_ids, predictions.scores, args.demote_over)
+    if args.top_k_output:
+        write_top_k(job, args.top_k_output)
+    counts = write(args.output, args.ids or found.ids, predictions)
+    _print(counts, predictions.failed, args.output)
     return counts
 
 
-def _normal(export: str) -> Normal:
-    """How the photos were normalised that the model learnt from: the same pixels, then and now."""
-    path = files.join(export, "stats.json")
-    return Normal(**files.read_json(path)["photos"]) if files.exists(path) else Normal()
+def _claim(job: Job) -> None:
+    """Predictions that another model made, or with other flags, are of no use here."""
+    if other := job.parts.claim(job.inputs):
+        print(f"score: {job.parts.root} was made with another {', '.join(other)}: made anew")
+        files.remove(job.parts.root)
+        job.parts.claim(job.inputs)
 
 
-def _print(counts: dict[str, int], path: str) -> None:
+def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
     print(
         f"score: {counts['rows']} rows = {counts['predicted']} predicted + "
         f"{counts['unreadable']} unreadable + {counts['without_image']} without an image"
@@ -245,7 +253,12 @@ def _print(counts: dict[str, int], path: str) -> None:
         f"score: {counts['photos']} photos = {counts['predicted']} predicted + "
         f"{counts['not_listed']} not listed + {counts['repeated']} repeated"
     )
-    print(f"score: {path}, {rejects_path(path)}")
+    if failed:
+        print(
+            f"score: {len(failed)} units could not be read ({', '.join(failed[:5])}); the rejects "
+            "say why; run the same command again to try them again"
+        )
+    print(f"score: {path}, {beside(path, 'rejects.jsonl')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

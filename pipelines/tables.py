@@ -16,7 +16,13 @@ from pipelines.schema import UserError
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
-    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+    """Of columns by Arrow's names of types, and list<...> of them."""
+    return pa.schema([(name, _type(kind)) for name, kind in columns.items()])
+
+
+def _type(kind: str) -> pa.DataType:
+    inner = kind.removeprefix("list<").removesuffix(">")
+    return pa.type_for_alias(kind) if inner == kind else pa.list_(pa.type_for_alias(inner))
 
 
 def frame(table: pa.Table) -> pd.DataFrame:
@@ -42,6 +48,11 @@ def write(path: str, data: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """Writes exactly `columns`; the same rows give the same bytes. Returns their sha256."""
     schema = arrow_schema(columns)
     table = pa.Table.from_pandas(data[list(columns)], schema, preserve_index=False)
+    return write_table(path, table)
+
+
+def write_table(path: str, table: pa.Table) -> str:
+    """The same for an Arrow table."""
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(None), out, compression="zstd")
     files.write(path, out.getvalue())
@@ -54,6 +65,11 @@ def read(path: str, columns: Mapping[str, str], digest: str | None = None) -> pd
     Raises:
       UserError: it is not Parquet, not that file, or lacks a column.
     """
+    return frame(read_table(path, columns, digest))
+
+
+def read_table(path: str, columns: Mapping[str, str], digest: str | None = None) -> pa.Table:
+    """The same as an Arrow table."""
     data = files.read(path)
     if digest and sha256(data) != digest:
         raise UserError(f"{path}: of another run than its done.json; run gld2 curate again")
@@ -64,4 +80,4 @@ def read(path: str, columns: Mapping[str, str], digest: str | None = None) -> pd
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         raise UserError(f"{path}: lacks the columns {', '.join(missing)}")
-    return frame(table.cast(arrow_schema(columns)))
+    return table.cast(arrow_schema(columns))

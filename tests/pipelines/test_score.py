@@ -6,17 +6,22 @@ import json
 import pathlib
 import shutil
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import metadata, schema, score, submission
+from pipelines import example, metadata, network, schema, score, submission, tfrecord
 from pipelines.schema import UserError
 from pipelines.world import Summary
+from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
+from tests.pipelines.exports import SIZE, VERSION, make_export
+from tests.pipelines.killed import kill
+from trainer import photos
 
-VERSION = "dataset/gld2/1.0.0"
+TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
 
 
 class Colours(tf.Module):
@@ -49,6 +54,28 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     signatures = {"serving_default": model.serve}
     tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
     return folder
+
+
+@pytest.fixture(scope="module")
+def keras_export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return make_export(prepared, tmp_path_factory.mktemp("job") / "export")
+
+
+@pytest.fixture(scope="module")
+def plain(prepared: pathlib.Path, keras_export: pathlib.Path) -> str:
+    """The submission as Keras' own predict has it, over the same normalised photos."""
+    records = read_shards(prepared / VERSION, "test")
+    pixels = [photos.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
+    # As many as fill the last batch: a smaller one would be summed in another order.
+    pixels += [pixels[-1]] * (-len(pixels) % network.CHUNK)
+    model = keras.saving.load_model(keras_export / "model.keras")
+    scores = model.predict(np.stack(pixels), verbose=0)
+    landmarks = pd.read_csv(keras_export / "labels.csv")["landmark_id"].to_numpy()
+    rows = {
+        record[schema.IMAGE_ID].decode(): f"{landmarks[row.argmax()]} {row.max():.6f}"
+        for record, row in zip(records, scores, strict=False)
+    }
+    return "".join(["id,landmarks\n", *(f"{i},{rows[i]}\n" for i in sorted(rows))])
 
 
 def run(export: pathlib.Path, output: pathlib.Path, **flags: object) -> pd.DataFrame:
@@ -84,8 +111,8 @@ def test_cells_are_what_the_model_says_of_the_staged_photos(prepared, export, sc
 
 def test_what_cannot_be_read_is_an_empty_cell_and_a_reject(summary: Summary, scored):
     found = submission.read(str(scored)).set_index("id")
-    lines = score.rejects_path(str(scored))
-    rejects = [json.loads(line) for line in pathlib.Path(lines).read_text().splitlines()]
+    lines = scored.with_suffix(".rejects.jsonl").read_text().splitlines()
+    rejects = [json.loads(line) for line in lines]
     corrupt = set(summary.test_faults["corrupt"])
     assert {reject["id"] for reject in rejects} == corrupt
     assert {reject["stage"] for reject in rejects} == {"score"}
@@ -150,6 +177,138 @@ def test_a_folder_that_is_no_model_is_refused(prepared, export, tmp_path):
         run(tmp_path, tmp_path / "s.csv", images=prepared / "dataset")
 
 
+def test_a_file_that_is_cut_short_is_no_model(prepared, keras_export, tmp_path):
+    other = tmp_path / "export"
+    shutil.copytree(keras_export, other)
+    (other / "model.keras").write_bytes((keras_export / "model.keras").read_bytes()[:3000])
+    with pytest.raises(UserError, match=r"model\.keras: expected a model that gld2 train exported"):
+        run(other, tmp_path / "s.csv", images=prepared / "dataset")
+
+
+def test_a_model_that_scores_nan_is_refused(prepared, keras_export, tmp_path):
+    other = tmp_path / "export"
+    shutil.copytree(keras_export, other)
+    model = keras.saving.load_model(other / "model.keras")
+    last = model.layers[-1]
+    last.set_weights([np.full_like(each, np.nan) for each in last.get_weights()])
+    model.save(other / "model.keras")
+    with pytest.raises(UserError, match="expected a finite score, found nan; is the model good"):
+        run(other, tmp_path / "s.csv", images=prepared / "dataset")
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_listed_ids_that_the_source_has_no_image_of_are_empty(world, keras_export, tmp_path):
+    shutil.copytree(world, tmp_path / "root")
+    listing = tmp_path / "root" / "metadata" / "test.csv"
+    listed = pd.read_csv(listing)["id"].tolist()
+    added = ["0" * 16, "f" * 16]
+    listing.write_text("\n".join(["id", added[0], *listed, added[1]]) + "\n")
+    found = run(keras_export, tmp_path / "s.csv", source=tmp_path / "root").set_index("id")
+    assert found.index.tolist() == [added[0], *listed, added[1]]
+    assert found.loc[added, "score"].isna().all()
+    counts = json.loads((tmp_path / "s.counts.json").read_text())
+    assert counts["without_image"] == 2
+    assert counts["predicted"] == found["score"].notna().sum() == len(listed) - 1
+
+
+def test_an_archive_that_is_damaged_is_empty_cells_until_it_is_mended(
+    world, keras_export, tmp_path, capsys
+):
+    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    run(keras_export, undisturbed, source=world)
+    shutil.copytree(world, tmp_path / "root")
+    tar = tmp_path / "root" / "test" / "images_001.tar"
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:5000])
+    flags = {"source": tmp_path / "root", "attempts": 1}
+    found = run(keras_export, output, **flags)
+    expected = submission.read(str(undisturbed))
+    assert found["id"].tolist() == expected["id"].tolist()
+    assert 0 < found["score"].notna().sum() < expected["score"].notna().sum()
+    assert "1 units could not be read (test-images_001)" in capsys.readouterr().out
+    rejects = map(json.loads, output.with_suffix(".rejects.jsonl").read_text().splitlines())
+    assert [(r["reason"], r["stage"]) for r in rejects if r["unit"] == "test-images_001"] == [
+        ("bad_archive", "score")
+    ]
+    tar.write_bytes(whole)
+    run(keras_export, output, **flags)
+    assert digests(output.parent, "*.csv", "*.json*") == digests(
+        undisturbed.parent, "*.csv", "*.json*"
+    )
+
+
 def test_a_split_that_is_not_there_is_refused(export, tmp_path):
     with pytest.raises(UserError, match="found no staged or sharded test photos"):
         run(export, tmp_path / "s.csv", images=tmp_path)
+
+
+@pytest.mark.parametrize("flags", [{}, {"batch_size": 1}, {"batch_size": 100}, {"threads": 3}, TWO])
+def test_cells_are_those_of_keras_predict(prepared, keras_export, plain, tmp_path, flags):
+    run(keras_export, tmp_path / "s.csv", images=prepared / "dataset", **flags)
+    assert (tmp_path / "s.csv").read_text() == plain
+
+
+def test_a_keras_file_is_a_model_too(prepared, keras_export, plain, tmp_path):
+    run(keras_export / "model.keras", tmp_path / "s.csv", images=prepared / "dataset")
+    assert (tmp_path / "s.csv").read_text() == plain
+
+
+def test_what_tensorflow_cannot_read_fails_no_other(
+    prepared, keras_export, export, plain, tmp_path
+):
+    """Records that pass their CRC and hold half a JPEG, an HTML page, nothing."""
+    records = read_shards(prepared / VERSION, "test")
+    bad = {3: records[3][schema.ENCODED][:300], 5: b"<html>", 8: b""}
+    with (tmp_path / "gld2-test.tfrecord-00000-of-00001").open("wb") as file:
+        for number, record in enumerate(records):
+            changed = record | ({schema.ENCODED: bad[number]} if number in bad else {})
+            file.write(tfrecord.frame(example.encode(changed)))
+    ids = [record[schema.IMAGE_ID].decode() for record in records]
+    empty = {ids[number] for number in bad}
+    for model in (keras_export, export):
+        output = tmp_path / model.parent.name / "s.csv"
+        found = run(model, output, images=tmp_path)
+        assert found["id"].tolist() == sorted(ids)
+        assert set(found.loc[found["score"].isna(), "id"]) == empty
+        lines = output.with_suffix(".rejects.jsonl").read_text().splitlines()
+        rejects = [json.loads(line) for line in lines]
+        assert {reject["id"] for reject in rejects} == empty
+        assert {reject["reason"] for reject in rejects} == {"undecodable"}
+        if model == keras_export:
+            expected = [row for row in plain.splitlines() if row[:16] not in empty]
+            rows = output.read_text().splitlines()
+            assert [row for row in rows if row[:16] not in empty] == expected
+
+
+def test_an_empty_split_is_said(keras_export, tmp_path):
+    (tmp_path / "gld2-test.tfrecord-00000-of-00001").write_bytes(b"")
+    with pytest.raises(UserError, match=r"no photo could be scored; .*s\.rejects\.jsonl"):
+        run(keras_export, tmp_path / "s.csv", images=tmp_path)
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_predictions_of_another_model_are_made_anew(
+    prepared, keras_export, export, plain, tmp_path, capsys
+):
+    images = prepared / "dataset"
+    run(export, tmp_path / "s.csv", images=images)
+    run(keras_export, tmp_path / "s.csv", images=images)
+    assert (tmp_path / "s.csv").read_text() == plain
+    assert "was made with another model" in capsys.readouterr().out
+    run(keras_export, tmp_path / "s.csv", images=images)
+    assert "every photo was scored before" in capsys.readouterr().out
+    assert (tmp_path / "s.csv").read_text() == plain
+
+
+def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
+    """Killed while a unit is staged, between the files of its part, and of the submission."""
+    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    run(keras_export, undisturbed, source=url)
+    flags = [f"--source={url}", f"--model={keras_export}", f"--output={output}", "--batch_size=32"]
+    done = []
+    for fatal in (3, 15, 8, 10, 3):
+        kill(fatal, *flags)
+        done.append(len(list(output.parent.glob("s.parts/*.done.json"))))
+    assert done == [0, 1, 1, 2, 2]  # what was done of the two units
+    run(keras_export, output, source=url)
+    assert digests(output.parent) == digests(undisturbed.parent)

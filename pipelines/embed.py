@@ -1,0 +1,95 @@
+"""Photos' embeddings and landmarks as Parquet files: the index that scores are re-ranked by."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import network, options, parts, photos
+from pipelines.neighbours import Block
+from pipelines.parts import Parts
+from pipelines.photos import PhotosOptions
+from pipelines.predict import Job, ModelOptions, predict
+from pipelines.schema import UserError
+
+EXAMPLES = """\
+  gld2 embed --images OUT/dataset --split train --model JOB/export --output OUT/embeddings
+"""
+NO_LANDMARK = -1
+
+
+def embed(
+    job: Job, args: argparse.Namespace, beam_options: PipelineOptions, title: str = "embed"
+) -> None:
+    """Embeds what is not embedded yet; prints the counts.
+
+    Raises:
+      UserError: the folder was made by another model or with other flags, some
+        photos could not be read at all, or there are none.
+    """
+    if other := job.parts.claim(job.inputs):
+        raise UserError(
+            f"{job.parts.inputs}: made with another {', '.join(other)}; use the same or another "
+            "folder"
+        )
+    predict(job, args, beam_options, title)
+    embedded, rejected = 0, 0
+    for unit in job.photos.units():
+        rejected += len(parts.read_rejects(job.parts.rejects(unit.name)))
+        if not job.parts.is_done(unit.name, unit):
+            raise UserError(f"{unit.name} could not be read; {job.parts.rejects(unit.name)} why")
+        embedded += len(job.parts.read(unit.name, "id"))
+    if not embedded:
+        raise UserError(f"{job.parts.root}: no photo could be embedded")
+    print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
+    print(f"{title}: {job.parts.root}")
+
+
+def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:
+    """A part at a time; a row that is not known to show a landmark has label NO_LANDMARK."""
+    for unit in units:
+        table = kept.read(unit, "id", "landmark_id", "embedding")
+        labels = table["landmark_id"].fill_null(NO_LANDMARK).to_numpy()
+        ids = np.array(table["id"].to_pylist(), np.str_)
+        if len(table):
+            yield Block(ids, parts.matrix(table, "embedding"), labels)
+
+
+class EmbedOptions:
+    """Where embeddings go."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--output", required=True, help="a folder for the embeddings")
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        args.output = args.output.rstrip("/") or "/"
+
+
+GROUPS = (
+    options.OptionalSourceOptions,
+    PhotosOptions,
+    ModelOptions,
+    EmbedOptions,
+    options.FetchOptions,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args, beam_options = options.parse(
+        "embed",
+        "Write each photo's embedding (float32, of length 1), and the landmark that its record "
+        "says it shows, as Parquet: a file for each shard, archive or block of photos.",
+        EXAMPLES,
+        GROUPS,
+        argv,
+    )
+    place = network.find(args.model)
+    place.labels()
+    found = photos.named(args, photos.normal_of(place.export))
+    embed(Job(found, place, Parts(args.output), top_k=1, embed=True), args, beam_options)
+    return 0

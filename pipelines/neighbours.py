@@ -1,0 +1,136 @@
+"""The nearest rows of an index, exactly, a block of it at a time. No Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+ROWS = 4096  # of the index that are compared at once: bounds the matrix of similarities
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some rows of an index.
+
+    Attributes:
+      ids: [rows] str.
+      vectors: [rows, features] float32 of length 1.
+      labels: [rows] int64, whatever a row is known by.
+    """
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    labels: np.ndarray
+
+    def rows(self, start: int, stop: int) -> Block:
+        return Block(self.ids[start:stop], self.vectors[start:stop], self.labels[start:stop])
+
+
+@dataclasses.dataclass(frozen=True)
+class Nearest:
+    """The most similar rows to each query, the most similar first; of equal ones, by id.
+
+    Attributes:
+      similarities: [queries, k] float32 cosines; -inf where the index had fewer rows.
+      ids: [queries, k] str.
+      labels: [queries, k] int64.
+      vectors: [queries, k, features] float32, or [queries, k, 0] where not wanted.
+    """
+
+    similarities: np.ndarray
+    ids: np.ndarray
+    labels: np.ndarray
+    vectors: np.ndarray
+
+
+def search(
+    queries: np.ndarray,
+    index: Iterable[Block],
+    k: int,
+    without: np.ndarray | None = None,
+    keep_vectors: bool = False,
+) -> Nearest:
+    """Searches all blocks; memory hangs on the queries and on one block, not on the index.
+
+    Args:
+      queries: [queries, features] float32 of length 1.
+      index: blocks with other ids each.
+      k: neighbours of each query.
+      without: [queries] ids: a query is not its own neighbour.
+      keep_vectors: whether the neighbours' vectors are wanted.
+    """
+    best = _none(len(queries), k, queries.shape[1] if keep_vectors else 0)
+    for block in index:
+        for start in range(0, len(block.ids), ROWS):
+            some = block.rows(start, start + ROWS)
+            found = queries @ some.vectors.T  # [queries, rows]
+            if without is not None:
+                found[_own(without, some.ids)] = -np.inf
+            _update(best, found, some)
+    return best
+
+
+def _own(queries: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which queries, and which of `ids`, are the same."""
+    order = np.argsort(ids)
+    columns = order[np.minimum(np.searchsorted(ids, queries, sorter=order), len(ids) - 1)]
+    same = np.flatnonzero(ids[columns] == queries)
+    return same, columns[same]
+
+
+def mean_similarity(queries: np.ndarray, index: Block, k: int, ids: np.ndarray) -> np.ndarray:
+    """[queries] float32: the mean of each query's k highest cosines to an index.
+
+    Args:
+      queries: [queries, features] float32 of length 1.
+      index: of at least one row that is not the query's own.
+      k: cosines in the mean, or as many as there are.
+      ids: [queries] str: a row of the same id is left out.
+    """
+    found = search(queries, [index], k, without=ids).similarities
+    there = np.isfinite(found)
+    return np.where(there, found, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+
+
+def _update(best: Nearest, found: np.ndarray, block: Block) -> None:
+    """Puts what a block has of better rows among the best; most queries find none there.
+
+    Args:
+      best: changed in place.
+      found: [queries, rows] float32 cosines to the block's rows.
+      block: those rows.
+    """
+    queries = np.flatnonzero(found.max(axis=1) >= best.similarities[:, -1])
+    found, k = found[queries], best.similarities.shape[1]
+    columns = _highest(found, k, block.ids)
+    known = [best.similarities[queries], best.ids[queries], best.labels[queries]]
+    new = [np.take_along_axis(found, columns, axis=1), block.ids[columns], block.labels[columns]]
+    every = [np.concatenate(both, axis=1) for both in zip(known, new, strict=True)]
+    order = np.lexsort((every[1], -every[0]), axis=1)[:, :k]
+    for kept, values in zip((best.similarities, best.ids, best.labels), every, strict=True):
+        kept[queries] = np.take_along_axis(values, order, axis=1)
+    if best.vectors.shape[2]:
+        vectors = np.concatenate([best.vectors[queries], block.vectors[columns]], axis=1)
+        best.vectors[queries] = np.take_along_axis(vectors, order[:, :, None], axis=1)
+
+
+def _highest(found: np.ndarray, k: int, ids: np.ndarray) -> np.ndarray:
+    """[queries, at most k]: where each row's k highest values are; of equal ones, by id."""
+    if found.shape[1] <= k:
+        return np.broadcast_to(np.arange(found.shape[1]), found.shape)
+    columns = np.argpartition(found, -k, axis=1)[:, -k:]
+    least = np.take_along_axis(found, columns, axis=1).min(axis=1, keepdims=True)
+    for row in np.flatnonzero((found >= least).sum(axis=1) > k):  # a tie for the last place
+        columns[row] = np.lexsort((ids, -found[row]))[:k]
+    return columns
+
+
+def _none(queries: int, k: int, features: int) -> Nearest:
+    return Nearest(
+        np.full([queries, k], -np.inf, np.float32),
+        np.zeros([queries, k], "U16"),
+        np.zeros([queries, k], np.int64),
+        np.zeros([queries, k, features], np.float32),
+    )

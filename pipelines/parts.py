@@ -1,0 +1,156 @@
+"""Predictions on disk: a part for each unit of photos, whole or not there. No Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines import files, fingerprint, schema, tables
+from pipelines.network import Prediction
+from pipelines.schema import Reason, Reject, UserError
+
+Inputs = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A photo and what the network makes of it."""
+
+    id: str
+    landmark_id: int | None
+    prediction: Prediction
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """A folder of predictions.
+
+    Attributes:
+      root: local or gs://.
+    """
+
+    root: str
+
+    def predictions(self, unit: str) -> str:
+        return files.join(self.root, f"{unit}.parquet")
+
+    def rejects(self, unit: str) -> str:
+        return files.join(self.root, f"{unit}.rejects.jsonl")
+
+    def done(self, unit: str) -> str:
+        """Written last: the unit's counts, and the digest of what it was made from."""
+        return files.join(self.root, f"{unit}.done.json")
+
+    @property
+    def inputs(self) -> str:
+        """What all units are made with."""
+        return files.join(self.root, "inputs.json")
+
+    def claim(self, inputs: Inputs) -> list[str]:
+        """Makes the folder one of predictions made with these inputs.
+
+        Returns:
+          what is otherwise, where it holds predictions made with others; it is
+          then left as it is.
+        """
+        files.make_folder(self.root)
+        files.remove_temporaries(self.root)
+        if files.exists(self.inputs):
+            found = files.read_json(self.inputs)
+            return [n for n in sorted({*found, *inputs}) if found.get(n) != inputs.get(n)]
+        files.write_json(self.inputs, inputs)
+        return []
+
+    def is_done(self, unit: str, source: object) -> bool:
+        """Whether a unit's predictions are there, made from this source."""
+        path = self.done(unit)
+        return files.exists(path) and files.read_json(path)["source"] == _digest(source)
+
+    def write(
+        self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
+    ) -> None:
+        """Writes a unit's part; done.json comes last."""
+        files.remove(self.done(unit))
+        tables.write_table(self.predictions(unit), _table(rows))
+        self.write_rejects(unit, rejects)
+        counts = {"photos": len(rows), "rejected": len(rejects), "source": _digest(source)}
+        files.write_json(self.done(unit), counts)
+
+    def write_rejects(self, unit: str, rejects: Iterable[Reject]) -> None:
+        files.write(self.rejects(unit), jsonl(rejects))
+
+    def read(self, unit: str, *columns: str) -> pa.Table:
+        """Some columns of PREDICTIONS.
+
+        Raises:
+          UserError: the part is not there or is no such table.
+        """
+        return tables.read_table(
+            self.predictions(unit), {c: schema.PREDICTIONS[c] for c in columns}
+        )
+
+    def units(self) -> list[str]:
+        """All that are done, by name."""
+        found = files.match(self.done("*"))
+        return [path.rpartition("/")[2].removesuffix(".done.json") for path in found]
+
+
+def jsonl(rejects: Iterable[Reject]) -> str:
+    return "".join(json.dumps(dataclasses.asdict(reject)) + "\n" for reject in rejects)
+
+
+def read_rejects(path: str) -> list[Reject]:
+    rows = map(json.loads, files.read(path).splitlines())
+    return [Reject(**row | {"reason": Reason(row["reason"])}) for row in rows]
+
+
+def matrix(table: pa.Table, column: str) -> np.ndarray:
+    """[rows, values]: a column whose lists are equally long.
+
+    Raises:
+      UserError: some row has none.
+    """
+    lists = table[column].combine_chunks()
+    if lists.null_count:
+        raise UserError(f"{column}: expected a value in each row, found none in some")
+    values = lists.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(table), -1) if len(table) else values.reshape(0, 0)
+
+
+def names(units: Iterable[str]) -> Iterator[str]:
+    """The units' names.
+
+    Raises:
+      UserError: two are the same, so that one part would take the other's place.
+    """
+    seen: set[str] = set()
+    for name in units:
+        if name in seen:
+            raise UserError(f"two files of photos are called {name}: score them one by one")
+        seen.add(name)
+        yield name
+
+
+def _table(rows: Sequence[Scored]) -> pa.Table:
+    columns = {
+        "id": [row.id for row in rows],
+        "landmark_id": [row.landmark_id for row in rows],
+        "landmark_ids": [row.prediction.landmark_ids for row in rows],
+        "scores": [row.prediction.scores for row in rows],
+        "embedding": [row.prediction.embedding for row in rows],
+    }
+    return pa.table(columns, tables.arrow_schema(schema.PREDICTIONS))
+
+
+def _digest(source: object) -> str:
+    return fingerprint.sha256(repr(source).encode())
+
+
+def beside(path: str, ending: str) -> str:
+    """The name of what belongs to a submission."""
+    return f"{path.removesuffix('.csv')}.{ending}"

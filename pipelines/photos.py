@@ -1,0 +1,166 @@
+"""Which photos a command puts through a model: of a source, of records or of a folder. No Beam."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from pipelines import files, parts, records, schema, source
+from pipelines.images import Normal, Unreadable, normalise
+from pipelines.schema import Reject, UserError
+from pipelines.source import Part
+from pipelines.unit import Parameters, Unit
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+BLOCK = 1000  # photos of a folder in a unit
+
+Encoded = tuple[str, bytes, int | None]  # id, photo, the landmark that it is known to show
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """Photos that are staged or sharded already.
+
+    Attributes:
+      name: of the file.
+      path: of the file.
+      checksum: by which another file of that name is told from it.
+    """
+
+    name: str
+    path: str
+    checksum: str
+
+    def read(self, normal: Normal, rejects: list[Reject]) -> Iterator[Encoded]:
+        """The photos; they were normalised before."""
+        return records.read_labelled(self.path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """Some photos of a folder; a photo's id is its path there.
+
+    Attributes:
+      name: of the unit.
+      root: the folder.
+      paths: below it.
+    """
+
+    name: str
+    root: str
+    paths: tuple[str, ...]
+
+    def read(self, normal: Normal, rejects: list[Reject]) -> Iterator[Encoded]:
+        """The photos, normalised; what cannot be read is put to the rejects."""
+        for path in self.paths:
+            try:
+                photo = normalise(files.read(files.join(self.root, path)), normal)
+            except Unreadable as error:
+                rejects.append(Reject(path, self.name, "score", error.reason, error.detail))
+            else:
+                yield path, photo.jpeg, None
+
+
+Item = Part | Records | Folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """What is put through a model.
+
+    Attributes:
+      items: tars, splits of loose photos, files of records, folders.
+      parameters: how those are normalised that were not before.
+      ids: CSV that lists them, or None.
+    """
+
+    items: tuple[Item, ...]
+    parameters: Parameters
+    ids: str | None = None
+
+    def units(self) -> Iterator[Unit | Records | Folder]:
+        """In their order; of loose photos, their CSV is read for it."""
+        for item in self.items:
+            yield from expand(item)
+
+
+def expand(item: Item) -> Iterator[Unit | Records | Folder]:
+    """The units of an item: itself, or the blocks of a split of loose photos."""
+    if isinstance(item, Records | Folder):
+        yield item
+    else:
+        yield from source.expand(item)
+
+
+def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
+    """Raises UserError where two files have the same name."""
+    paths = list(paths)
+    found = parts.names(path.rpartition("/")[2].replace(".tfrecord", "") for path in paths)
+    return tuple(Records(n, p, files.checksum(p)) for n, p in zip(found, paths, strict=True))
+
+
+def of_folder(root: str) -> tuple[Folder, ...]:
+    """The photos in a folder and below it, by their names' endings."""
+    prefix = f"{root.rstrip('/')}/"
+    paths = [path for path in files.match(f"{prefix}**") if path.lower().endswith(IMAGES)]
+    names = [path.removeprefix(prefix) for path in paths]
+    blocks = [tuple(names[start : start + BLOCK]) for start in range(0, len(names), BLOCK)]
+    return tuple(Folder(f"folder-{n:05d}", root, block) for n, block in enumerate(blocks))
+
+
+def anywhere(place: str, parameters: Parameters) -> Photos:
+    """Photos of whatever lies there: records of one split, or a folder of photos.
+
+    Raises:
+      UserError: there are none.
+    """
+    for split in schema.STAGED_SPLITS:
+        if found := records.look(place, split):
+            return Photos(of_records(found), parameters)
+    if folders := of_folder(place):
+        return Photos(folders, parameters)
+    raise UserError(f"{place}: found neither staged or sharded photos there nor image files")
+
+
+def named(args: argparse.Namespace, normal: Normal) -> Photos:
+    """The photos that the flags name.
+
+    Args:
+      args: of PhotosOptions, SourceOptions and FetchOptions.
+      normal: how photos are normalised.
+
+    Raises:
+      UserError: there are none.
+    """
+    parameters = Parameters(normal, args.limit, args.max_bytes)
+    if args.images:
+        return Photos(of_records(records.find(args.images, args.split)), parameters)
+    found = source.discover(args.source, [args.split], args.archives)
+    listing = found.test_csv if args.split == "test" else None
+    return Photos(found.parts, parameters, listing)
+
+
+def normal_of(export: str) -> Normal:
+    """How the photos were normalised that a model learnt from: the same pixels, then and now."""
+    path = files.join(export, "stats.json")
+    return Normal(**files.read_json(path)["photos"]) if files.exists(path) else Normal()
+
+
+class PhotosOptions:
+    """Which photos."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--split", default="test", help="which split (default: %(default)s)")
+        parser.add_argument(
+            "--images",
+            metavar="PLACE",
+            help="photos that are staged or sharded already: OUT, OUT/dataset, a version "
+            "folder or a pattern of TFRecord files",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        if not args.source and not args.images:
+            raise UserError("expected --source or --images: where are the photos?")

@@ -1,0 +1,255 @@
+"""Photos through an exported model, a unit at a time; score and embed both use it."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import itertools
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import engine, files, network, options, parts, photos, progress, records
+from pipelines.criteria import at_least
+from pipelines.handler import LandmarkHandler
+from pipelines.images import Unreadable
+from pipelines.layout import Output
+from pipelines.network import CHUNK, Place, Prediction
+from pipelines.parts import Parts, Scored
+from pipelines.photos import Encoded, Folder, Photos, Records
+from pipelines.schema import Reject
+from pipelines.stage import stage
+from pipelines.unit import Effort, Parameters, Unit
+
+AnyUnit = Unit | Records | Folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """Whose predictions they are.
+
+    Attributes:
+      unit: what the photos came in.
+      number: of the chunk in its unit, from 0.
+      is_last: whether it is the unit's last.
+      ids: of the photos.
+      landmark_ids: that they are known to show, or None.
+    """
+
+    unit: AnyUnit
+    number: int
+    is_last: bool
+    ids: tuple[str, ...]
+    landmark_ids: tuple[int | None, ...]
+
+
+@dataclasses.dataclass
+class Predict(beam.PTransform):
+    """Units, loose splits and files of records -> the name of each part that is written.
+
+    A part is written by the step that follows the network in the same bundle, so
+    that a killed run finds what it had done, and no photo or prediction is
+    shuffled. What is done already is passed over.
+    """
+
+    parts: Parts
+    parameters: Parameters
+    effort: Effort
+    handler: LandmarkHandler
+
+    def __post_init__(self):
+        super().__init__()
+
+    def expand(self, items):
+        keyed: KeyedModelHandler = KeyedModelHandler(self.handler)
+        return (
+            items  # Item
+            | "SpreadItems" >> beam.Reshuffle()
+            | "Expand" >> beam.FlatMap(photos.expand)  # Unit | Records | Folder
+            | "SpreadUnits" >> beam.Reshuffle()
+            | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.effort)
+            # (Key, [photo])
+            | "Infer" >> RunInference(keyed)  # (Key, [Prediction | Unreadable])
+            | "Keep" >> beam.ParDo(Keep(self.parts, self.effort.progress))
+        )
+
+
+def open_unit(
+    unit: AnyUnit, kept: Parts, parameters: Parameters, effort: Effort
+) -> Iterator[tuple[Key, list[bytes]]]:
+    """The photos of a unit that is not done, normalised as for training, in chunks.
+
+    A unit of a source is staged on the worker's disk first: no photo is scored
+    before the archive's md5 is right, and none is scored twice when it is
+    fetched again.
+    """
+    if kept.is_done(unit.name, unit):
+        return
+    rejects: list[Reject] = []
+    if not isinstance(unit, Unit):
+        yield from _chunks(unit, unit.read(parameters.normal, rejects), kept, rejects)
+        return
+    with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
+        output = Output(folder)
+        summary = stage(unit, output, parameters, effort)
+        rejects += parts.read_rejects(output.rejects(unit.name))
+        rejects = [dataclasses.replace(reject, stage="score") for reject in rejects]
+        if "failed" in summary:
+            kept.write_rejects(unit.name, rejects)
+        else:
+            found = records.read_labelled(output.staged(unit.name))
+            yield from _chunks(unit, found, kept, rejects)
+
+
+def _chunks(
+    unit: AnyUnit, encoded: Iterator[Encoded], kept: Parts, rejects: list[Reject]
+) -> Iterator[tuple[Key, list[bytes]]]:
+    """What was rejected is written before the last chunk comes to the step that writes the part."""
+    chunks = iter(lambda: list(itertools.islice(encoded, CHUNK)), [])
+    ahead = next(chunks, None)
+    if ahead is None:
+        kept.write(unit.name, unit, [], rejects)
+    for number in itertools.count():
+        if ahead is None:
+            return
+        chunk, ahead = ahead, next(chunks, None)
+        if ahead is None:
+            kept.write_rejects(unit.name, rejects)
+        ids, data, landmark_ids = zip(*chunk, strict=True)
+        yield Key(unit, number, ahead is None, ids, landmark_ids), list(data)
+
+
+class Keep(beam.DoFn):
+    """Predictions, those of a unit one after the other -> its part's name, once it is written."""
+
+    def __init__(self, kept: Parts, progress_folder: str | None):
+        self._parts = kept
+        self._progress = progress_folder
+
+    def start_bundle(self):
+        # By unit: more than one is open only where an engine works on several at once.
+        self._rows: dict[str, list[Scored]] = collections.defaultdict(list)
+        self._bad: dict[str, list[Reject]] = collections.defaultdict(list)
+
+    def process(self, element: tuple[Key, list[Prediction | Unreadable]]) -> Iterator[str]:
+        key, predictions = element
+        name = key.unit.name
+        for image_id, known, found in zip(key.ids, key.landmark_ids, predictions, strict=True):
+            if isinstance(found, Unreadable):
+                self._bad[name].append(Reject(image_id, name, "score", found.reason, found.detail))
+            else:
+                self._rows[name].append(Scored(image_id, known, found))
+        engine.count("photos", len(key.ids))
+        progress.add(self._progress, photos=len(key.ids))
+        if key.is_last:
+            self._write(key)
+            yield name
+
+    def _write(self, last: Key) -> None:
+        name = last.unit.name
+        rows, bad = self._rows.pop(name, []), self._bad.pop(name, [])
+        photos = last.number * CHUNK + len(last.ids)
+        if photos != len(rows) + len(bad):
+            raise AssertionError(f"{name}: {photos} photos in, {len(rows)} + {len(bad)} out")
+        earlier = parts.read_rejects(self._parts.rejects(name))
+        self._parts.write(name, last.unit, rows, [*earlier, *bad])
+
+    def finish_bundle(self):
+        if left := sorted({*self._rows, *self._bad}):
+            raise AssertionError(f"a bundle ended inside {', '.join(left)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Photos, a model, and where their predictions go.
+
+    Attributes:
+      photos: that are scored.
+      place: of the model.
+      parts: where to.
+      top_k: classes that are kept of each photo.
+      embed: whether embeddings are wanted.
+    """
+
+    photos: Photos
+    place: Place
+    parts: Parts
+    top_k: int
+    embed: bool
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the predictions hang on, beside each unit's photos."""
+        return {
+            "model": self.place.digest(),
+            "parameters": dataclasses.asdict(self.photos.parameters),
+            "top_k": self.top_k,
+            "embed": self.embed,
+        }
+
+
+def predict(
+    job: Job, args: argparse.Namespace, beam_options: PipelineOptions, title: str
+) -> Mapping[str, int]:
+    """Scores what is not scored yet; prints how fast, and returns the counters.
+
+    Args:
+      job: what is scored.
+      args: of ModelOptions and FetchOptions.
+      beam_options: where it runs.
+      title: for a person.
+    """
+    threads = options.threads(args, beam_options)
+    handler = LandmarkHandler(job.place, args.batch_size, threads, job.top_k, job.embed)
+    with progress.bar(title, files.join(job.parts.root, "progress"), "photos") as folder:
+        effort = Effort(args.attempts, threads, progress=folder)
+        step = Predict(job.parts, job.photos.parameters, effort, handler)
+        counters = engine.run(
+            lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
+        )
+    _print(title, counters)
+    return counters
+
+
+def _print(title: str, counters: Mapping[str, int]) -> None:
+    batches = counters.get("inference_request_batch_size/count", 0)
+    if not batches:
+        print(f"{title}: every photo was scored before")
+        return
+    latency = counters["inference_batch_latency_micro_secs/sum"] / batches / 1e3
+    size = counters["inference_request_batch_byte_size/sum"] / 1e6
+    loading = counters.get("load_model_latency_milli_secs/max", 0) / 1e3
+    print(
+        f"{title}: {counters['photos']} photos ({size:.1f} MB) in {batches} batches, "
+        f"{latency:.0f} ms each on average; {loading:.1f} s to load the model and warm it up"
+    )
+
+
+class ModelOptions:
+    """What scores, and how."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("model")
+        group.add_argument(
+            "--model",
+            required=True,
+            help="JOB/export of gld2 train, or a .keras file or saved_model folder with "
+            "labels.csv beside it",
+        )
+        group.add_argument(
+            "--batch_size",
+            type=int,
+            default=64,
+            help="photos handed to the model at once, rounded down to a multiple of "
+            f"{network.CHUNK}; no score hangs on it (default: %(default)s)",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        at_least(args, "batch_size", 1)

@@ -1,0 +1,297 @@
+"""Each scored photo beside its nearest train photos and beside photos of no landmark."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import embed, engine, files, fingerprint, parts, photos, progress, records, tables
+from pipelines.criteria import at_least
+from pipelines.neighbours import Block, mean_similarity, search
+from pipelines.parts import Parts, beside
+from pipelines.predict import Job
+from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
+from pipelines.schema import EVIDENCE, NON_LANDMARKS, UserError
+
+QUERIES = 4096  # photos that go through the index together
+WEIGHT = 0.0  # of the classifier: those who won went by visual similarity alone
+MOST = 20_000  # non-landmark photos: more make no better a mean, and every photo meets each
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is searched for, and in what.
+
+    Attributes:
+      queries: scored photos with embeddings.
+      train: embeddings of photos of known landmarks.
+      units: the names of train's parts.
+      root: where evidence goes, and the non-landmark photos lie.
+    """
+
+    queries: Parts
+    train: Parts
+    units: tuple[str, ...]
+    root: str
+
+    @property
+    def non_landmarks(self) -> str:
+        return files.join(self.root, "non_landmarks.parquet")
+
+    def evidence(self, unit: str) -> str:
+        return files.join(self.root, f"{unit}.evidence.parquet")
+
+
+def find(unit: str, where: Search, progress_folder: str | None) -> int:
+    """Writes the evidence on one part's photos unless it is there; returns how many they are.
+
+    The index goes by a block at a time: no worker holds it.
+    """
+    table = where.queries.read(unit, "id", "embedding")
+    path = where.evidence(unit)
+    if files.exists(path) and tables.read_table(path, {"id": "string"})["id"] == table["id"]:
+        return 0
+    other = _block(tables.read_table(where.non_landmarks, NON_LANDMARKS))
+    found = [
+        _find(_block(table.slice(start, QUERIES)), other, where)
+        for start in range(0, len(table), QUERIES)
+    ]
+    empty = tables.arrow_schema(EVIDENCE).empty_table()
+    tables.write_table(path, pa.concat_tables([empty, *found]))
+    progress.add(progress_folder, photos=len(table))
+    engine.count("compared", len(table))
+    return len(table)
+
+
+def _block(table: pa.Table) -> Block:
+    ids = np.array(table["id"].to_pylist(), np.str_)
+    return Block(ids, parts.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
+
+
+def _find(some: Block, other: Block, where: Search) -> pa.Table:
+    index = _labelled(where.train, where.units)
+    nearest = search(some.vectors, index, NEIGHBOURS, without=some.ids, keep_vectors=True)
+    vectors = nearest.vectors.reshape(-1, some.vectors.shape[1])
+    penalties = mean_similarity(vectors, other, OF_NEIGHBOUR, nearest.ids.ravel())
+    columns = {
+        "id": some.ids,
+        "neighbours": list(nearest.ids),
+        "landmark_ids": list(nearest.labels),
+        "similarities": list(nearest.similarities),
+        "penalties": list(penalties.reshape(nearest.ids.shape)),
+        "own": mean_similarity(some.vectors, other, OF_PHOTO, some.ids),
+    }
+    return pa.table(columns, tables.arrow_schema(EVIDENCE))
+
+
+def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
+    for block in embed.blocks(train, units):
+        if (block.labels == embed.NO_LANDMARK).any():
+            raise UserError(
+                f"{train.root}: expected photos of known landmarks, found some whose records "
+                "name none; take OUT/dataset, not what is staged"
+            )
+        yield block
+
+
+# ---- photos of no landmark ------------------------------------------------------------------
+
+
+def lowest(blocks: Iterable[tuple[np.ndarray, Block]], most: int) -> Block:
+    """The rows with the lowest keys; of equal ones, by id.
+
+    Args:
+      blocks: keys [rows] and rows.
+      most: how many.
+    """
+    keys, kept = np.zeros(0), Block(np.zeros(0, "U1"), np.zeros([0, 0], np.float32), np.zeros(0))
+    for new, block in blocks:
+        keys = np.concatenate([keys, new])
+        ids = np.concatenate([kept.ids, block.ids])
+        width = block.vectors.shape[1]
+        vectors = np.concatenate([kept.vectors.reshape(-1, width), block.vectors])
+        order = np.lexsort((ids, keys))[:most]
+        keys, kept = keys[order], Block(ids[order], vectors[order], np.zeros(len(order)))
+    return kept
+
+
+def unsure(queries: Parts, units: Sequence[str]) -> Block:
+    """Half of the scored photos, of which the classifier is least sure: most show no landmark.
+
+    No truth is looked at; GLDv2's own test set is 98 % photos of no landmark.
+    """
+    photos_scored = sum(len(queries.read(unit, "id")) for unit in units)
+
+    def keyed() -> Iterator[tuple[np.ndarray, Block]]:
+        for unit in units:
+            table = queries.read(unit, "id", "scores", "embedding")
+            if len(table):
+                yield parts.matrix(table, "scores")[:, 0], _block(table)
+
+    return lowest(keyed(), min(MOST, photos_scored // 2))
+
+
+def by_hash(kept: Parts, units: Sequence[str]) -> Block:
+    """So many of the photos, which a hash of their ids chooses."""
+
+    def keyed() -> Iterator[tuple[np.ndarray, Block]]:
+        for block in embed.blocks(kept, units):
+            hashes = [int(fingerprint.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
+            yield np.array(hashes), block
+
+    return lowest(keyed(), MOST)
+
+
+# ---- all of it ------------------------------------------------------------------------------
+
+
+def compare(
+    job: Job, output: str, args: argparse.Namespace, beam_options: PipelineOptions
+) -> Search:
+    """Finds the evidence on all of a job's photos; what was found before is kept.
+
+    Args:
+      job: scored, with embeddings.
+      output: the submission.
+      args: of RerankOptions and ModelOptions.
+      beam_options: where it runs.
+
+    Raises:
+      UserError: a place has no photos, or embeddings of another model.
+    """
+    units = [unit.name for unit in job.photos.units() if job.parts.is_done(unit.name, unit)]
+    train, of_train = _embeddings(args.train, "train", job, output, args, beam_options)
+    where = Search(job.parts, train, of_train, beside(output, "neighbours"))
+    if args.non_landmarks:
+        other = by_hash(
+            *_embeddings(args.non_landmarks, "non_landmarks", job, output, args, beam_options)
+        )
+    else:
+        other = unsure(job.parts, units)
+    if not len(other.ids):
+        raise UserError("--rerank: found no photo to take as one of no landmark")
+    _claim(where, job, other)
+    with progress.bar("rerank", files.join(where.root, "progress"), "photos") as folder:
+        counters = engine.run(
+            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where, folder),
+            beam_options,
+        )
+    print(
+        f"rerank: {counters.get('compared', 0)} photos compared with train photos in "
+        f"{len(of_train)} files and with {len(other.ids)} of no landmark"
+    )
+    return where
+
+
+def _claim(where: Search, job: Job, other: Block) -> None:
+    """Evidence that was found with other train or non-landmark photos is of no use."""
+    made = b"".join(files.read(where.train.done(unit)) for unit in where.units)
+    inputs = job.inputs | {
+        "train": fingerprint.sha256(made),
+        "non_landmarks": fingerprint.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
+    }
+    folder = Parts(where.root)
+    if folder.claim(inputs):
+        files.remove(where.root)
+        folder.claim(inputs)
+    columns = {"id": other.ids, "embedding": list(other.vectors)}
+    table = pa.table(columns, tables.arrow_schema(NON_LANDMARKS))
+    tables.write_table(where.non_landmarks, table)
+
+
+def _embeddings(
+    place: str,
+    name: str,
+    job: Job,
+    output: str,
+    args: argparse.Namespace,
+    beam_options: PipelineOptions,
+) -> tuple[Parts, tuple[str, ...]]:
+    """Embeddings that gld2 embed made, or of photos that are embedded now; and their units."""
+    there = Parts(place.rstrip("/"))
+    if files.exists(there.inputs):
+        if files.read_json(there.inputs)["model"] != job.place.digest():
+            raise UserError(f"--{name} {place}: embeddings of another model than {job.place.path}")
+        return there, tuple(there.units())
+    parameters = job.photos.parameters
+    if name == "train":
+        found = photos.Photos(photos.of_records(records.find(place, name)), parameters)
+    else:
+        found = photos.anywhere(place, parameters)
+    made = Parts(beside(output, name))
+    embedding = Job(found, job.place, made, top_k=1, embed=True)
+    if made.claim(embedding.inputs):
+        files.remove(made.root)
+    embed.embed(embedding, args, beam_options, name)
+    return made, tuple(unit.name for unit in found.units())
+
+
+def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.ndarray]:
+    """The landmark of each of a part's photos, and its score."""
+    table = where.queries.read(unit, "id", "landmark_ids", "scores")
+    if not len(table):
+        return np.zeros(0, np.int64), np.zeros(0)
+    found = tables.read_table(where.evidence(unit), EVIDENCE)
+    evidence = Evidence(
+        landmark_ids=parts.matrix(table, "landmark_ids"),
+        scores=parts.matrix(table, "scores"),
+        neighbour_ids=parts.matrix(found, "landmark_ids"),
+        similarities=parts.matrix(found, "similarities"),
+        penalties=parts.matrix(found, "penalties"),
+        own=found["own"].to_numpy(),
+    )
+    return rerank(evidence, weight)
+
+
+class RerankOptions:
+    """Whether and how scores are re-ranked."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("re-ranking")
+        group.add_argument(
+            "--rerank",
+            choices=["none", "retrieval"],
+            default="none",
+            help="retrieval: landmarks of the nearest train photos vote, and photos that look "
+            "like those of no landmark are trusted less (default: %(default)s)",
+        )
+        group.add_argument(
+            "--train",
+            metavar="PLACE",
+            help="the train photos: OUT/dataset, or what gld2 embed made of them with this model",
+        )
+        group.add_argument(
+            "--non_landmarks",
+            metavar="PLACE",
+            help="photos of no landmark: a folder, staged or sharded photos, or what gld2 embed "
+            "made of them (default: the half of the scored photos of which the classifier is "
+            "least sure)",
+        )
+        group.add_argument(
+            "--classifier_weight",
+            type=float,
+            default=WEIGHT,
+            help="of a class's probability beside the neighbours' votes (default: %(default)s)",
+        )
+        group.add_argument(
+            "--demote_over",
+            type=int,
+            metavar="N",
+            help="put landmarks that are predicted for more than N photos below all others",
+        )
+
+    @classmethod
+    def check(cls, args: argparse.Namespace) -> None:
+        at_least(args, "demote_over", 1)
+        at_least(args, "classifier_weight", 0)
+        if args.rerank == "none" and (args.train or args.non_landmarks):
+            raise UserError("--train and --non_landmarks: expected --rerank retrieval with them")
+        if args.rerank != "none" and not args.train:
+            raise UserError("--rerank retrieval: expected --train, the photos to look among")

@@ -1,0 +1,150 @@
+"""How fast the search for neighbours is, that it is exact, and what memory it takes.
+
+    python -m tests.benchmarks.neighbours --rows 50000 200000 --queries 2000
+
+Embeddings are generated: directions at random, some of them twice so that similarities tie. They
+are written as gld2 embed writes them, in files of 10,000, and searched as gld2 score --rerank
+searches them, each index in a process of its own. Brute force holds all of the index at once, and
+sorts all rows for one query after the other, by similarity and then by id. Linux alone tells peaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import pathlib
+import re
+import tempfile
+import time
+
+import numpy as np
+
+from pipelines import embed
+from pipelines.neighbours import Nearest, search
+from pipelines.network import Prediction
+from pipelines.parts import Parts, Scored
+from pipelines.rerank import NEIGHBOURS
+
+FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
+FLAT = 1.1  # goal: of the peak, for an index four times as large
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search gave and took.
+
+    Attributes:
+      nearest: the neighbours.
+      seconds: files read and searched.
+      largest: MB, the process's peak.
+      before: MB, its peak before the search.
+    """
+
+    nearest: Nearest
+    seconds: float
+    largest: float
+    before: float
+
+
+def vectors(seed: int, rows: int) -> np.ndarray:
+    """[rows, FEATURES] float32 of length 1."""
+    found = np.random.default_rng(seed).normal(size=(rows, FEATURES)).astype(np.float32)
+    found[1::TWICE] = found[: len(found[1::TWICE]) * TWICE : TWICE]
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def write(folder: pathlib.Path, rows: int) -> list[str]:
+    """An index as gld2 embed leaves it; returns its parts' names."""
+    kept = Parts(str(folder))
+    units = []
+    for start in range(0, rows, IN_A_FILE):
+        some = vectors(start, min(IN_A_FILE, rows - start))
+        none = np.zeros(0)
+        scored = [
+            Scored(name(start + n), start + n, Prediction(none, none, vector))
+            for n, vector in enumerate(some)
+        ]
+        units.append(f"part-{start:08d}")
+        kept.write(units[-1], start, scored, [])
+    return units
+
+
+def name(row: int) -> str:
+    """An id whose order is not the rows'."""
+    return f"{row * 0x9E3779B97F4A7C15 % 2**64:016x}"
+
+
+def blocked(folder: pathlib.Path, units: list[str], queries: np.ndarray) -> Found:
+    """The search of gld2 score."""
+    before = _peak()
+    started = time.perf_counter()
+    nearest = search(queries, embed.blocks(Parts(str(folder)), units), NEIGHBOURS)
+    return Found(nearest, time.perf_counter() - started, _peak(), before)
+
+
+def _peak() -> float:
+    """Of this process alone: getrusage's would be its parent's where that was larger."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1e3  # type: ignore[index]
+
+
+def brute(rows: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Similarities and ids [queries, NEIGHBOURS], and the seconds of the product and the sort."""
+    index = np.concatenate(
+        [vectors(n, min(IN_A_FILE, rows - n)) for n in range(0, rows, IN_A_FILE)]
+    )
+    ids = np.array([name(n) for n in range(rows)])
+    by_id = np.argsort(ids)
+    index, ids = index[by_id], ids[by_id]
+    started = time.perf_counter()
+    columns = []
+    for query in queries:  # ids ascend, so a stable sort puts ties right
+        columns.append(np.argsort(-(index @ query), kind="stable")[:NEIGHBOURS])
+    chosen = np.array(columns)
+    similarities = np.einsum("qkf,qf->qk", index[chosen], queries)
+    return similarities, ids[chosen], time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000])
+    parser.add_argument("--queries", type=int, default=2000)
+    parser.add_argument("--checked", type=int, default=200, help="queries for brute force")
+    args = parser.parse_args()
+    queries = vectors(2**32, args.queries)
+    peaks = []
+    for rows in args.rows:
+        with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
+            units = write(pathlib.Path(folder), rows)
+            context = multiprocessing.get_context("spawn")
+            with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+                found = pool.submit(blocked, pathlib.Path(folder), units, queries).result()
+        peaks.append(found.largest)
+        print(
+            f"{rows} x {FEATURES}: {args.queries} queries in {found.seconds:.1f} s, "
+            f"{args.queries / found.seconds:.0f} a second; {found.largest:.0f} MB at the peak, "
+            f"{found.before:.0f} MB before",
+            flush=True,
+        )
+        check(rows, queries[: args.checked], found.nearest)
+    print(f"growth {peaks[-1] / peaks[0]:.2f}; goal: under {FLAT}")
+
+
+def check(rows: int, queries: np.ndarray, nearest: Nearest) -> None:
+    """Prints whether brute force finds the same."""
+    similarities, ids, seconds = brute(rows, queries)
+    same = (nearest.ids[: len(queries)] == ids).all(axis=1).sum()
+    off = np.abs(nearest.similarities[: len(queries)] - similarities).max()
+    print(
+        f"brute force: {len(queries)} queries in {seconds:.1f} s; the same neighbours of {same}, "
+        f"similarities off by at most {off:.1e}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
