@@ -13,15 +13,24 @@ LINES = (HERE / "docker" / "pipelines.txt").read_text(encoding="utf-8").splitlin
 PIPELINES = [line.partition("#")[0].strip() for line in LINES if not line.startswith("#")]
 TRAINER = [TENSORFLOW, KERAS, PLOTS]
 TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
+SUBMIT = [
+    "google-cloud-aiplatform",
+    "google-cloud-storage",
+    "google-cloud-tpu",
+    "requests>=2.32",
+    "tenacity>=9",
+]
 TEST = [
     "gcp-storage-emulator",
     "hypothesis",
+    "jax>=0.7",  # the trainer's other backend, on CPU
     "mypy",
     "pre-commit",
     "psutil",
     "pytest",
     "ruff",
     "types-requests",
+    *SUBMIT,
 ]
 
 setup(
@@ -33,8 +42,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["pipelines", "trainer"],
-    package_data={"pipelines": ["templates/*"]},
+    package_data={"pipelines": ["templates/*"], "trainer": ["startup.sh"]},
     install_requires=["numpy>=1.26"],
-    extras_require={"pipelines": PIPELINES, "trainer": TRAINER, "tpu": TPU, "test": TEST},
+    extras_require={
+        "pipelines": PIPELINES,
+        "trainer": TRAINER,
+        "tpu": TPU,
+        "submit": SUBMIT,
+        "test": TEST,
+    },
     entry_points={"console_scripts": ["gld2=pipelines.main:main"]},
 )

@@ -73,12 +73,13 @@ def picture(chosen: Sheet, known: Known, output: Output) -> bytes | None:
     staged = {name: known.facts[name][which] for name in chosen.ids if name in known.facts}
     if not staged:
         return None
-    photos = dict(zip(staged, _jpegs(staged.values(), output), strict=True))
+    photos = dict(zip(staged, jpegs(staged.values(), output), strict=True))
     tiles = _grouped if chosen.grouped else _alone
     return sheet.draw([tiles(group, known.decisions, staged, photos) for group in chosen.groups])
 
 
-def _jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
+def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
+    """The photos of rows of facts, in their order."""
     places = [
         gather.Place(row["unit"], row["offset"], row["length"], index)
         for index, row in enumerate(facts)

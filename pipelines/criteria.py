@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pipelines import dedupe, hamming
 from pipelines.decisions import Parameters
 from pipelines.filters import Filters
+from pipelines.flags import at_least
 from pipelines.schema import UserError
 
 
@@ -145,13 +146,6 @@ class FilterOptions:
             excluded_authors=_names(args.exclude_author),
             categories=_names(args.categories.split(",")),
         )
-
-
-def at_least(args: argparse.Namespace, flag: str, least: int) -> None:
-    """Raises UserError where a flag is given and its value is too small."""
-    value = getattr(args, flag)
-    if value is not None and not value >= least:  # nor is nan
-        raise UserError(f"--{flag}: expected at least {least}, found {value}")
 
 
 def _share(text: str) -> float | None:

@@ -315,7 +315,7 @@ def _is_done(output: Output, parameters: Parameters, inputs: str) -> bool:
 def _remove_old(output: Output) -> None:
     """Other decisions may have another number of files: none of them may stay among the new."""
     files.remove(output.decisions_done)
-    files.remove(output.labels, *_parts(output))
+    files.remove(output.labels, output.transform_fn, *_parts(output))
     files.remove_temporaries(output.decisions)
 
 

@@ -35,7 +35,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     if state != PipelineState.DONE:
         raise RuntimeError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
     counters = result.metrics().query(MetricsFilter())["counters"]
-    return {c.key.metric.name: c.result for c in counters if c.key.metric.namespace == "gld2"}
+    return {c.key.metric.name: c.result or 0 for c in counters if c.key.metric.namespace == "gld2"}
 
 
 def count(name: str, amount: int = 1) -> None:

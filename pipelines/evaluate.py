@@ -1,184 +1,221 @@
-"""6: a submission against a solution, as Kaggle scores it."""
+"""6: submissions against a solution, as Kaggle scores them."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from pipelines import files, submission
-from pipelines.gap import Ranking, rank
-from pipelines.options import Parser
+from pipelines import bootstrap, files, submission
+from pipelines.bootstrap import Difference
+from pipelines.flags import Parser, at_least
+from pipelines.metrics import Metrics, join, made, ranking, score, subsets
 from pipelines.schema import UserError
 
 EXAMPLES = """\
 examples:
   gld2 evaluate --submission submission.csv \\
       --solution ROOT/ground_truth/recognition_solution_v2.1.csv --output metrics.json
+  gld2 evaluate --submission submission.csv --solution SOLUTION --images OUT   # and mistakes.jpg
+  gld2 evaluate A.csv B.csv --solution SOLUTION --output comparison.json       # is A better?
 """
-SUBSETS = {"all": ("Public", "Private"), "public": ("Public",), "private": ("Private",)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Metrics:
-    """Scores of one subset of queries.
-
-    Attributes:
-      gap: Global Average Precision.
-      accuracy: right predictions / queries that have a landmark.
-      precision: right predictions / predictions.
-      recall: right predictions / queries that have a landmark, as a ranking has
-        it at its end; it is the accuracy, by its other name.
-      queries: rows of the solution.
-      labelled: of them, with at least one landmark.
-      predicted: of them, with a prediction.
-    """
-
-    gap: float
-    accuracy: float
-    precision: float
-    recall: float
-    queries: int
-    labelled: int
-    predicted: int
-
-
-def join(predictions: pd.DataFrame, solution: pd.DataFrame) -> pd.DataFrame:
-    """Puts each query's prediction beside its truth.
-
-    Args:
-      predictions: as submission.read gives them.
-      solution: as submission.read_solution gives it.
-
-    Returns:
-      the solution's rows with landmark_id, score, labelled (bool) and correct (bool).
-
-    Raises:
-      UserError: the two files do not have the same ids.
-    """
-    for these, those, what in (
-        (predictions, solution, "is not in the solution"),
-        (solution, predictions, "has no row in the submission"),
-    ):
-        odd = these.loc[~these["id"].isin(those["id"]), "id"]
-        if len(odd):
-            raise UserError(f"id {odd.iloc[0]} {what} ({len(odd)} such ids); expected the same ids")
-    truth = solution.assign(landmark_id=solution["landmarks"].str.split()).explode("landmark_id")
-    truth = truth.loc[truth["landmark_id"].notna(), ["id", "landmark_id"]]
-    truth = truth.astype({"landmark_id": np.int64}).drop_duplicates()
-    right = predictions.merge(truth, on=["id", "landmark_id"])["id"]
-    joined = solution.merge(predictions, on="id", how="left")
-    return joined.assign(labelled=joined["landmarks"] != "", correct=joined["id"].isin(right))
-
-
-def ranking(queries: pd.DataFrame) -> Ranking:
-    """Ranks the predictions among some rows of `join`."""
-    made = queries[queries["score"].notna()]
-    return rank(
-        made["id"].to_numpy(str),
-        made["landmark_id"],
-        made["score"],
-        made["correct"],
-        int(queries["labelled"].sum()),
-    )
-
-
-def score(queries: pd.DataFrame) -> Metrics:
-    """Metrics of some rows of `join`.
-
-    Raises:
-      UserError: none of them has a landmark.
-    """
-    ranked = ranking(queries)
-    right, predicted = int(ranked.correct.sum()), len(ranked.correct)
-    recall = right / ranked.labelled
-    return Metrics(
-        gap=ranked.gap,
-        accuracy=recall,
-        precision=right / predicted if predicted else 0.0,
-        recall=recall,
-        queries=len(queries),
-        labelled=ranked.labelled,
-        predicted=predicted,
-    )
 
 
 def evaluate(predictions: pd.DataFrame, solution: pd.DataFrame) -> dict[str, Metrics]:
-    """Metrics for Public and Private together and for each that has rows; Ignored is dropped."""
-    joined = join(predictions, solution)
-    subsets = {name: joined[joined["Usage"].isin(usages)] for name, usages in SUBSETS.items()}
-    try:
-        return {name: score(rows) for name, rows in subsets.items() if len(rows) or name == "all"}
-    except UserError as error:
-        usages = solution["Usage"].value_counts().to_dict()
-        raise UserError(f"{error}; the solution's rows by Usage: {usages}") from None
+    """Metrics of each of `subsets`."""
+    found = subsets(join(predictions, solution))
+    return {name: score(rows, ranking(rows)) for name, rows in found.items()}
 
 
-def plot(queries: pd.DataFrame, path: str) -> None:
-    """Draws precision over recall, as the confidence threshold falls."""
-    import matplotlib
+# ---- one submission -------------------------------------------------------------------------
 
-    matplotlib.use("Agg")
-    import io
 
-    from matplotlib import pyplot as plt
+def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
+    """Scores a submission; prints and writes what is found.
 
+    Args:
+      joined: as `join` gives it.
+      output: metrics.json, beside which pr_curve.png and mistakes.jpg are written.
+      images: where the photos are, for the contact sheet of mistakes; None for no sheet.
+    """
+    from pipelines import curves  # imports matplotlib
+
+    found = subsets(joined)
+    rankings = {name: ranking(rows) for name, rows in found.items()}
+    metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
+    print_metrics("evaluate", metrics)
+    files.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
+    print(f"evaluate: {output}")
+    ranked = made(found["all"]).iloc[rankings["all"].order]
+    curve = _beside(output, "pr_curve.png")
+    files.write(curve, curves.draw(rankings, ranked["score"].to_numpy()))
+    print(f"evaluate: {curve}")
+    if images:
+        _sheet(ranked, images, _beside(output, "mistakes.jpg"))
+
+
+def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:
+    from pipelines import mistakes  # imports Pillow, and Beam where it looks for TFRecords
+
+    worst = mistakes.worst(ranked)
+    if len(worst):
+        files.write(path, mistakes.picture(worst, images))
+    print(f"evaluate: {path if len(worst) else 'there is no mistake to show'}")
+
+
+def print_metrics(title: str, found: Mapping[str, Metrics]) -> None:
+    for name, m in found.items():
+        print(
+            f"{title}: {name}: GAP {m.gap:.4f}, accuracy {m.accuracy:.4f}, "
+            f"precision {m.precision:.4f}, recall {m.recall:.4f}, over landmarks precision "
+            f"{m.macro_precision:.4f}, recall {m.macro_recall:.4f} "
+            f"({m.queries} queries, {m.labelled} labelled, {m.predicted} predicted)"
+        )
+
+
+# ---- several submissions --------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """How one submission differs from another on Public and Private together.
+
+    Attributes:
+      a, b: their names; differences are a's figure less b's.
+      gap, accuracy: of these metrics.
+    """
+
+    a: str
+    b: str
+    gap: Difference
+    accuracy: Difference
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What comparison.json holds.
+
+    Attributes:
+      submissions: name -> subset -> metrics.
+      pairs: each two of them.
+      resamples: of the bootstrap, those without a labelled query left out.
+      seed: of the bootstrap.
+    """
+
+    submissions: dict[str, dict[str, Metrics]]
+    pairs: list[Pair]
+    resamples: int
+    seed: int
+
+
+def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Comparison:
+    """Scores submissions and the differences between each two.
+
+    Args:
+      joined: by the submission's name, as `join` gives it; of the same solution.
+      resamples, seed: of the bootstrap over queries.
+    """
+    found = {name: subsets(rows) for name, rows in joined.items()}
+    metrics = {
+        name: {subset: score(rows, ranking(rows)) for subset, rows in parts.items()}
+        for name, parts in found.items()
+    }
+    queries = [parts["all"] for parts in found.values()]
+    labelled = queries[0]["labelled"].to_numpy()
+    drawn = bootstrap.resample([_entry(rows) for rows in queries], labelled, resamples, seed)
+    pairs = []
+    for (i, a), (j, b) in itertools.combinations(enumerate(found), 2):
+        both = [metrics[name]["all"] for name in (a, b)]
+        gap = bootstrap.difference([m.gap for m in both], drawn.gap[[i, j]])
+        accuracy = bootstrap.difference([m.accuracy for m in both], drawn.accuracy[[i, j]])
+        pairs.append(Pair(a, b, gap, accuracy))
+    return Comparison(metrics, pairs, drawn.gap.shape[1], seed)
+
+
+def _entry(queries: pd.DataFrame) -> bootstrap.Entry:
     ranked = ranking(queries)
-    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
-    axes.plot(ranked.recall, ranked.precision, drawstyle="steps-post")
-    axes.set(
-        xlabel="recall",
-        ylabel="precision",
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-        title=f"GAP {ranked.gap:.4f}",
-    )
-    axes.grid(alpha=0.3)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=120, metadata={"Software": None})
-    plt.close(figure)
-    files.write(path, out.getvalue())
+    return bootstrap.Entry(ranked, np.flatnonzero(queries["score"].notna())[ranked.order])
 
 
-def _parser() -> Parser:
+def print_comparison(found: Comparison) -> None:
+    for name, metrics in found.submissions.items():
+        print_metrics(f"evaluate: {name}", metrics)
+    for pair in found.pairs:
+        print(f"evaluate: {pair.a} less {pair.b}, all:")
+        for name, d in (("GAP", pair.gap), ("accuracy", pair.accuracy)):
+            print(
+                f"evaluate:   {name} {d.difference:+.4f}, 95 % interval {d.low:+.4f} to "
+                f"{d.high:+.4f}; above 0 in {d.better:.1%}, below 0 in {d.worse:.1%} of "
+                f"{found.resamples} resamples"
+            )
+
+
+# ---- the command ----------------------------------------------------------------------------
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         "evaluate",
-        "Score a submission as Kaggle does: GAP, and accuracy, precision, recall.",
+        "Score a submission as Kaggle does: GAP, and accuracy, precision, recall; or compare "
+        "several, by a paired bootstrap over queries.",
         EXAMPLES,
     )
-    parser.add_argument("--submission", required=True, help="CSV: id,landmarks")
-    parser.add_argument("--solution", required=True, help="CSV: id,landmarks,Usage")
+    parser.add_argument(
+        "submissions", nargs="*", metavar="CSV", help="submissions; two or more are compared"
+    )
+    parser.add_argument("--submission", metavar="CSV", help="the one submission: id,landmarks")
+    parser.add_argument("--solution", required=True, metavar="CSV", help="id,landmarks,Usage")
     parser.add_argument(
         "--output",
-        default="metrics.json",
-        help="JSON; pr_curve.png is written beside it (default: %(default)s)",
+        help="JSON; pr_curve.png and mistakes.jpg are written beside it (default: metrics.json, "
+        "or comparison.json where several are compared)",
     )
-    return parser
+    parser.add_argument(
+        "--images",
+        metavar="PLACE",
+        help="test photos, for a contact sheet of the worst mistakes: OUT of gld2 prepare, a "
+        "dataset, or a folder in Kaggle's layout",
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=1000, help="of the bootstrap (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of it (default: %(default)s)")
+    args = parser.parse_intermixed_args(argv)
+    at_least(args, "resamples", 1)
+    at_least(args, "seed", 0)
+    args.submissions += [args.submission] if args.submission else []
+    if not args.submissions or len(set(args.submissions)) < len(args.submissions):
+        raise UserError("expected --submission, or several different submissions")
+    if args.images and len(args.submissions) > 1:
+        raise UserError("--images: expected one submission, whose mistakes to show")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
-    predictions = submission.read(args.submission)
+    args = _parse(argv)
     solution = submission.read_solution(args.solution)
-    found = evaluate(predictions, solution)
-    files.write_json(args.output, {name: dataclasses.asdict(m) for name, m in found.items()})
-    queries = join(predictions, solution)
-    curve = _beside(args.output, "pr_curve.png")
-    plot(queries[queries["Usage"] != "Ignored"], curve)
-    print_metrics(found)
-    print(f"evaluate: {args.output}, {curve}")
+    joined = {path: _join(path, args.solution, solution) for path in args.submissions}
+    if len(joined) == 1:
+        report(joined[args.submissions[0]], args.output or "metrics.json", args.images)
+        return 0
+    found = compare(joined, args.resamples, args.seed)
+    print_comparison(found)
+    output = args.output or "comparison.json"
+    files.write_json(output, dataclasses.asdict(found))
+    print(f"evaluate: {output}")
     return 0
 
 
-def print_metrics(found: dict[str, Metrics]) -> None:
-    for name, m in found.items():
-        print(
-            f"evaluate {name}: GAP {m.gap:.4f}, accuracy {m.accuracy:.4f}, "
-            f"precision {m.precision:.4f}, recall {m.recall:.4f} "
-            f"({m.queries} queries, {m.labelled} labelled, {m.predicted} predicted)"
-        )
+def _join(path: str, solution_path: str, solution: pd.DataFrame) -> pd.DataFrame:
+    predictions = submission.read(path)
+    try:
+        return join(predictions, solution)
+    except UserError as error:
+        raise UserError(f"{path} against {solution_path}: {error}") from None
 
 
 def _beside(path: str, name: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import IO
 
@@ -91,16 +92,18 @@ def open_stream(path: str, on_retry: OnRetry | None = None) -> IO[bytes]:
         stream = HttpStream(path, ATTEMPTS, on_retry)
         return io.BufferedReader(stream, BUFFER)  # type: ignore[return-value]
     try:
-        return files.open_read(path)
+        return io.BufferedReader(_Stored(path), BUFFER)  # type: ignore[return-value]
     except UserError as error:
-        raise Missing(str(error)) from None
+        # Only what is known not to be there is missing: a store may have refused to say.
+        raise (Unreachable if exists(path) else Missing)(str(error)) from None
 
 
 def exists(path: str) -> bool:
     """Raises Unreachable where the server gives no answer."""
     _check_scheme(path)
     if not is_http(path):
-        return files.exists(path)
+        with _reaching(path):
+            return files.exists(path)
     try:
         HttpStream(path, LOOKS).close()
     except (Missing, Forbidden):  # a bucket that may not be listed forbids what it lacks
@@ -116,7 +119,8 @@ def version(path: str) -> str:
     """
     _check_scheme(path)
     if not is_http(path):
-        return files.checksum(path)
+        with _reaching(path):
+            return files.checksum(path)
     with HttpStream(path, LOOKS) as stream:
         return stream.version or ""
 
@@ -132,6 +136,38 @@ def read_small(path: str, on_retry: OnRetry | None = None) -> bytes:
     if len(data) > MAX_SMALL:
         raise Unreachable(f"{path}: expected at most {MAX_SMALL} bytes")
     return data
+
+
+@contextlib.contextmanager
+def _reaching(path: str) -> Iterator[None]:
+    """What a file system gives up, as Unreachable."""
+    try:
+        yield
+    except files.UNREADABLE as error:
+        raise Unreachable(f"{path}: {_cause(error)}") from None
+
+
+class _Stored(io.RawIOBase):
+    """A file on a disk or in an object store, whose client tries again by itself."""
+
+    def __init__(self, path: str):
+        """Raises UserError where it cannot be opened."""
+        self._path = path
+        self._file = files.open_read(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        with _reaching(self._path):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 class HttpStream(io.RawIOBase):

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import files, frames, gather, options, quiet, schema, sheet, verify
-from pipelines.criteria import at_least
-from pipelines.options import Parser
+from pipelines.flags import Parser, at_least
 from pipelines.schema import DATASET, OUTPUT_SPLITS, Label, UserError
 
 EXAMPLES = """\

@@ -15,7 +15,10 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
+    "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
+    "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
+    "validate-submission": ("pipelines.validate", "pipelines", "find what Kaggle would refuse"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),
     "demo": ("pipelines.demo", "pipelines", "all of it, on a small generated world"),
@@ -58,7 +61,8 @@ def _entry(command: str) -> Callable[[Sequence[str]], int]:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10}{about}" for name, (_, _, about) in COMMANDS.items()]
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{about}" for name, (_, _, about) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: gld2 COMMAND [flags]      (gld2 COMMAND --help teaches each)",

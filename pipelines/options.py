@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
 from pipelines import quiet
 from pipelines.criteria import CurateOptions as CurateOptions
 from pipelines.criteria import FilterOptions as FilterOptions
-from pipelines.criteria import at_least
+from pipelines.flags import Parser as Parser
+from pipelines.flags import at_least
 from pipelines.images import Normal
 from pipelines.politeness import Politeness
 from pipelines.schema import SPLITS, STAGED_SPLITS, UserError
@@ -279,22 +280,6 @@ class ShardOptions:
         numbers = args.version.split(".")
         if len(numbers) != 3 or not all(n.isdecimal() and n.isascii() for n in numbers):
             raise UserError(f"--version: expected three numbers as 1.0.0, found {args.version!r}")
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, not a usage text and a line."""
-
-    def __init__(self, command: str, description: str, epilog: str):
-        super().__init__(
-            f"gld2 {command}",
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; {self.prog} --help lists the flags")
 
 
 def parse(

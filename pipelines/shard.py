@@ -325,10 +325,14 @@ def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
 
 
 def _prepare_folder(plan: Plan) -> None:
-    """Shards that a run of the same plan finished are used again; of another, removed."""
+    """Shards that a run of the same plan finished are used again; of another, removed.
+
+    So are those that an object store has under the final name without stats.json: of a run that
+    was killed while it gave shard after shard its name.
+    """
     note = publish.note(plan)
     if not files.exists(note) or files.read_json(note) != plan.inputs:
-        files.remove(plan.incomplete)
+        files.remove(plan.incomplete, plan.final)
         files.write_json(note, plan.inputs)
     files.remove_temporaries(plan.incomplete)
 

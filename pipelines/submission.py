@@ -3,20 +3,55 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines import fetch
+from pipelines import lines
+from pipelines.lines import Fault
 from pipelines.schema import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADER = ["id", "landmarks"]
 SOLUTION_HEADER = ["id", "landmarks", "Usage"]
 USAGES = ("Public", "Private", "Ignored")
-CELL = r"^(\d+) ([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)$"
-LANDMARKS = r"^(?:\d+(?: \d+)*)?$"
+NUMBER = "[0-9]{1,18}"  # of 64 bits
+CELL = rf"^(?P<landmark>{NUMBER}) (?P<score>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)$"
+FORM = "'<landmark_id> <score>' or nothing"
+NOT_FINITE = rf"(?i)^{NUMBER} [-+]?(?:nan|inf|infinity)$"
+LANDMARKS = rf"^(?:{NUMBER}(?: {NUMBER})*)?$"
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """The rows of a submission that have two cells.
+
+    Attributes:
+      numbers: [rows] int64, of each row in the file; the header is row 1.
+      ids: [rows] string.
+      cells: [rows] string.
+      landmarks: [rows] int64; null where the cell is empty or wrong.
+      scores: [rows] float64, finite; null likewise.
+      faults: what is wrong with the file, as far as it alone tells.
+    """
+
+    numbers: np.ndarray
+    ids: pa.Array
+    cells: pa.Array
+    landmarks: pa.Array
+    scores: pa.Array
+    faults: list[Fault]
+
+
+# ---- writing --------------------------------------------------------------------------------
 
 
 def write(ids: Sequence[str], predictions: Mapping[str, tuple[int, float]]) -> str:
@@ -25,14 +60,56 @@ def write(ids: Sequence[str], predictions: Mapping[str, tuple[int, float]]) -> s
     Args:
       ids: in the order of the rows.
       predictions: id -> landmark_id and score; an id without one gets an empty cell.
+
+    Raises:
+      UserError: Kaggle would refuse it: an id comes twice, or a score is not finite.
     """
+    if (different := len(set(ids))) < len(ids):
+        raise UserError(f"expected each id once, found {len(ids)} rows of {different} ids")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for image_id in ids:
-        found = predictions.get(image_id)
-        writer.writerow([image_id, f"{found[0]} {found[1]:.6f}" if found else ""])
+    writer.writerows((image_id, _cell(image_id, predictions.get(image_id))) for image_id in ids)
     return out.getvalue()
+
+
+def _cell(image_id: str, found: tuple[int, float] | None) -> str:
+    if not found:
+        return ""
+    landmark_id, score = found
+    if not math.isfinite(score):
+        raise UserError(
+            f"id {image_id}: expected a finite score, found {score}; is the model good?"
+        )
+    # Always six decimals: more would tell how photos were cut into batches.
+    return f"{landmark_id} {score:.6f}"
+
+
+# ---- reading --------------------------------------------------------------------------------
+
+
+def parse(path: str) -> Predictions:
+    """Reads a submission, whatever is wrong with it.
+
+    Raises:
+      UserError: it cannot be read at all.
+    """
+    rows = lines.read(path, HEADER)
+    ids, cells = rows.columns
+    faults = rows.faults + lines.find(
+        "repeated id", "each id once", repeated(ids), rows.numbers, ids
+    )
+    found = pc.extract_regex(cells, CELL)
+    scores = pc.struct_field(found, "score").cast(pa.float64())
+    scores = pc.if_else(pc.is_finite(scores), scores, None)  # 1e999
+    infinite = pc.match_substring_regex(cells, NOT_FINITE)
+    infinite = pc.or_(infinite, pc.and_(found.is_valid(), scores.is_null()))
+    faults += lines.find("not finite", "a finite score", infinite, rows.numbers, cells)
+    malformed = pc.and_(found.is_null(), pc.not_equal(cells, ""))
+    malformed = pc.and_not(malformed, infinite)
+    faults += lines.find("malformed cell", FORM, malformed, rows.numbers, cells)
+    landmarks = pc.if_else(scores.is_valid(), pc.struct_field(found, "landmark"), None)
+    return Predictions(rows.numbers, ids, cells, landmarks.cast(pa.int64()), scores, faults)
 
 
 def read(path: str) -> pd.DataFrame:
@@ -43,17 +120,16 @@ def read(path: str) -> pd.DataFrame:
       score (float64; NaN there), in the file's order.
 
     Raises:
-      UserError: naming the row: a wrong header, a malformed cell, a score that
-        is not finite, an id that is repeated.
+      UserError: naming the first row of what `parse` finds wrong.
     """
-    table = _read_csv(path, HEADER)
-    cells = table["landmarks"]
-    parts = cells.str.extract(CELL)
-    _check(path, (cells == "") | parts[0].notna(), cells, "'<landmark_id> <score>' or nothing")
-    scores = pd.to_numeric(parts[1]).astype(np.float64)
-    _check(path, (cells == "") | np.isfinite(scores), cells, "a finite score")
-    landmarks = pd.to_numeric(parts[0]).fillna(-1).astype(np.int64)
-    return pd.DataFrame({"id": table["id"], "landmark_id": landmarks, "score": scores})
+    import pandas as pd
+
+    found = parse(path)
+    _raise_first(path, found.faults)
+    landmarks = np.asarray(pc.fill_null(found.landmarks, -1))
+    ids = found.ids.to_pandas()
+    scores = found.scores.to_numpy(zero_copy_only=False)
+    return pd.DataFrame({"id": ids, "landmark_id": landmarks, "score": scores})
 
 
 def read_solution(path: str) -> pd.DataFrame:
@@ -64,31 +140,41 @@ def read_solution(path: str) -> pd.DataFrame:
       Usage (Public, Private or Ignored), in the file's order.
 
     Raises:
-      UserError: naming the row: a wrong header, cell or usage, or a repeated id.
+      UserError: naming the first row with a wrong cell or usage, or a repeated id; or the header.
     """
-    table = _read_csv(path, SOLUTION_HEADER)
-    fits = table["landmarks"].str.match(LANDMARKS)
-    _check(path, fits, table["landmarks"], "space-separated integers or nothing")
-    _check(path, table["Usage"].isin(USAGES), table["Usage"], " or ".join(USAGES))
-    return table
+    import pandas as pd
+
+    rows = lines.read(path, SOLUTION_HEADER)
+    ids, landmarks, usages = rows.columns
+    wrong = {
+        ("repeated id", "each id once"): (repeated(ids), ids),
+        ("landmarks", "space-separated integers or nothing"): (
+            pc.invert(pc.match_substring_regex(landmarks, LANDMARKS)),
+            landmarks,
+        ),
+        ("usage", " or ".join(USAGES)): (
+            pc.invert(pc.is_in(usages, pa.array(USAGES))),
+            usages,
+        ),
+    }
+    for (kind, expected), (mask, cells) in wrong.items():
+        rows.faults.extend(lines.find(kind, expected, mask, rows.numbers, cells))
+    _raise_first(path, rows.faults)
+    columns = zip(SOLUTION_HEADER, rows.columns, strict=True)
+    return pd.DataFrame({name: column.to_pandas() for name, column in columns})
 
 
-def _read_csv(path: str, header: list[str]) -> pd.DataFrame:
-    try:
-        with fetch.open_stream(path) as stream:
-            table = pd.read_csv(stream, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except fetch.Unreachable as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: expected a CSV with {','.join(header)}; {error}") from None
-    if list(table.columns) != header:
-        found = ",".join(map(str, table.columns))
-        raise UserError(f"{path} row 1: expected the header {','.join(header)}, found {found}")
-    _check(path, ~table["id"].duplicated(), table["id"], "each id once")
-    return table
+def repeated(ids: pa.Array) -> np.ndarray:
+    """[rows] bool, whether a row's id came before. Codes are given as ids first come."""
+    codes = np.asarray(ids.dictionary_encode().indices)
+    before = np.maximum.accumulate(np.concatenate([[-1], codes]))[:-1]
+    return codes <= before
 
 
-def _check(path: str, good: pd.Series, cells: pd.Series, expected: str) -> None:
-    if not good.all():
-        row = int(np.argmin(good.to_numpy(bool)))
-        raise UserError(f"{path} row {row + 2}: expected {expected}, found {cells.iloc[row]!r}")
+def _raise_first(path: str, faults: Sequence[Fault]) -> None:
+    if faults:
+        fault = min(faults, key=lambda fault: fault.examples[0][0])
+        row, found = fault.examples[0]
+        more = sum(fault.count for fault in faults) - 1
+        also = f"; and {more} more faults" if more else ""
+        raise UserError(f"{path} row {row}: expected {fault.expected}, found {found}{also}")

@@ -63,6 +63,7 @@ class LearnLabels(beam.PTransform):
 
     def expand(self, images):
         with quiet.tensorflow():
+            import tensorflow_transform as tft
             import tensorflow_transform.beam as tft_beam
 
         batches = (
@@ -71,12 +72,43 @@ class LearnLabels(beam.PTransform):
             | "ToArrow" >> beam.Map(_record_batch).with_output_types(pa.RecordBatch)
         )
         with tft_beam.Context(temp_dir=self.temp_dir):
-            transform_fn = (
+            saved_model, metadata = (
                 batches,
                 _adapter_config(),
             ) | "Analyze" >> tft_beam.AnalyzeDataset(preprocessing(self.min_images_per_class))
-        _ = transform_fn | "Save" >> tft_beam.WriteTransformFn(self.path)
-        return transform_fn[0] | "ReadLabels" >> beam.Map(_read_labels)
+        found = tft.TFTransformOutput
+        written = metadata | "WriteMetadata" >> tft_beam.WriteMetadata(
+            files.join(self.path, found.TRANSFORMED_METADATA_DIR), images.pipeline
+        )
+        return (
+            saved_model  # the folder of a SavedModel
+            | "Save"
+            >> beam.Map(
+                save,
+                files.join(self.path, found.TRANSFORM_FN_DIR),
+                beam.pvalue.AsSingleton(written),
+            )
+            | "ReadLabels" >> beam.Map(_read_labels)
+        )
+
+
+def save(saved_model: str, path: str, written: str) -> str:
+    """Copies a SavedModel; returns where it is now.
+
+    TFT's WriteTransformFn renames folders. That fails where an engine runs the step again
+    because its worker was lost, and in an object store that is busy for a moment. And nothing
+    waits for it: labels are read from this copy, so that what comes after has it.
+
+    Args:
+      saved_model: the folder.
+      path: the folder that shall hold it.
+      written: where the metadata beside it is, so that it is there as well.
+    """
+    for source in files.match(files.join(str(saved_model), "**")):
+        name = source.removeprefix(f"{saved_model}/")
+        if not name.startswith("."):  # TFT's own notes
+            files.write(files.join(path, name), files.read(source))
+    return path
 
 
 def preprocessing(min_images_per_class: int):
@@ -112,7 +144,7 @@ def _adapter_config():
 
 
 def _read_labels(saved_model: str) -> Labels:
-    lines = files.read(files.join(str(saved_model), "assets", FILENAME)).split()
+    lines = files.read(files.join(saved_model, "assets", FILENAME)).split()
     # Where there is no key, TFT writes a word of its own.
     keys = np.array([line for line in lines if line.isdigit()], dtype=np.int64)
     return Labels(COUNT_DOWN - keys)

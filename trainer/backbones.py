@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.applications.efficientnet import EfficientNet  # Lite0's parts are not public
+from keras.src.applications.efficientnet import EfficientNet  # its parts are not public
 
 from pipelines.schema import UserError
+from trainer import scaling
 from trainer.config import IMAGENET, NO_WEIGHTS
 
 _LITE = "efficientnet_lite0"
@@ -21,14 +25,17 @@ _IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 _OPEN_GATE = 20.0  # sigmoid(20) is 1 in float32
 
 
-def build(name: str, alpha: float, weights: str, image_size: int) -> keras.Model:
+def build(
+    name: str, image_size: int, weights: str, alpha: float = 1.0, phi: float = 0.0
+) -> keras.Model:
     """A network without its classifier.
 
     Args:
       name: one of config.BACKBONES.
-      alpha: width of the mobilenets.
-      weights: 'imagenet', 'none' or the path of a no_top file.
       image_size: side of the input, pixels.
+      weights: 'imagenet', 'none' or the path of a no_top file.
+      alpha: width of the mobilenets.
+      phi: compound scaling of `efficientnet`.
 
     Returns:
       [batch, size, size, 3] as `scaled` gives it, to [batch, size / 32, size / 32, channels].
@@ -36,12 +43,11 @@ def build(name: str, alpha: float, weights: str, image_size: int) -> keras.Model
     Raises:
       UserError: weights that cannot be had or are of another network.
     """
-    shape = (image_size, image_size, 3)
     try:
-        backbone = _builder(name, alpha)(
+        backbone = _builder(name, alpha, phi)(
             include_top=False,
             weights=IMAGENET if weights == IMAGENET else None,
-            input_shape=shape,
+            input_shape=(image_size, image_size, 3),
         )
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if weights != IMAGENET:
@@ -92,16 +98,19 @@ def set_momentum(backbone: keras.Model, momentum: float) -> None:
         layer.momentum = momentum
 
 
-def _builder(name: str, alpha: float) -> Callable[..., keras.Model]:
+def _builder(name: str, alpha: float, phi: float) -> Callable[..., keras.Model]:
     apps = keras.applications
-    if name == _LITE:
-        return _efficientnet_lite0
+    if name == scaling.COMPOUND:
+        scale = scaling.compound(phi)
+        return functools.partial(_efficientnet, name, scale.width, scale.depth)
+    if name == _LITE:  # B0's layout; source: github.com/tensorflow/tpu, efficientnet/lite
+        return functools.partial(_efficientnet, name, 1.0, 1.0, activation="relu6")
     if name.startswith("efficientnet_"):
         return getattr(apps, "EfficientNet" + name.removeprefix("efficientnet_").upper())
     if name == "mobilenet":
-        return lambda **kwargs: apps.MobileNet(alpha=alpha, **kwargs)
+        return functools.partial(apps.MobileNet, alpha=alpha)
     if name == "mobilenet_v2":
-        return lambda **kwargs: apps.MobileNetV2(alpha=alpha, **kwargs)
+        return functools.partial(apps.MobileNetV2, alpha=alpha)
     return {
         "resnet50": apps.ResNet50,
         "resnet101": apps.ResNet101,
@@ -110,14 +119,12 @@ def _builder(name: str, alpha: float) -> Callable[..., keras.Model]:
     }[name]
 
 
-def _efficientnet_lite0(**kwargs) -> keras.Model:
-    """B0's layout with relu6; its squeeze-excite gates are held open.
-
-    Source: github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
-    """
+def _efficientnet(name: str, width: float, depth: float, **kwargs) -> keras.Model:
+    """A network of B0's layout that Keras has no function for."""
     if kwargs["weights"] == IMAGENET:
-        raise ValueError("Keras publishes none; give the path of a file")
-    return EfficientNet(1.0, 1.0, 224, activation="relu6", weights_name=None, name=_LITE, **kwargs)
+        raise ValueError("Keras publishes none; give 'none' or the path of a file")
+    size = kwargs["input_shape"][0]
+    return EfficientNet(width, depth, size, weights_name=None, name=name, **kwargs)
 
 
 def _normalisations(backbone: keras.Model) -> list[keras.Layer]:
@@ -137,12 +144,14 @@ def _open_gates(backbone: keras.Model) -> None:
 
 
 def _load(backbone: keras.Model, name: str, path: str) -> None:
+    if tf.io.gfile.isdir(path):
+        raise UserError(f"--weights {path}: expected a file of weights, found a folder")
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a file of another network warns for each layer
-            copy = Path(folder) / Path(path).name  # Keras reads neither gs:// nor other suffixes
+            copy = Path(folder) / "copy.h5"  # Keras does not read gs://
             tf.io.gfile.copy(path, str(copy))
-            backbone.load_weights(copy)
+            backbone.load_weights(copy.rename(copy.with_suffix(_layout(backbone, copy))))
     except tf.errors.OpError as error:
         raise UserError(f"--weights {path}: cannot be read: {error.message}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -150,6 +159,46 @@ def _load(backbone: keras.Model, name: str, path: str) -> None:
     if name.startswith("efficientnet"):
         _check_gates(backbone, name, path)
         _mend_normalisation(backbone)
+
+
+def _layout(backbone: keras.Model, path: Path) -> str:
+    """The suffix by which Keras knows how a file of weights is laid out, whatever its name.
+
+    Raises:
+      ValueError: it is none, or its arrays are not the network's. Keras itself takes the new
+        layout's layers by their order and is content when there are more of them in the file.
+    """
+    if not h5py.is_hdf5(path):
+        raise ValueError("expected an HDF5 file of weights alone (.h5 or .weights.h5)")
+    with h5py.File(path, "r") as file:
+        places = (file.get("layers"), file.get("model_weights"), file)
+        root = next(place for place in places if isinstance(place, h5py.Group))
+        found = Counter(_shapes(root))
+        suffix = ".weights.h5" if root.name == "/layers" else ".h5"
+    wanted = Counter(tuple(weight.shape) for weight in backbone.weights)
+    if found != wanted:
+        raise ValueError(_difference(wanted, found))
+    return suffix
+
+
+def _shapes(group: h5py.Group) -> list[tuple[int, ...]]:
+    """Of all arrays below a group but the states of random generators, which are no weights."""
+    shapes = []
+
+    def visit(path: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset) and "seed_generator" not in path:
+            shapes.append(item.shape)
+
+    group.visititems(visit)
+    return shapes
+
+
+def _difference(wanted: Counter, found: Counter) -> str:
+    text = f"expected {wanted.total()} arrays, found {found.total()}"
+    missing, extra = wanted - found, found - wanted
+    if missing:
+        return f"{text}; too few of shape {next(iter(missing))}"
+    return f"{text}; too many of shape {next(iter(extra))}: a classifier's, perhaps"
 
 
 def _check_gates(backbone: keras.Model, name: str, path: str) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 from pipelines.schema import UserError
 from trainer.presets import PRESETS
+from trainer.scaling import COMPOUND, resolution
 
 BACKBONES = (
     *(f"efficientnet_b{n}" for n in range(8)),
+    COMPOUND,
     "efficientnet_lite0",
     "mobilenet",
     "mobilenet_v2",
@@ -79,12 +81,21 @@ class Config:
     alpha: float = _value(
         1.0, "width of mobilenet and mobilenet_v2: 0.35 has about a third of the channels of 1.0"
     )
+    phi: float = _value(
+        0.0,
+        "size of efficientnet: compound scaling of B0 (phi 0) in depth, width and resolution; each "
+        "1 more doubles the multiply-adds. 1 has B2's layers, 7 is near B7",
+    )
     weights: str = _value(
         IMAGENET,
         "what the backbone starts from: 'imagenet' (downloaded), 'none' (random), or the path of "
         "a no_top weights file of this network",
     )
-    image_size: int = _value(224, "side of the square that a photo is resized to, pixels")
+    image_size: int = _value(
+        0,
+        "side of the square that a photo is resized to, pixels; 0: what the network was made for "
+        "(224, and 240 to 600 for efficientnet_b1 to b7)",
+    )
     pooling: str = _value(
         "average", "how the feature map becomes a vector", choices=("average", "gem")
     )
@@ -185,6 +196,9 @@ class Config:
     )
 
     def __post_init__(self) -> None:
+        if not self.image_size and self.backbone in BACKBONES:
+            phi = max(-4.0, min(self.phi, 8.0))  # what is out of bounds is told below
+            object.__setattr__(self, "image_size", resolution(self.backbone, phi))
         object.__setattr__(self, "epochs", _epochs(self))
         if not self.pretrained:
             object.__setattr__(self, "head_epochs", 0)
@@ -223,6 +237,8 @@ def _check(config: Config) -> None:
         raise UserError(f"--backbone {config.backbone}: expected one of {', '.join(BACKBONES)}")
     if config.alpha != 1.0 and not config.backbone.startswith("mobilenet"):
         raise UserError(f"--alpha is for mobilenet and mobilenet_v2, not for {config.backbone}")
+    if config.phi != 0.0 and config.backbone != COMPOUND:
+        raise UserError(f"--phi is for {COMPOUND}, not for {config.backbone}")
     if min(config.epochs) < 0 or sum(config.epochs) + config.head_epochs < 1:
         raise UserError(f"--epochs: expected at least one epoch, found {config.epochs}")
     if config.subcentres > 1 and config.head != ARCFACE:
@@ -245,6 +261,7 @@ def _check(config: Config) -> None:
 
 _BOUNDS = (
     ("alpha", 0.1, 4.0),
+    ("phi", -4.0, 8.0),
     ("image_size", 32, 2048),
     ("embedding", 0, 8192),
     ("dropout", 0.0, 0.95),

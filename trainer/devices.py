@@ -19,8 +19,7 @@ from pipelines.schema import UserError
 from trainer.config import AUTO
 
 JAX, TENSORFLOW = "jax", "tensorflow"
-_SLICE = "TPU_WORKER_HOSTNAMES"  # set on a TPU VM: the hosts of its slice
-_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"  # set by the user, on other machines
+_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"  # Keras' way to name the hosts
 
 
 def choose(device: str) -> None:
@@ -119,8 +118,10 @@ def _join(jax: Any) -> None:
     if os.environ.get(_ADDRESSES):
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         keras.distribution.initialize()
-    elif "," in os.environ.get(_SLICE, ""):
-        jax.distributed.initialize()
+    elif _has_tpu():
+        # A TPU VM tells JAX of its slice, also where it is the only one; others tell nothing.
+        with contextlib.suppress(ValueError):
+            jax.distributed.initialize()
 
 
 def _find_tensorflow(device: str) -> Devices:

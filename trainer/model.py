@@ -28,7 +28,7 @@ def build(config: Config, classes: int, precision: str = "float32") -> keras.Mod
     """
     size = config.image_size
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    backbone = backbones.build(config.backbone, config.alpha, config.weights, size)
+    backbone = backbones.build(config.backbone, size, config.weights, config.alpha, config.phi)
     if not config.pretrained:
         backbones.set_momentum(backbone, config.bn_momentum)
     photos = keras.Input((size, size, 3), name="photo")

@@ -14,23 +14,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pooling": "average",
         "head_epochs": 3,
         "epochs": (5,),
-        "image_size": 224,
         "label_smoothing": 0.0,
-    },
-    # A few hundred photos in all, on a laptop. The features are good already:
-    # a long, cheap stretch on the head, and little room for the rest to forget.
-    "small": {
-        "head_epochs": 20,
-        "epochs": (4,),
-        "fine_rate": 5e-5,
-        "checkpoint_every": 0,
     },
     # What won on this dataset: generalised-mean pooling, 512 features, three directions for each
     # class, and the more margin the rarer the class. For --data CLEAN,FULL: the clean photos
     # shape the features, all of them fill the classes.
     "winner": {
         "backbone": "efficientnet_b3",
-        "image_size": 300,
         "pooling": "gem",
         "embedding": 512,
         "head": "arcface",

@@ -42,7 +42,9 @@ presets:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Its errors are a UserError: one line, without the usage."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
 
@@ -75,7 +77,7 @@ def parse(argv: list[str] | None) -> Config:
     Raises:
       UserError: a flag that is unknown, malformed or out of bounds.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="gld2 train",
         description="Trains a landmark classifier on shards and exports it.",
         epilog=_EPILOG + "\n".join(map(_preset, PRESETS)),

@@ -32,10 +32,9 @@ SENT = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.99, 1.3, 1.6)
 # The command, but for a count of the names that it gives.
 COMMAND = """
 import os, signal, sys
-from apache_beam.io.filesystems import FileSystems
-from pipelines import main
+from pipelines import files, main
 
-fatal, rename, count = (int(sys.argv[1]), sys.argv[2]), FileSystems.rename, 0
+fatal, rename, count = (int(sys.argv[1]), sys.argv[2]), files.rename, 0
 
 def counted(old, new):
     global count
@@ -46,7 +45,7 @@ def counted(old, new):
     if (count, "after") == fatal:
         os.killpg(0, signal.SIGKILL)
 
-FileSystems.rename = counted
+files.rename = counted
 sys.exit(main.main(["download", *sys.argv[3:]]))
 """
 

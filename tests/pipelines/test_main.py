@@ -18,7 +18,8 @@ def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]):
     text = capsys.readouterr().out
     assert caught.value.code == 0
     assert f"gld2 {command}" in text
-    assert "--output" in text or "--job_dir" in text
+    flags = ("--output", "--job_dir", "--submission", "--json")
+    assert any(flag in text for flag in flags)
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
@@ -50,6 +51,12 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
         (["report", "--output", "{tmp}/x"], "run gld2 prepare first"),
         (["train", "--data", "{tmp}/x", "--job_dir", "{tmp}/j"], "{tmp}/x"),
         (["train", "--data", "{tmp}/x"], "--job_dir"),
+        (["describe"], "BACKBONE"),
+        (["describe", "alexnet"], "expected one of efficientnet_b0"),
+        (["describe", "resnet50", "--alpha", "0.5"], "--alpha is for mobilenet"),
+        (["describe", "efficientnet", "--phi", "1e9"], "--phi"),
+        (["describe", "vgg16", "--image_size", "8"], "--image_size"),
+        (["describe", "vgg16", "--classes", "0"], "--classes"),
     ],
 )
 def test_a_mistake_is_one_line(words, expected, tmp_path, capsys):

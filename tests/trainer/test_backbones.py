@@ -1,5 +1,7 @@
+import shutil
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def _whole(name, backbone):
 @pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "efficientnet_lite0", "vgg16"])
 def test_networks_save_and_load_without_our_code(name, tmp_path):
     alpha = 0.35 if name == "mobilenet_v2" else 0.25 if name == "mobilenet" else 1.0
-    network = _whole(name, backbones.build(name, alpha, "none", 32))
+    network = _whole(name, backbones.build(name, 32, "none", alpha))
     network.save(tmp_path / "network.keras")
     photos = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
     expected = network.predict(photos, verbose=0)
@@ -51,7 +53,7 @@ def test_scaling_is_that_of_keras(name, module):
 
 @needs_weights
 def test_loads_a_file_as_keras_does():
-    ours = backbones.build("mobilenet_v2", 0.35, str(MOBILENET), 32)
+    ours = backbones.build("mobilenet_v2", 32, str(MOBILENET), alpha=0.35)
     theirs = keras.applications.MobileNetV2(
         alpha=0.35, weights=MOBILENET, include_top=False, input_shape=(32, 32, 3)
     )
@@ -67,16 +69,17 @@ def test_loads_a_file_as_keras_does():
         ("mobilenet", 0.25, MOBILENET),
         ("mobilenet_v2", 0.35, LITE0),
         ("efficientnet_b0", 1.0, LITE0),
+        ("efficientnet", 1.0, LITE0),
     ],
 )
 def test_another_networks_file_is_refused(name, alpha, file):
     with pytest.raises(UserError, match=f"{file.name} do not fit {name}"):
-        backbones.build(name, alpha, str(file), 32)
+        backbones.build(name, 32, str(file), alpha)
 
 
 @needs_weights
 def test_lite0_keeps_its_gates_open():
-    backbone = backbones.build("efficientnet_lite0", 1.0, str(LITE0), 32)
+    backbone = backbones.build("efficientnet_lite0", 32, str(LITE0))
     backbones.unfreeze(backbone, normalisation=True)
     names = {variable.path for variable in backbone.trainable_variables}
     assert any("dwconv" in name for name in names)
@@ -86,9 +89,9 @@ def test_lite0_keeps_its_gates_open():
 def test_b0s_file_is_not_lite0s(tmp_path):
     path = tmp_path / "b0.weights.h5"
     _b0().save_weights(path)
-    assert backbones.build("efficientnet_b0", 1.0, str(path), 32)
+    assert backbones.build("efficientnet_b0", 32, str(path))
     with pytest.raises(UserError, match=r"do not fit efficientnet_lite0: .* trained squeeze"):
-        backbones.build("efficientnet_lite0", 1.0, str(path), 32)
+        backbones.build("efficientnet_lite0", 32, str(path))
 
 
 def test_keras_own_efficientnet_files_are_normalised_by_the_deviation(tmp_path):
@@ -96,21 +99,92 @@ def test_keras_own_efficientnet_files_are_normalised_by_the_deviation(tmp_path):
     published = _b0()
     published.layers[2].set_weights([mean, std, np.int64(0)])  # as Keras publishes it
     published.save_weights(tmp_path / "b0.weights.h5")
-    backbone = backbones.build("efficientnet_b0", 1.0, str(tmp_path / "b0.weights.h5"), 32)
+    backbone = backbones.build("efficientnet_b0", 32, str(tmp_path / "b0.weights.h5"))
     stem = keras.Model(backbone.input, backbone.layers[2].output)
     photos = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
     expected = (photos / 255 - mean) / std
     np.testing.assert_allclose(stem.predict(photos, verbose=0), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("content", [None, b"not a weights file"])
-def test_an_unreadable_file_is_one_clear_error(tmp_path, content):
-    path = tmp_path / "some.h5"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=r"--weights .*some\.h5") as caught:
-        backbones.build("mobilenet", 0.25, str(path), 32)
+@pytest.mark.parametrize(("phi", "published"), [(0.0, "efficientnet_b0"), (1.0, "efficientnet_b2")])
+def test_compound_scaling_gives_the_published_layers(phi, published):
+    ours = backbones.build("efficientnet", 32, "none", phi=phi)
+    theirs = backbones.build(published, 32, "none")
+    assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
+    assert ours.count_params() == theirs.count_params()
+
+
+def test_compound_scaling_between_the_published_ones():
+    # 32 * 1.1^-3 is 24.04 channels, 1280 * 1.1^-3 is 961.7; half of each block's repeats, rounded
+    # up: 1, 2, 2, 2, 2, 3, 1 of 1, 2, 2, 3, 3, 4, 1.
+    network = backbones.build("efficientnet", 32, "none", phi=-3)
+    assert network.get_layer("stem_conv").filters == 24
+    assert network.output.shape == (None, 1, 1, 960)
+    blocks = {la.name.split("_")[0] for la in network.layers if la.name.startswith("block")}
+    assert len(blocks) == 1 + 2 + 2 + 2 + 2 + 3 + 1
+
+
+@pytest.mark.parametrize("name", ["efficientnet", "efficientnet_lite0"])
+def test_weights_that_nobody_publishes(name):
+    with pytest.raises(UserError, match=f"--weights imagenet: none for {name}"):
+        backbones.build(name, 32, "imagenet")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """Files of weights, right ones and wrong ones, for a mobilenet of alpha 0.25."""
+    folder = tmp_path_factory.mktemp("weights")
+    right, wide, whole = _mobilenet(0.25), _mobilenet(0.5), _mobilenet(0.25, include_top=True)
+    for name, network in (("right", right), ("wide", wide), ("top", whole)):
+        network.save_weights(folder / f"{name}.weights.h5")
+        network.save(folder / f"{name}.h5")
+    right.save(folder / "model.keras")
+    shutil.copy(folder / "right.weights.h5", folder / "renamed.h5")
+    for name in ("right.weights.h5", "right.h5"):
+        content = (folder / name).read_bytes()
+        (folder / f"cut_{name}").write_bytes(content[: len(content) // 2])
+    (folder / "empty.h5").touch()
+    (folder / "text.h5").write_text("not a weights file")
+    (folder / "folder.h5").mkdir()
+    with h5py.File(folder / "other.h5", "w") as other:
+        other["layers"] = np.zeros(3)
+    return folder
+
+
+@pytest.mark.parametrize("file", ["right.weights.h5", "right.h5", "renamed.h5"])
+def test_both_layouts_load_by_whatever_name(files, file):
+    first = backbones.build("mobilenet", 32, str(files / file), alpha=0.25).get_weights()[0]
+    with h5py.File(files / "right.weights.h5") as saved:
+        np.testing.assert_array_equal(first, saved["layers/conv2d/vars/0"])
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("absent.h5", "cannot be read: .*No such file"),
+        ("folder.h5", "found a folder"),
+        ("empty.h5", "expected an HDF5 file of weights"),
+        ("text.h5", "expected an HDF5 file of weights"),
+        ("model.keras", "expected an HDF5 file of weights"),
+        ("cut_right.h5", "truncated"),
+        ("cut_right.weights.h5", "truncated"),
+        ("other.h5", "expected 135 arrays, found 1"),
+        ("wide.h5", r"too few of shape \(3, 3, 3, 8\)"),
+        ("wide.weights.h5", r"too few of shape \(3, 3, 3, 8\)"),
+        ("top.h5", "found 137; too many .* a classifier's"),
+        ("top.weights.h5", "found 137; too many .* a classifier's"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_error(files, file, why):
+    with pytest.raises(UserError, match=f"--weights .*/{file}.*{why}") as caught:
+        backbones.build("mobilenet", 32, str(files / file), alpha=0.25)
     assert "\n" not in str(caught.value)
+
+
+def _mobilenet(alpha: float, include_top: bool = False) -> keras.Model:
+    return keras.applications.MobileNet(
+        alpha=alpha, include_top=include_top, weights=None, input_shape=(32, 32, 3), classes=10
+    )
 
 
 def _b0() -> keras.Model:

@@ -60,6 +60,8 @@ def test_presets_are_valid_and_flags_go_before_them(name, data):
     [
         {"backbone": "alexnet"},
         {"backbone": "resnet50", "alpha": 0.35},
+        {"backbone": "efficientnet_b1", "phi": 0.5},
+        {"backbone": "efficientnet", "phi": 8.5},
         {"image_size": 8},
         {"batch_size": 0},
         {"epochs": (0,), "head_epochs": 0},

@@ -1,0 +1,109 @@
+"""How sure the difference between two submissions is: a paired bootstrap over queries. No Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipelines import gap
+from pipelines.gap import Ranking
+from pipelines.schema import UserError
+
+INTERVAL = (2.5, 97.5)  # percent
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A submission's ranking over the queries that it shares with others.
+
+    Attributes:
+      ranking: of its predictions.
+      queries: [predictions] int64, the query of each, in rank order.
+    """
+
+    ranking: Ranking
+    queries: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What resamples give.
+
+    Attributes:
+      gap, accuracy: [submissions, resamples] float64.
+    """
+
+    gap: np.ndarray
+    accuracy: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A metric of one submission less that of another.
+
+    Attributes:
+      difference: on the queries as they are.
+      low, high: of the 95 % percentile interval over resamples.
+      better, worse: shares of the resamples in which it is above 0, below 0.
+    """
+
+    difference: float
+    low: float
+    high: float
+    better: float
+    worse: float
+
+
+def resample(entries: Sequence[Entry], labelled: np.ndarray, resamples: int, seed: int) -> Scores:
+    """Scores submissions on queries drawn with replacement, the same for all of them.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile
+    intervals); paired as in Koehn, "Statistical significance tests for machine translation
+    evaluation", EMNLP 2004. A resample is how often each query comes, so that rankings stay as
+    they are and no more than one resample is held.
+
+    Args:
+      entries: a submission each.
+      labelled: [queries] bool, whether a query has a landmark.
+      resamples: how many; one without a labelled query has no GAP and is left out.
+      seed: of the draws.
+
+    Raises:
+      UserError: none has a labelled query.
+    """
+    rng, count = np.random.default_rng(seed), len(labelled)
+    right = [np.flatnonzero(entry.ranking.correct) for entry in entries]
+    sums = gap.harmonic(count)
+    rows = []
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(count, size=count), minlength=count)
+        total = int(times[labelled].sum())
+        if total:
+            drawn = [times[entry.queries] for entry in entries]
+            pairs = list(zip(right, drawn, strict=True))
+            gaps = [gap.repeated(places, mine, total, sums) for places, mine in pairs]
+            rows.append((gaps, [mine[places].sum() / total for places, mine in pairs]))
+    if not rows:
+        raise UserError(f"--resamples {resamples}: expected more, none drew a labelled query")
+    found = np.array(rows)
+    return Scores(found[:, 0].T, found[:, 1].T)
+
+
+def difference(observed: Sequence[float], resampled: np.ndarray) -> Difference:
+    """The first of two submissions less the second.
+
+    Args:
+      observed: [2], of one metric.
+      resampled: [2, resamples], at least one.
+    """
+    differences = resampled[0] - resampled[1]
+    low, high = np.percentile(differences, INTERVAL)
+    return Difference(
+        difference=observed[0] - observed[1],
+        low=float(low),
+        high=float(high),
+        better=float(np.mean(differences > 0)),
+        worse=float(np.mean(differences < 0)),
+    )

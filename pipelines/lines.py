@@ -1,0 +1,178 @@
+"""CSVs of ids and numbers, as columns; nothing stops at a bad line. No Beam.
+
+Neither ids nor landmarks hold a comma or a line break, so a row is a line, and a stray quote
+spoils no more than its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import fetch
+from pipelines.schema import UserError
+
+BLOCK = 8 << 20  # bytes read at a time
+MAX_BYTES = 256 << 20  # of a file: twice a row for each of GLDv2's four million photos
+EXAMPLES = 5  # rows named of each fault
+SHOWN = 100  # characters of what was found
+NOT_UTF8, CELLS = LEFT_OUT = ("not UTF-8", "cells")  # kinds of faults that leave a row out
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What is wrong with some rows.
+
+    Attributes:
+      kind: in a word or two.
+      expected: what a good row has.
+      count: of rows.
+      examples: the numbers of the first few, the header being row 1, and what was found there.
+      is_error: or else a warning.
+    """
+
+    kind: str
+    expected: str
+    count: int
+    examples: tuple[tuple[int, str], ...]
+    is_error: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows of a file that have as many cells as its header should have.
+
+    Attributes:
+      numbers: [rows] int64, of each row in the file; the header is row 1.
+      columns: [rows] string for each column.
+      faults: of the header, and of the rows that are left out.
+    """
+
+    numbers: np.ndarray
+    columns: list[pa.Array]
+    faults: list[Fault]
+
+
+def find(
+    kind: str, expected: str, wrong: pa.Array | np.ndarray, numbers: np.ndarray, cells: pa.Array
+) -> list[Fault]:
+    """One fault of all rows that are wrong, or none.
+
+    Args:
+      kind, expected: see Fault.
+      wrong: [rows] bool.
+      numbers: [rows] int64, of the rows.
+      cells: [rows], what to show of them.
+    """
+    places = np.flatnonzero(np.asarray(wrong))
+    found = tuple((int(numbers[i]), _shown(cells[int(i)].as_py())) for i in places[:EXAMPLES])
+    return [Fault(kind, expected, len(places), found)] if found else []
+
+
+def read(path: str, header: Sequence[str]) -> Rows:
+    """Reads a file. Blank lines are passed over, but counted, so that a row's number is its line's.
+
+    Raises:
+      UserError: it cannot be read at all.
+    """
+    try:
+        with fetch.open_stream(path) as stream:
+            blocks = [_Lines(), *_blocks(stream)]
+    except (OSError, UserError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    numbers = np.concatenate([block.numbers for block in blocks])
+    lines = pa.concat_arrays([block.lines for block in blocks])
+    faults = [fault for block in blocks for fault in block.faults]
+    faults += _check_header(lines[0].as_py() if len(lines) else b"", header)
+    return _split(numbers[1:], lines[1:], len(header), faults)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Lines:
+    """Lines that are not blank: numbers [lines] int64 and lines [lines] binary."""
+
+    numbers: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    lines: pa.Array = dataclasses.field(default_factory=lambda: pa.array([], pa.binary()))
+    faults: tuple[Fault, ...] = ()
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[_Lines]:
+    read, number, rest = 0, 1, b""
+    while data := stream.read(BLOCK):
+        if read == 0:
+            data = data.removeprefix(BOM)
+        read += len(data)
+        if read > MAX_BYTES:
+            large = Fault("too large", f"at most {MAX_BYTES:,} bytes", 1, ((number, "more"),))
+            yield _Lines(faults=(large,))
+            return
+        whole, newline, rest = (rest + data).rpartition(b"\n")
+        if newline:
+            yield _lines(whole, number)
+            number += whole.count(b"\n") + 1
+    yield _lines(rest, number)
+
+
+def _lines(data: bytes, first: int) -> _Lines:
+    """The lines of a block whose first has the number `first`."""
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    lines = pc.split_pattern(pa.array([data], pa.binary()), "\n").values
+    filled = pc.greater(pc.binary_length(lines), 0)
+    numbers = np.arange(first, first + len(lines))[np.asarray(filled)]
+    return _Lines(numbers, lines.filter(filled))
+
+
+def _check_header(line: bytes, header: Sequence[str]) -> list[Fault]:
+    expected = ",".join(header)
+    found = line.decode("utf-8", "replace").replace('"', "")
+    if found == expected:
+        return []
+    shown = _shown(found) if line else "an empty file"
+    return [Fault("header", f"the header {expected}", 1, ((1, shown),))]
+
+
+def _split(numbers: np.ndarray, lines: pa.Array, width: int, faults: list[Fault]) -> Rows:
+    commas = np.asarray(pc.count_substring(lines, ","))
+    foreign = _not_utf8(lines)
+    faults += find(NOT_UTF8, "UTF-8", foreign, numbers, lines)
+    ragged = (commas != width - 1) & ~foreign
+    faults += find(CELLS, f"{width} cells", ragged, numbers, lines)
+    good = ~(ragged | foreign)
+    text = lines.filter(pa.array(good)).cast(pa.string())
+    cells = pc.split_pattern(text, ",").values
+    columns = [cells.take(pa.array(np.arange(n, len(cells), width))) for n in range(width)]
+    return Rows(numbers[good], [_unquoted(column) for column in columns], faults)
+
+
+def _not_utf8(lines: pa.Array) -> np.ndarray:
+    """[lines] bool. Few lines have other bytes than ASCII's: those are looked at one by one."""
+    wrong = np.asarray(pc.match_substring_regex(lines, r"[\x80-\xff]")).copy()
+    for place in np.flatnonzero(wrong):
+        wrong[place] = not _is_utf8(lines[int(place)].as_py())
+    return wrong
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unquoted(cells: pa.Array) -> pa.Array:
+    if not pc.any(pc.match_substring(cells, '"')).as_py():
+        return cells
+    return pc.replace_substring_regex(cells, r'^"([^"]*)"$', r"\1")
+
+
+def _shown(found: str | bytes) -> str:
+    text = found if isinstance(found, str) else found.decode("utf-8", "replace")
+    return repr(text[:SHOWN])

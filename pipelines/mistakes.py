@@ -1,0 +1,108 @@
+"""The worst mistakes of a submission: wrong predictions that rank highest, with their photos."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from pipelines import contact, files, images, layout, records, schema, sheet
+from pipelines.images import Normal
+from pipelines.layout import Output
+from pipelines.schema import UserError
+
+SPLIT = "test"
+WIDTH = 24  # characters of a line
+EACH = 3 * sheet.COLUMNS  # photos of a kind
+WRONG, NOTHING = "#c0392b", "#d97706"  # frames: of another landmark, of none
+
+
+def worst(made: pd.DataFrame, number: int = EACH) -> pd.DataFrame:
+    """The first wrong predictions of each kind.
+
+    Args:
+      made: predictions in rank order, with the columns of metrics.join.
+      number: rows of queries that show another landmark, and as many of those that show none.
+    """
+    wrong = made[~made["correct"]]
+    return wrong.groupby("labelled", sort=False).head(number)
+
+
+def picture(mistakes: pd.DataFrame, place: str) -> bytes:
+    """A contact sheet as JPEG: those of another landmark, then those of none.
+
+    Raises:
+      UserError: none of the photos is at `place`.
+    """
+    found = photos(place, set(mistakes["id"]))
+    groups = [mistakes[mistakes["labelled"]], mistakes[~mistakes["labelled"]]]
+    return sheet.draw(
+        [
+            [_tile(row, found.get(row.id)) for row in group.itertuples()]
+            for group in groups
+            if len(group)
+        ]
+    )
+
+
+def _tile(row, photo: bytes | None) -> sheet.Tile:
+    truth = f"shows {row.landmarks}"[:WIDTH] if row.labelled else "shows no landmark"
+    lines = (row.id, f"said {row.landmark_id} at {row.score:.4g}", truth)
+    return sheet.Tile(_shown(photo), lines, WRONG if row.labelled else NOTHING)
+
+
+def _shown(photo: bytes | None) -> bytes | None:
+    """Photos of a folder are as they came; one that cannot be read leaves its place empty."""
+    try:
+        return None if photo is None else images.normalise(photo, Normal(sheet.CELL)).jpeg
+    except images.Unreadable:
+        return None
+
+
+# ---- where the photos are -------------------------------------------------------------------
+
+
+def photos(place: str, ids: Collection[str]) -> dict[str, bytes]:
+    """Test photos by their ids, as far as they are there.
+
+    Args:
+      place: OUT of gld2 prepare, a dataset folder or a pattern of TFRecords, or a folder of
+        photos in Kaggle's layout.
+      ids: which.
+
+    Raises:
+      UserError: none is there.
+    """
+    if found := _loose(place, ids) or _staged(Output(place), ids) or _records(place, ids):
+        return found
+    raise UserError(f"--images {place}: found none of {len(ids)} photos of mistakes there")
+
+
+def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
+    found = {}
+    for image_id in sorted(filter(schema.ID.match, ids)):
+        deep = layout.photo(SPLIT, image_id)
+        for name in (deep, deep.removeprefix(f"{SPLIT}/"), f"{image_id}.jpg"):
+            path = files.join(place, name)
+            if image_id not in found and files.exists(path):
+                found[image_id] = files.read(path)
+    return found
+
+
+def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
+    """By facts, which say where each photo lies: no other is read."""
+    facts = contact.look_up(ids, [], files.match(output.facts(f"{SPLIT}-*"))).facts
+    rows = {name: places[0] for name, places in facts.items()}
+    return dict(zip(rows, contact.jpegs(rows.values(), output), strict=True))
+
+
+def _records(place: str, ids: Collection[str]) -> dict[str, bytes]:
+    """By reading records until all are found."""
+    found: dict[str, bytes] = {}
+    for path in records.find(place, SPLIT):
+        for image_id, jpeg in records.read(path):
+            if image_id in ids:
+                found[image_id] = jpeg
+            if len(found) == len(ids):
+                return found
+    return found

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from trainer import config, scaling
+
+NEAREST = dict(zip(scaling.PUBLISHED, (0, 0.5, 1, 2, 3.5, 5, 6, 7), strict=True))
+
+
+@pytest.mark.parametrize(("name", "phi"), NEAREST.items())
+def test_published_networks_are_near_a_phi(name, phi):
+    computed, published = scaling.compound(phi), scaling.PUBLISHED[name]
+    assert computed.width == pytest.approx(published.width, rel=0.05)
+    assert computed.resolution == pytest.approx(published.resolution, rel=0.045)
+    # Rounded by hand, and the deeper they are the more of their blocks were left out.
+    assert 0.995 <= computed.depth / published.depth < 1.16
+    assert computed.dropout == pytest.approx(published.dropout, abs=0.06)
+
+
+def test_phi_0_is_b0_and_phi_1_has_b2s_width_and_depth():
+    assert scaling.compound(0) == scaling.B0
+    computed, published = scaling.compound(1), scaling.PUBLISHED["efficientnet_b2"]
+    assert (computed.width, computed.depth) == (published.width, published.depth)
+
+
+def test_each_phi_doubles_the_work():
+    # Multiply-adds grow with depth, and with the squares of width and resolution.
+    scale = scaling.compound(1)
+    work = scale.depth * scale.width**2 * (scale.resolution / scaling.B0.resolution) ** 2
+    assert work == pytest.approx(2, rel=0.06)  # 1.2 * 1.1^2 * 1.15^2 is 1.92
+
+
+@pytest.mark.parametrize(
+    ("backbone", "phi", "pixels"),
+    [
+        ("efficientnet_b0", 0, 224),
+        ("efficientnet_b7", 0, 600),
+        ("efficientnet_lite0", 0, 224),
+        ("resnet50", 0, 224),
+        ("efficientnet", 0, 224),
+        ("efficientnet", 0.5, 240),
+        ("efficientnet", -3, 148),
+    ],
+)
+def test_resolution(backbone, phi, pixels):
+    assert scaling.resolution(backbone, phi) == pixels
+
+
+def test_every_backbone_has_a_resolution_that_its_flag_accepts():
+    for backbone in config.BACKBONES:
+        config.Config(backbone=backbone, image_size=scaling.resolution(backbone))
+    for phi in (-4, 8):
+        config.Config(
+            backbone="efficientnet", phi=phi, image_size=scaling.resolution("efficientnet", phi)
+        )
+
+
+def test_it_needs_neither_keras_nor_tensorflow():
+    code = "import sys, trainer.scaling; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,296 @@
+"""`gld2 describe`: a network's layers, parameters and multiply-adds, by kind of layer."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from pipelines.schema import UserError
+from trainer import scaling, task
+from trainer.config import BACKBONES, NO_WEIGHTS, Config
+
+if TYPE_CHECKING:
+    import keras
+
+DEPTHWISE, POINTWISE, STANDARD = "depthwise", "pointwise", "standard"
+SQUEEZE_EXCITE, DENSE, OTHER = "squeeze_excite", "dense", "other"
+KINDS = (DEPTHWISE, POINTWISE, STANDARD, SQUEEZE_EXCITE, DENSE, OTHER)
+
+# What normalisation measures and no optimizer changes; papers do not count these.
+_AVERAGES = ("moving_mean", "moving_variance", "mean", "variance", "count")
+
+_NAMES = textwrap.fill(", ".join(BACKBONES), 96, initial_indent="  ", subsequent_indent="  ")
+_EPILOG = f"""\
+examples:
+  The networks of the papers, with their 1000 classes:
+    gld2 describe mobilenet
+    gld2 describe mobilenet_v2 --alpha 0.35
+  What GLDv2's classes cost:
+    gld2 describe efficientnet_b0 --classes 203094
+  Between B1 and B2, at the resolution of its phi or at another:
+    gld2 describe efficientnet --phi 0.75
+    gld2 describe efficientnet --phi 0.75 --image_size 224 --json
+
+backbones:
+{_NAMES}
+
+what the kinds are:
+  depthwise       a convolution of each channel by itself
+  pointwise       a 1x1 convolution
+  standard        any other convolution
+  squeeze_excite  the two 1x1 convolutions, on one pooled position, of an EfficientNet's gates;
+                  Lite0's are held open, but are there and computed
+  dense           the classifier
+  other           normalisation, activations, sums: parameters, but no multiply-adds counted
+
+A multiply-add is one multiplication and one addition for one photo; papers often call it a FLOP.
+Parameters are those that learn. vgg16 has one dense layer here instead of the paper's three.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A row of the table.
+
+    Attributes:
+      name: Keras' name of it.
+      kind: one of KINDS.
+      shape: of its output, without the batch.
+      parameters: that learn.
+      averages: numbers that normalisation measures.
+      multiply_adds: for one photo.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    averages: int
+    multiply_adds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Total:
+    """Sums over some layers, as in Layer."""
+
+    layers: int
+    parameters: int
+    averages: int
+    multiply_adds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Sums over a network; `by_kind` has each of KINDS."""
+
+    parameters: int
+    averages: int
+    multiply_adds: int
+    by_kind: dict[str, Total]
+
+
+def layers(network: keras.Model) -> list[Layer]:
+    """The layers of a built network, those of nested models too, in order.
+
+    Each is counted once: no layer is called twice in our networks.
+    """
+    rows: list[Layer] = []
+    for layer in network.layers:
+        if hasattr(layer, "layers"):
+            rows += layers(layer)
+        else:
+            rows.append(_row(layer))
+    return rows
+
+
+def classifier(features: int, classes: int) -> Layer:
+    """The row of a dense layer with biases, which at GLDv2's classes is too large to build."""
+    return Layer("logits", DENSE, (classes,), (features + 1) * classes, 0, features * classes)
+
+
+def counts(network: keras.Model) -> Counts:
+    """What a built network holds and computes for one photo."""
+    return summed(layers(network))
+
+
+def summed(rows: list[Layer]) -> Counts:
+    """The sums of some layers."""
+    total = _total(rows)
+    by_kind = {kind: _total([row for row in rows if row.kind == kind]) for kind in KINDS}
+    return Counts(total.parameters, total.averages, total.multiply_adds, by_kind)
+
+
+def _row(layer: keras.Layer) -> Layer:
+    """Each value of a kernel is used once for each position of the output."""
+    shape = tuple(layer.output.shape[1:])
+    averages = [weight for weight in layer.weights if weight.name in _AVERAGES]
+    return Layer(
+        name=layer.name,
+        kind=_kind(layer),
+        shape=shape,
+        parameters=_size(layer.weights) - _size(averages),
+        averages=_size(averages),
+        multiply_adds=math.prod(shape[:-1]) * _size(_kernels(layer)),
+    )
+
+
+def _kernels(layer: keras.Layer) -> list[keras.Variable]:
+    return [weight for weight in layer.weights if len(weight.shape) > 1]
+
+
+def _size(weights: list[keras.Variable]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def _kind(layer: keras.Layer) -> str:
+    """By the kernel: a layer of any class that has a matrix is dense."""
+    kernels = _kernels(layer)
+    if not kernels:
+        return OTHER
+    if "_se_" in layer.name:
+        return SQUEEZE_EXCITE
+    if "Depthwise" in type(layer).__name__:
+        return DEPTHWISE
+    if len(kernels[0].shape) == 2:
+        return DENSE
+    return POINTWISE if math.prod(kernels[0].shape[:2]) == 1 else STANDARD
+
+
+def _total(rows: list[Layer]) -> Total:
+    return Total(
+        layers=len(rows),
+        parameters=sum(row.parameters for row in rows),
+        averages=sum(row.averages for row in rows),
+        multiply_adds=sum(row.multiply_adds for row in rows),
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+      argv: flags; the process' own where None.
+
+    Returns:
+      0, or 2 where the user can mend what went wrong.
+    """
+    try:
+        flags = _parser().parse_args(argv)
+        config = _config(flags)
+        with task.quiet():
+            rows = _rows(config, flags.classes)
+    except UserError as error:
+        print(f"gld2 describe: error: {error}", file=sys.stderr)
+        return 2
+    print((_json if flags.json else _text)(rows, config))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = task.Parser(
+        prog="gld2 describe",
+        description="A network's layers, parameters and multiply-adds, by kind of layer.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("backbone", metavar="BACKBONE", help="the network: see below")
+    add("--alpha", type=float, default=1.0, metavar="X", help="width of the mobilenets")
+    add("--phi", type=float, default=0.0, metavar="X", help="size of efficientnet: 0 is B0")
+    add("--image_size", type=int, metavar="N", help="side of the input, pixels (default: its own)")
+    add("--classes", type=int, default=1000, metavar="N", help="of the classifier (default: 1000)")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _config(flags: argparse.Namespace) -> Config:
+    """The checks of the network's flags are those of `gld2 train`.
+
+    Raises:
+      UserError: a flag out of bounds.
+    """
+    if not 1 <= flags.classes <= 10**9:
+        raise UserError(f"--classes: expected 1 to {10**9}, found {flags.classes}")
+    config = Config(backbone=flags.backbone, alpha=flags.alpha, phi=flags.phi, weights=NO_WEIGHTS)
+    size = flags.image_size
+    own = scaling.resolution(config.backbone, config.phi)
+    return dataclasses.replace(config, image_size=own if size is None else size)
+
+
+def _rows(config: Config, classes: int) -> list[Layer]:
+    from trainer import backbones  # TensorFlow, for which --help and a wrong flag should not wait
+
+    network = backbones.build(
+        config.backbone, config.image_size, config.weights, config.alpha, config.phi
+    )
+    return [*layers(network), classifier(network.output.shape[-1], classes)]
+
+
+def _json(rows: list[Layer], config: Config) -> str:
+    names = ("backbone", "alpha", "phi", "image_size")
+    return json.dumps(
+        {
+            **{name: getattr(config, name) for name in names},
+            "classes": rows[-1].shape[0],
+            **dataclasses.asdict(summed(rows)),
+            "layers": [dataclasses.asdict(row) for row in rows],
+        },
+        indent=2,
+    )
+
+
+def _text(rows: list[Layer], config: Config) -> str:
+    total = summed(rows)
+    return "\n\n".join((_table(rows), _kinds(total), _summary(total, config)))
+
+
+def _table(rows: list[Layer]) -> str:
+    width = max(len(row.name) for row in rows)
+    head = (
+        f"{'layer':<{width}}  {'kind':<14}  {'output':<15}{'parameters':>12}{'multiply-adds':>16}"
+    )
+    return "\n".join(
+        (
+            head,
+            *(
+                f"{row.name:<{width}}  {row.kind:<14}  {' x '.join(map(str, row.shape)):<15}"
+                f"{row.parameters:>12,}{row.multiply_adds:>16,}"
+                for row in rows
+            ),
+        )
+    )
+
+
+def _kinds(total: Counts) -> str:
+    head = f"{'kind':<14}{'layers':>8}{'parameters':>14}{'':>9}{'multiply-adds':>18}"
+    return "\n".join(
+        (
+            head,
+            *(
+                f"{kind:<14}{part.layers:>8}{part.parameters:>14,}"
+                f"{part.parameters / total.parameters:>9.2%}{part.multiply_adds:>18,}"
+                f"{part.multiply_adds / total.multiply_adds:>9.2%}"
+                for kind, part in total.by_kind.items()
+            ),
+        )
+    )
+
+
+def _summary(total: Counts, config: Config) -> str:
+    scales = (("alpha", config.alpha, 1.0), ("phi", config.phi, 0.0))
+    flags = "".join(f" --{name} {value:g}" for name, value, usual in scales if value != usual)
+    return (
+        f"{config.backbone}{flags} at {config.image_size} x {config.image_size}: "
+        f"{total.parameters / 1e6:,.2f} million parameters (and {total.averages:,} averages of "
+        f"normalisation), {total.multiply_adds / 1e9:,.3f} billion multiply-adds a photo"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""A run as a Vertex AI custom job: a container on machines that Vertex starts and removes."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import re
+
+from google.cloud import aiplatform_v1
+from google.cloud.aiplatform_v1 import (
+    AcceleratorType,
+    CreateCustomJobRequest,
+    CustomJob,
+    JobState,
+    Scheduling,
+)
+from google.rpc import code_pb2
+
+from pipelines.schema import UserError
+from trainer import cloud
+from trainer.cloud import Outcome, Status
+
+OUTCOMES = {
+    JobState.JOB_STATE_SUCCEEDED: Outcome.SUCCEEDED,
+    JobState.JOB_STATE_FAILED: Outcome.FAILED,
+    JobState.JOB_STATE_CANCELLED: Outcome.FAILED,
+    JobState.JOB_STATE_EXPIRED: Outcome.FAILED,
+    JobState.JOB_STATE_PARTIALLY_SUCCEEDED: Outcome.FAILED,
+}
+# A failed job's error where its machines were the cause, and not the trainer.
+LOST = (code_pb2.RESOURCE_EXHAUSTED, code_pb2.ABORTED, code_pb2.INTERNAL, code_pb2.UNAVAILABLE)
+LOOKED_AT = 100  # jobs of the same name that may go on at once
+
+
+def check(args: argparse.Namespace) -> None:
+    """Checks the flags, and fills in what follows from them.
+
+    Raises:
+      UserError: a flag that is malformed.
+    """
+    if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", args.region):
+        raise UserError(f"--region {args.region}: expected one such as europe-west4")
+    names = list(AcceleratorType.__members__)[1:]
+    if args.accelerator and args.accelerator not in names:
+        raise UserError(f"--accelerator {args.accelerator}: expected one of {', '.join(names)}")
+    if args.accelerator_count is None:
+        args.accelerator_count = 8 if args.accelerator.startswith("TPU_") else 1
+    if args.accelerator_count < 1:
+        raise UserError(f"--accelerator_count: expected 1 or more, found {args.accelerator_count}")
+    if args.spot and args.flex_start:
+        raise UserError("--spot and --flex_start: give one of them")
+    if args.max_wait_hours and not args.flex_start:
+        raise UserError("--max_wait_hours is for --flex_start")
+    for name in ("timeout_hours", "max_wait_hours"):
+        if not 0 <= getattr(args, name) <= 24 * 365:
+            raise UserError(f"--{name}: expected 0 to 8760, found {getattr(args, name)}")
+
+
+def device(args: argparse.Namespace) -> str:
+    """What gld2 train is told; TPUs since v5e come with the machine, without an accelerator."""
+    if args.accelerator.startswith("TPU_") or args.machine_type.startswith("ct"):
+        return "tpu"
+    return "auto"
+
+
+def request(args: argparse.Namespace) -> CreateCustomJobRequest:
+    """What is sent.
+
+    Args:
+      args: the checked flags; its `train` are those of gld2 train.
+    """
+    container = aiplatform_v1.ContainerSpec(
+        image_uri=args.image, command=["gld2"], args=["train", *args.train]
+    )
+    pool = aiplatform_v1.WorkerPoolSpec(
+        container_spec=container, machine_spec=_machine(args), replica_count=1
+    )
+    spec = aiplatform_v1.CustomJobSpec(
+        worker_pool_specs=[pool],
+        scheduling=_scheduling(args),
+        service_account=args.service_account,
+        network=args.network,
+        base_output_directory=aiplatform_v1.GcsDestination(
+            output_uri_prefix=f"{args.staging}/{args.name}"
+        ),
+    )
+    return CreateCustomJobRequest(
+        parent=f"projects/{args.project}/locations/{args.region}",
+        custom_job=CustomJob(display_name=args.name, job_spec=spec),
+    )
+
+
+def _machine(args: argparse.Namespace) -> aiplatform_v1.MachineSpec:
+    return aiplatform_v1.MachineSpec(
+        machine_type=args.machine_type,
+        accelerator_type=args.accelerator or None,
+        accelerator_count=args.accelerator_count if args.accelerator else 0,
+        tpu_topology=args.tpu_topology,
+    )
+
+
+def _scheduling(args: argparse.Namespace) -> Scheduling:
+    strategy = Scheduling.Strategy.STRATEGY_UNSPECIFIED
+    if args.spot:
+        strategy = Scheduling.Strategy.SPOT
+    if args.flex_start:
+        strategy = Scheduling.Strategy.FLEX_START
+    hours = {"timeout": args.timeout_hours, "max_wait_duration": args.max_wait_hours}
+    return Scheduling(
+        strategy=strategy,
+        restart_job_on_worker_restart=args.restart_on_restart,
+        **{name: datetime.timedelta(hours=value) for name, value in hours.items() if value},
+    )
+
+
+class Run:
+    """A custom job, from its request to its end; see cloud.Run."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        wanted: CreateCustomJobRequest,
+        client: aiplatform_v1.JobServiceClient | None = None,
+    ):
+        """Connects, with the machine's own credentials where no client is given."""
+        endpoint = f"{args.region}-aiplatform.googleapis.com"  # there is none for all regions
+        self._args = args
+        self._wanted = wanted
+        self._client = client or aiplatform_v1.JobServiceClient(
+            client_options={"api_endpoint": endpoint}
+        )
+        self._name = ""
+
+    def start(self) -> str:
+        found = self._find()
+        if found:
+            self._must_be_the_same(found)
+            self._name = found.name
+            return f"{self._name} (it was there already)"
+        job = self._client.create_custom_job(self._wanted, timeout=cloud.TIMEOUT)
+        self._name = job.name
+        return self._name
+
+    def look(self) -> Status:
+        job = self._client.get_custom_job(name=self._name, timeout=cloud.TIMEOUT)
+        outcome = OUTCOMES.get(job.state)
+        if job.state == JobState.JOB_STATE_FAILED and job.error.code in LOST:
+            outcome = Outcome.LOST
+        return Status(job.state.name, outcome, job.error.message)
+
+    def where(self) -> dict[str, str]:
+        args = self._args
+        number = self._name.rpartition("/")[2]
+        place = f"--project={args.project} --region={args.region}"
+        console = "https://console.cloud.google.com"
+        job = f"vertex-ai/locations/{args.region}/training/{number}"
+        return {
+            "console": f"{console}/{job}?project={args.project}",
+            "logging": f"{console}/logs/viewer?project={args.project}"
+            f"&resource=ml_job/job_id/{number}",
+            "live": f"gcloud ai custom-jobs stream-logs {number} {place}",
+            "state": f"gcloud ai custom-jobs describe {number} {place}",
+            "cancel": f"gcloud ai custom-jobs cancel {number} {place}",
+        }
+
+    def close(self) -> None:
+        """Vertex removes the machines."""
+
+    def _find(self) -> CustomJob | None:
+        """A job of this name that goes on. Vertex would take a second; both would write to one
+        folder."""
+        over = " AND ".join(f'state!="{JobState(state).name}"' for state in OUTCOMES)
+        jobs = self._client.list_custom_jobs(
+            aiplatform_v1.ListCustomJobsRequest(
+                parent=self._wanted.parent, filter=f'display_name="{self._args.name}" AND {over}'
+            ),
+            timeout=cloud.TIMEOUT,
+        )
+        going = (job for job in itertools.islice(jobs, LOOKED_AT) if job.state not in OUTCOMES)
+        return next(going, None)
+
+    def _must_be_the_same(self, found: CustomJob) -> None:
+        pools = found.job_spec.worker_pool_specs
+        wanted = self._wanted.custom_job.job_spec.worker_pool_specs
+        if [pool.container_spec for pool in pools] != [pool.container_spec for pool in wanted]:
+            number = found.name.rpartition("/")[2]
+            raise UserError(
+                f"a job named {self._args.name} goes on with another image or other flags "
+                f"({number}): give another --name, or cancel it"
+            )
