@@ -1,134 +1,132 @@
-"""Runs `gld2 train` several times in one process, and notes what cannot be seen from outside.
+"""Runs of `gld2 train`, one after another in one process, that can be looked into.
 
-    python -m tests.trainer.watched NOTES.json < RUNS.json
+    python -m tests.trainer.runs FOLDER < RUNS.json
 
-RUNS.json is a list of `Run`s as objects. NOTES.json has for each of them what main returned
-('stopped' where it was stopped) and, for each epoch, a `Watch` note. CPUS=2 gives TensorFlow two.
+RUNS.json is a list of `Run`s as objects. FOLDER/N.npz has what `_look` finds in the network that
+the Nth left behind. CPUS=2 in the environment splits TensorFlow's CPU in two.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 
-import trainer.train
-from trainer import export, heads, metrics, task
+from trainer import checkpoints, devices, export, heads, model, task
+from trainer.checkpoints import Place
 
-_COMPILED = "/jax/core/compile/backend_compile_duration"
+SIDE = 32
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Run:
     """A command line.
 
     Attributes:
       command: flags.
-      stop_after: an epoch after which it is given up, from 1; 0: none.
-      serve: whether a SavedModel is made, which takes most of the time of a short run.
+      devices: how many there are to be; 0: all.
+      kill_at: [epoch, step] of the checkpoint at which the process is killed; [] for none.
+      served: whether its SavedModel is wanted, which takes most of the time of a short run, and its
+        logits.
     """
 
     command: list[str]
-    stop_after: int = 0
-    serve: bool = False
+    devices: int = 0
+    kill_at: list[int] = dataclasses.field(default_factory=list)
+    served: bool = False
 
 
-class Stopped(Exception):
-    """After the epoch that a run was to be given up after."""
+def photos() -> np.ndarray:
+    """[8, side, side, 3] uint8: what a network is asked about in the end; each has a colour."""
+    generator = np.random.default_rng(0)
+    colours = generator.uniform(0, 255, (8, 1, 1, 3))
+    return np.clip(generator.normal(colours, 40, (8, SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
 
 
-class Watch(keras.callbacks.Callback):
-    """Adds a note for each epoch: functions built after each step and at its end; the head.
+@dataclasses.dataclass
+class Seen:
+    """What a run lets be seen.
 
-    Args:
-      notes: gets them.
-      built: tells how many have been compiled or traced so far.
-      stop_after: epochs.
+    Attributes:
+      networks: those it built; the first is trained, the second exported.
+      traces: how often the training step ran in Python: once for each device and graph of it.
     """
 
-    def __init__(self, notes: list[dict], built: Callable[[], int], stop_after: int = 0) -> None:
-        super().__init__()
-        self._notes = notes
-        self._built = built
-        self._stop_after = stop_after
-        self._steps: list[int] = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._steps.append(self._built())
-
-    def on_epoch_end(self, epoch, logs=None):
-        kernel = self.model.get_layer(heads.LOGITS).kernel.value
-        shards = [list(shard.data.shape) for shard in getattr(kernel, "addressable_shards", [])]
-        self._notes.append(
-            {
-                "steps": self._steps,
-                "built": self._built(),
-                "kernel": list(kernel.shape),
-                "shards": shards,
-            }
-        )
-        self._steps = []
-        if epoch + 1 == self._stop_after:
-            raise Stopped
+    networks: list[keras.Model] = dataclasses.field(default_factory=list)
+    traces: int = 0
 
 
-def traced(callbacks: list[keras.callbacks.Callback]) -> int:
-    """How many graphs TensorFlow has made of the training step and the validation step."""
-    networks = [callbacks[0].model]
-    networks += [each._judging for each in callbacks if isinstance(each, metrics.Validation)]
-    functions = [networks[0].train_function, *(each.predict_function for each in networks[1:])]
-    return sum(each.experimental_get_tracing_count() for each in functions if each is not None)
+def _prepare(run: Run) -> Seen:
+    """Puts what the run asks for between it and the trainer."""
+    seen = Seen()
+    find, build, save = devices.find, model.build, checkpoints.save
+
+    def some_devices(device: str) -> devices.Devices:
+        found = find(device)
+        return dataclasses.replace(found, names=found.names[: run.devices or None])
+
+    def kept(*args) -> keras.Model:
+        network = build(*args)
+        step = network.train_step
+
+        @functools.wraps(step)
+        def counted(*data):
+            seen.traces += 1
+            return step(*data)
+
+        network.train_step = counted
+        seen.networks.append(network)
+        return network
+
+    def fatal(network, folder, place, *args, **kwargs) -> None:
+        if place == Place(*run.kill_at):
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(network, folder, place, *args, **kwargs)
+
+    devices.find, model.build = some_devices, kept
+    if run.kill_at:
+        checkpoints.save = fatal
+    if not run.served:
+        export._serve = lambda path, folder: None
+    return seen
 
 
-def _compilations() -> Callable[[], int]:
-    import jax
-
-    seen: list[float] = []
-
-    def listen(event: str, seconds: float, **_: object) -> None:
-        if event == _COMPILED:
-            seen.append(seconds)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    return lambda: len(seen)
-
-
-def _split_cpu(parts: int) -> None:
-    import tensorflow as tf
-
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
+def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
+    """The head's shape, the parts of it and their devices; traces; logits of `photos`."""
+    network = seen.networks[0]
+    kernel = network.get_layer(heads.LOGITS).kernel.value
+    shards = getattr(kernel, "addressable_shards", [])  # JAX
+    return {
+        "kernel": np.array(kernel.shape),
+        "shards": np.array([shard.data.shape for shard in shards]),
+        "devices": np.array([shard.device.id for shard in shards]),
+        "traces": np.array(seen.traces),
+        "logits": network.predict_on_batch(photos()) if served else np.array([]),
+    }
 
 
-def main() -> None:
-    runs = [Run(**each) for each in json.load(sys.stdin)]
-    on_jax = keras.config.backend() == "jax"
-    compilations = _compilations() if on_jax else None
-    if not on_jax:
-        _split_cpu(int(os.environ["CPUS"]))
-    usual, serve = trainer.train._callbacks, export._serve
-    found = []
-    for run in runs:
-        notes: list[dict] = []
-
-        def callbacks(*args, run=run, notes=notes):
-            some = usual(*args)
-            return [*some, Watch(notes, compilations or (lambda: traced(some)), run.stop_after)]
-
-        trainer.train._callbacks = callbacks
-        export._serve = serve if run.serve else lambda path, folder: None
-        try:
-            code = task.main(run.command)
-        except Stopped:
-            code = "stopped"
-        found.append({"code": code, "epochs": notes})
-    Path(sys.argv[1]).write_text(json.dumps(found))
+def main(folder: str) -> None:
+    if "CPUS" in os.environ:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
+        tf.config.set_logical_device_configuration(cpu, parts)
+    usual = devices.find, model.build, checkpoints.save, export._serve
+    for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
+        devices.find, model.build, checkpoints.save, export._serve = usual
+        seen = _prepare(run)
+        print(f"run {number}", flush=True)
+        if task.main(run.command):
+            sys.exit(f"run {number} failed")
+        np.savez(Path(folder) / f"{number}.npz", **_look(seen, run.served))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])
