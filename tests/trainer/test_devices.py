@@ -46,11 +46,9 @@ class Done:
 
     Attributes:
       folder: with a job folder for each.
-      code: what the process returned.
     """
 
     folder: Path
-    code: int
 
     def history(self, number: int) -> list[dict[str, str]]:
         return list(csv.DictReader((self.folder / f"job{number}" / "history.csv").open()))
@@ -110,7 +108,7 @@ def _finished(folder: Path, process: subprocess.Popen, expected: int) -> Done:
     finally:
         process.kill()
     assert code == expected, (folder / "log").read_text()[-3000:]
-    return Done(folder, code)
+    return Done(folder)
 
 
 # ---- JAX ------------------------------------------------------------------------------------
@@ -223,7 +221,7 @@ def test_two_hosts_have_the_losses_of_one(jax_runs, tmp_path, data, on_jax):
         assert "training on 8 cpu on 2 hosts, Keras on jax" in done.log(0)
         features, columns = done.look(0)["kernel"]
         assert done.look(0)["shards"].tolist() == [[features, columns // 8]] * 4
-    rows = Done(tmp_path, 0).losses(0)
+    rows = Done(tmp_path).losses(0)
     assert rows == pytest.approx(jax_runs.losses(ONE_WHOLE), rel=NOISE)
 
 
