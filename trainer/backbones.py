@@ -96,6 +96,8 @@ def set_momentum(backbone: keras.Model, momentum: float) -> None:
     """Sets how slowly batch normalisation's averages follow the batches."""
     for layer in _normalisations(backbone):
         layer.momentum = momentum
+        # On several GPUs too, a batch is all of it and not a device's part, as it is on JAX.
+        layer.synchronized = tf.distribute.has_strategy()
 
 
 def _builder(name: str, alpha: float, phi: float) -> Callable[..., keras.Model]:

@@ -19,6 +19,7 @@ from pipelines.schema import UserError
 from trainer.config import AUTO
 
 JAX, TENSORFLOW = "jax", "tensorflow"
+GATHERED = "gathered"  # layers with such names have their whole output, [batch], on every device
 _ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"  # Keras' way to name the hosts
 
 
@@ -186,6 +187,7 @@ def _distribute(devices: Devices, shard_head: bool) -> None:
         )
     mesh = keras.distribution.DeviceMesh((len(devices.names),), ("batch",), list(devices.names))
     layouts = keras.distribution.LayoutMap(mesh)
+    layouts[f"{GATHERED}_.*/output"] = (None,)
     if shard_head:
         layouts[f"{heads.LOGITS}/kernel"] = (None, "batch")
         layouts[f"{heads.LOGITS}/bias"] = ("batch",)
@@ -222,7 +224,12 @@ def to_devices(array: np.ndarray, devices: Devices) -> Any:
 def to_numpy(value: Any) -> np.ndarray:
     """A tensor or variable, wherever its parts lie. All hosts have to call it together."""
     value = getattr(value, "value", value)
-    if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
+    if not hasattr(value, "is_fully_addressable"):  # not JAX's
+        import tensorflow as tf
+
+        # Not np.asarray: what lies on several devices can be read in their scope only so.
+        return tf.convert_to_tensor(value).numpy()
+    if value.is_fully_addressable or value.is_fully_replicated:
         return np.asarray(value)
     from jax.experimental import multihost_utils
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 import keras
@@ -42,6 +43,7 @@ class Predictions:
     losses: np.ndarray
 
 
+@functools.lru_cache(maxsize=1)  # each `fit` of a run asks for it, and would compile it anew
 def judge(network: keras.Model) -> keras.Model:
     """Finds the best class on the device: of 203,094 logits a photo, three numbers come back.
 
@@ -55,7 +57,12 @@ def judge(network: keras.Model) -> keras.Model:
     logs = ops.log_softmax(ops.cast(network.output, "float32"))
     true = ops.squeeze(ops.take_along_axis(logs, labels, axis=1), 1)
     outputs = [ops.argmax(logs, axis=1), ops.exp(ops.max(logs, axis=1)), -true]
-    return keras.Model([network.input, labels], outputs)
+    # Whole on every device: predict_on_batch reads them on each host.
+    gathered = [
+        keras.layers.Identity(name=f"{devices.GATHERED}_{name}", dtype="float32")(output)
+        for name, output in zip(("class", "score", "loss"), outputs, strict=True)
+    ]
+    return keras.Model([network.input, labels], gathered)
 
 
 def predict(judging: keras.Model, batches: Iterable, batch_size: int, all_of: Devices):
@@ -133,8 +140,7 @@ def _judged(
     part = batch_size // all_of.hosts
     mine = slice(all_of.host * part, (all_of.host + 1) * part)
     inputs = [devices.to_devices(array[mine], all_of) for array in (padded, places)]
-    outputs = judging.predict_on_batch(inputs)
-    return [devices.to_numpy(output)[: len(photos)] for output in outputs]
+    return [output[: len(photos)] for output in judging.predict_on_batch(inputs)]
 
 
 def _count(values: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -1,0 +1,148 @@
+"""What a head of many classes takes: memory, and time of a training step, without a backbone.
+
+    python -m tests.benchmarks.heads
+    python -m tests.benchmarks.heads --classes 1000 --steps 10
+
+Embeddings of 512 features, 32 a step, go through the trainer's own classifier, loss and AdamW;
+each head has a process of its own. 'JAX 8' spreads it over eight virtual devices of this CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+FEATURES, BATCH = 512, 32
+HEADS = (("softmax", 1), ("arcface", 1), ("arcface", 3))
+PLACES = (("tensorflow", 1), ("jax", 1), ("jax", 8))
+GLD2 = (81_313, 203_094)  # landmarks of the clean and of the whole training set
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One head somewhere.
+
+    Attributes:
+      head: 'softmax' or 'arcface'.
+      centres: of a class.
+      classes: how many.
+      backend: 'tensorflow' or 'jax'.
+      devices: how many it is spread over.
+      steps: that are timed, after as many that are not.
+    """
+
+    head: str
+    centres: int
+    classes: int
+    backend: str
+    devices: int
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What it took.
+
+    Attributes:
+      state: bytes of weights and optimizer on each device.
+      peak: bytes, largest resident size of the process.
+      before: bytes, that size before the head was made.
+      seconds: of a step.
+    """
+
+    state: int
+    peak: int
+    before: int
+    seconds: float
+
+
+def measured(case: Case) -> Cost:
+    """Runs a case in a new process."""
+    environment = os.environ | {
+        "KERAS_BACKEND": case.backend,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={case.devices}",
+    }
+    command = [sys.executable, "-m", "tests.benchmarks.heads", "--case"]
+    words = [*command, json.dumps(dataclasses.asdict(case))]
+    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def run(case: Case) -> Cost:
+    """Makes the head in this process, and trains it."""
+    import keras
+    import numpy as np
+
+    from pipelines.schema import Label
+    from trainer import devices, heads, model
+    from trainer.config import Config
+
+    found = devices.spread(devices.find("cpu"), [BATCH], shard_head=True)
+    assert len(found.names) == case.devices, found
+    config = Config(backbone="mobilenet", weights="none", head=case.head, subcentres=case.centres)
+    before = _peak()
+    embeddings = keras.Input((FEATURES,))
+    scale = config.arcface_scale if case.head == "arcface" else None
+    head = heads.Classifier(case.classes, case.centres, scale, spread=True)
+    network = keras.Model(embeddings, head(embeddings))
+    labels = [Label(number, number, 10) for number in range(case.classes)]
+    network.compile(
+        optimizer=model._optimizer(config, config.phases[0], 2 * case.steps),
+        loss=model._loss(config, labels),
+    )
+    generator = np.random.default_rng(0)
+    photos = BATCH * case.steps
+    x = generator.normal(0, FEATURES**-0.5, (photos, FEATURES)).astype(np.float32)
+    y = generator.integers(0, case.classes, photos)
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
+    network.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[clock])
+    seconds = (ends[1] - ends[0]) / case.steps
+    variables = [*network.variables, *network.optimizer.variables]
+    return Cost(sum(map(_on_one_device, variables)), _peak(), before, seconds)
+
+
+def _on_one_device(variable) -> int:
+    shards = getattr(variable.value, "addressable_shards", [])  # JAX
+    shape = shards[0].data.shape if shards else variable.shape
+    size = 4
+    for side in shape:
+        size *= side
+    return size
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--classes", type=int, nargs="+", default=GLD2, metavar="N")
+    parser.add_argument("--steps", type=int, default=3, metavar="N")
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.case:
+        print(json.dumps(dataclasses.asdict(run(Case(**flags.case)))))
+        return
+    print("| head | classes | where | state a device, GB | peak, GB | step, s |")
+    print("|---|---|---|---|---|---|")
+    for classes in flags.classes:
+        for head, centres in HEADS:
+            for backend, devices in PLACES:
+                cost = measured(Case(head, centres, classes, backend, devices, flags.steps))
+                name = f"{head} {centres}" if head == "arcface" else head
+                print(
+                    f"| {name} | {classes:,} | {backend} {devices} | {cost.state / 1e9:.2f} "
+                    f"| {(cost.peak - cost.before) / 1e9:.1f} | {cost.seconds:.2f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
