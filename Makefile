@@ -15,7 +15,7 @@ demo: $(VENV)/gld2.stamp
 	$(BIN)/gld2 demo --output $(DEMO)
 
 test: $(VENV)/test.stamp lint
-	$(BIN)/pytest $(PYTEST_FLAGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

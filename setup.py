@@ -30,6 +30,7 @@ TEST = [
     "pre-commit",
     "psutil",
     "pytest",
+    "pytest-xdist",
     "ruff",
     "types-requests",
     "uv",
