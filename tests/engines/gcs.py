@@ -200,9 +200,7 @@ class Front(BaseHTTPRequestHandler):
         """Nothing: thousands of requests are in order."""
 
 
-def _filled(
-    path: str, body: bytes, headers: dict[str, str]
-) -> tuple[str, bytes, dict[str, str]]:
+def _filled(path: str, body: bytes, headers: dict[str, str]) -> tuple[str, bytes, dict[str, str]]:
     """The request; an upload of nothing in two parts, as the emulator falls over an empty body."""
     if body or "uploadType=media" not in path:
         return path, body, headers
