@@ -21,8 +21,9 @@ from tests.engines.engine import Engine
 from tests.pipelines.conftest import FLAGS, world  # noqa: F401
 from tests.pipelines.test_score import Colours
 
-# What no two runs make alike, be it on one engine: TensorFlow numbers a graph's nodes as it likes.
-GRAPHS = ("saved_model.pb", "fingerprint.pb")
+# What no two runs make alike, be it on one engine: TensorFlow numbers a graph's nodes as it likes,
+# and inputs.json says where they were.
+GRAPHS = ("saved_model.pb", "fingerprint.pb", "inputs.json")
 # What says where the source was.
 PLACES = ("source", "inputs")
 VERSION = "dataset/gld2/1.0.0"
@@ -67,10 +68,14 @@ class Place:
         return results(self.folder)
 
 
-def run(source: str, model: str, root: str, *flags: str) -> None:
-    """Prepares and scores the world, each in a process of its own."""
-    gld2("prepare", *FLAGS, *flags, source=source, output=f"{root}/out")
-    gld2("score", *flags, source=source, model=model, output=f"{root}/submission.csv")
+def words(place: Place, *flags: str) -> dict[str, list[str]]:
+    """The flags of each command."""
+    source, out = f"--source={place.source}", f"--output={place.root}/out"
+    submission = [f"--model={place.model}", f"--output={place.root}/submission.csv"]
+    return {
+        "prepare": [*FLAGS, *flags, source, out],
+        "score": [*flags, source, *submission],
+    }
 
 
 @pytest.fixture(scope="session")
@@ -157,5 +162,3 @@ def bucket(
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> Place:
     return request.getfixturevalue(request.param)
-
-

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import requests
@@ -22,6 +19,7 @@ import requests
 from tests.conftest import ROOT
 from tests.engines import engine, services
 from tests.engines.engine import Engine
+from tests.engines.services import Service
 
 VERSION = "1.20"  # of Flink, as Beam names its job servers; flink.xml has the whole of it
 ARTIFACT = f"beam-runners-flink-{VERSION}-job-server"
@@ -57,38 +55,33 @@ CONFIG = {
 
 def lacks() -> str | None:
     """Why there is no Flink to test on, or None where there is."""
-    absent = [tool for tool in ("java", "mvn") if not shutil.which(tool)]
-    if absent:
-        return f"needs {' and '.join(absent)}"
-    return None if JOB_SERVER.exists() else "needs what `make test-flink` fetches"
+    if absent := _absent():
+        return f"needs {absent}"
+    there = JOB_SERVER.exists() and JARS.exists()
+    return None if there else "needs Beam's Flink job server, which `make test-flink` fetches"
+
+
+def _absent() -> str:
+    return " and ".join(tool for tool in ("java", "mvn") if not shutil.which(tool))
 
 
 def fetch() -> None:
-    """Has Maven copy Flink, and Beam's job server, into build/.
+    """Has Maven copy Beam's job server, and the Flink that it talks to, into build/.
 
     Raises:
-      CalledProcessError: Maven Central does not have them, and Maven has said so.
+      SystemExit: they cannot be had here; says why in one line.
     """
-    maven = ["mvn", "--quiet", "--batch-mode"]
-    copy = [*maven, "-f", POM, "dependency:copy-dependencies", f"-DoutputDirectory={JARS}"]
-    subprocess.run(copy, check=True)
     artifact = f"-Dartifact=org.apache.beam:{ARTIFACT}:{beam.__version__}"
-    where = f"-DoutputDirectory={JOB_SERVER.parent}"
-    subprocess.run([*maven, "dependency:copy", artifact, where], check=True)
+    _maven("dependency:copy", artifact, f"-DoutputDirectory={JOB_SERVER.parent}")
+    _maven("-f", POM, "dependency:copy-dependencies", f"-DoutputDirectory={JARS}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Flink(Engine):
-    """Attributes:
-    managers: the TaskManagers.
-    """
-
-    managers: tuple[subprocess.Popen, ...] = ()
-
-    def lose(self) -> None:
-        """Kills a TaskManager that runs."""
-        manager = next(m for m in self.managers if m.poll() is None)
-        os.kill(manager.pid, signal.SIGKILL)
+def _maven(*words: object) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        errors = [line for line in done.stdout.splitlines() if "ERROR" in line]
+        sys.exit(f"no Flink to test on: {errors[0] if errors else done.stdout}")
 
 
 @contextlib.contextmanager
@@ -105,32 +98,37 @@ def cluster(folder: pathlib.Path, env: Mapping[str, str]) -> Iterator[Engine]:
             f"--flink_job_server_jar={JOB_SERVER}",
             f"--parallelism={TASK_MANAGERS}",
         ]
-        yield Flink([*flags, *engine.external(pool)], pool, managers)
+        yield Engine([*flags, *engine.external(pool)], managers)
 
 
 @contextlib.contextmanager
-def session(folder: pathlib.Path) -> Iterator[tuple[str, tuple[subprocess.Popen, ...]]]:
+def session(folder: pathlib.Path) -> Iterator[tuple[str, Sequence[Service]]]:
     """A JobManager and TaskManagers until the block ends; gives its address and them."""
     rest, rpc = services.free_port(), services.free_port()
     config = CONFIG | {"rest.port": rest, "jobmanager.rpc.port": rpc, "io.tmp.dirs": folder}
-    flags = [word for name, value in config.items() for word in ("-D", f"{name}={value}")]
     (folder / "flink-conf.yaml").write_text("")
-    opens = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED]
-    java = ["java", *opens, "-Xmx512m", "-cp", f"{JARS}/*"]
-    main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-    more = ["--configDir", folder, *flags]
+    job_manager = _java("StandaloneSessionClusterEntrypoint", "entrypoint", folder, config)
     with contextlib.ExitStack() as stack:
-        log = folder / "jobmanager.log"
-        stack.enter_context(services.running([*java, main, *more], log, rest))
+        stack.enter_context(Service(job_manager, folder / "jobmanager.log", rest))
         managers = []
         for number in range(TASK_MANAGERS):
             data = services.free_port()
-            main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-            words = [*java, main, *more, "-D", f"taskmanager.data.port={data}"]
+            own = config | {"taskmanager.data.port": data}
+            words = _java("TaskManagerRunner", "taskexecutor", folder, own)
             log = folder / f"taskmanager-{number}.log"
-            managers.append(stack.enter_context(services.running(words, log, data)))
+            managers.append(stack.enter_context(Service(words, log, data)))
         _wait(f"http://127.0.0.1:{rest}/taskmanagers")
-        yield f"127.0.0.1:{rest}", tuple(managers)
+        yield f"127.0.0.1:{rest}", managers
+
+
+def _java(
+    main: str, package: str, folder: pathlib.Path, config: Mapping[str, object]
+) -> list[object]:
+    """A command that runs one of Flink's main classes."""
+    opens = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED]
+    flags = [word for name, value in config.items() for word in ("-D", f"{name}={value}")]
+    main = f"org.apache.flink.runtime.{package}.{main}"
+    return ["java", *opens, "-Xmx512m", "-cp", f"{JARS}/*", main, "--configDir", folder, *flags]
 
 
 def _wait(url: str) -> None:
@@ -145,7 +143,6 @@ def _wait(url: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        fetch()
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"Flink cannot be had here: {error}")
+    if absent := _absent():
+        sys.exit(f"no Flink to test on: needs {absent}")
+    fetch()

@@ -51,4 +51,4 @@ def cluster(folder: pathlib.Path, env: Mapping[str, str]) -> Iterator[Engine]:
         engine.pool(folder / "pool.log", env) as pool,
     ):
         flags = ["--runner=PortableRunner", f"--job_endpoint=localhost:{port}"]
-        yield Engine([*flags, *engine.external(pool)], pool)
+        yield Engine([*flags, *engine.external(pool)], [pool])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engines.conftest import Place, run
+from tests.conftest import gld2
+from tests.engines.conftest import Place, words
 from tests.engines.engine import Engine
 
 
@@ -13,7 +14,8 @@ from tests.engines.engine import Engine
 def test_the_bytes_do_not_depend_on_engine_and_place(
     engine: Engine, place: Place, expected: dict[str, str]
 ):
-    run(place.source, place.model, place.root, *engine.flags)
+    for command, argv in words(place, *engine.flags).items():
+        gld2(command, *argv)
     if place.store:
         faults = place.store.faults.counts
         assert faults["unavailable"] > 20
