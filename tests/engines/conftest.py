@@ -27,6 +27,7 @@ GRAPHS = ("saved_model.pb", "fingerprint.pb", "inputs.json")
 # What says where the source was.
 PLACES = ("source", "inputs")
 VERSION = "dataset/gld2/1.0.0"
+CLUSTERS = {"prism": (prism.lacks, prism.cluster), "flink": (flink.lacks, flink.cluster)}
 TWO = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 
 
@@ -61,11 +62,11 @@ class Place:
     folder: pathlib.Path
     store: gcs.Store | None = None
 
-    def results(self) -> dict[str, str]:
+    def fetch(self) -> None:
+        """Has it on this machine's disk, undisturbed."""
         if self.store:
             self.store.faults = gcs.Faults()
             self.store.get(self.root.removeprefix(f"{gcs.BUCKET}/"), self.folder)
-        return results(self.folder)
 
 
 def words(place: Place, *flags: str) -> dict[str, list[str]]:
@@ -80,27 +81,33 @@ def words(place: Place, *flags: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="session")
 def prepared(world: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:  # noqa: F811
-    """`out` and `submission.csv` by one process on a disk, and the `export` that scored."""
+    """A folder with `out`, by one process on a disk."""
     root = tmp_path_factory.mktemp("one")
     gld2("prepare", *FLAGS, source=world, output=root / "out")
-    export = root.with_name("export")
-    export.mkdir()
-    for name in ("labels.csv", "stats.json"):
-        shutil.copy(root / "out" / VERSION / name, export)
-    model = Colours(len(pd.read_csv(export / "labels.csv")))
-    signatures = {"serving_default": model.serve}
-    tf.saved_model.save(model, str(export / "saved_model"), signatures=signatures)
-    gld2("score", source=world, model=export, output=root / "submission.csv")
     return root
 
 
 @pytest.fixture(scope="session")
-def export(prepared: pathlib.Path) -> pathlib.Path:
-    return prepared.with_name("export")
+def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A model of its classes."""
+    folder = tmp_path_factory.mktemp("job") / "export"
+    folder.mkdir()
+    for name in ("labels.csv", "stats.json"):
+        shutil.copy(prepared / "out" / VERSION / name, folder)
+    model = Colours(len(pd.read_csv(folder / "labels.csv")))
+    signatures = {"serving_default": model.serve}
+    tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def expected(prepared: pathlib.Path) -> dict[str, str]:
+def expected(
+    world: pathlib.Path,  # noqa: F811
+    prepared: pathlib.Path,
+    export: pathlib.Path,
+) -> dict[str, str]:
+    """The digests of what one process makes on a disk."""
+    gld2("score", source=world, model=export, output=prepared / "submission.csv")
     return results(prepared)
 
 
@@ -136,9 +143,6 @@ def engine(
             yield Engine(TWO if name == "two" else ())
 
 
-CLUSTERS = {"prism": (prism.lacks, prism.cluster), "flink": (flink.lacks, flink.cluster)}
-
-
 @pytest.fixture
 def disk(world: pathlib.Path, export: pathlib.Path, tmp_path: pathlib.Path) -> Place:  # noqa: F811
     folder = tmp_path / "disk"
@@ -155,7 +159,7 @@ def bucket(
 ) -> Place:
     """A bucket that is busy: some requests are refused, some answers break off, one is slow."""
     source, model = in_reach.put(world, "world"), in_reach.put(export, "export")
-    in_reach.faults = gcs.Faults(unavailable_every=30, cut_every=10, slow="train/images_001.tar")
+    in_reach.faults = gcs.Faults(unavailable_every=50, cut_every=10, slow="train/images_001.tar")
     return Place(source, model, f"{gcs.BUCKET}/{tmp_path.name}", tmp_path / "gs", in_reach)
 
 

@@ -66,7 +66,7 @@ def _absent() -> str:
 
 
 def fetch() -> None:
-    """Has Maven copy Beam's job server, and the Flink that it talks to, into build/.
+    """Has Maven copy Beam's job server, and the Flink that it talks to, into build/, once.
 
     Raises:
       SystemExit: they cannot be had here; says why in one line.
@@ -80,8 +80,8 @@ def _maven(*words: object) -> None:
     command = ["mvn", "--quiet", "--batch-mode", *map(str, words)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        errors = [line for line in done.stdout.splitlines() if "ERROR" in line]
-        sys.exit(f"no Flink to test on: {errors[0] if errors else done.stdout}")
+        said = done.stdout.partition("[ERROR] ")[2] or done.stdout
+        sys.exit(f"no Flink to test on: {said.partition(chr(10))[0]}")
 
 
 @contextlib.contextmanager
@@ -145,4 +145,5 @@ def _wait(url: str) -> None:
 if __name__ == "__main__":
     if absent := _absent():
         sys.exit(f"no Flink to test on: needs {absent}")
-    fetch()
+    if lacks():
+        fetch()

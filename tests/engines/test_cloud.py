@@ -1,4 +1,4 @@
-"""The whole way in a bucket that is busy: nothing is on this machine's disk."""
+"""From a dataset in a bucket to a submission in it; test_identity has what comes before."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ import pandas as pd
 
 from tests.conftest import gld2
 from tests.engines import gcs
-from tests.engines.conftest import FLAGS, Place
+from tests.engines.conftest import VERSION, Place
 
-NETWORK = ("--backbone=mobilenet_v2", "--alpha=0.35", "--weights=none", "--image_size=32")
+NETWORK = ("--backbone=mobilenet", "--alpha=0.25", "--weights=none", "--image_size=32")
 
 
-def test_a_source_becomes_a_submission(bucket: Place, tmp_path: pathlib.Path):
+def test_a_model_is_trained_exported_and_scores_in_a_busy_bucket(
+    bucket: Place, prepared: pathlib.Path, tmp_path: pathlib.Path
+):
     assert bucket.store
-    out, job = f"{bucket.root}/out", f"{bucket.root}/job"
-    submission = f"{bucket.root}/submission.csv"
-    gld2("prepare", *FLAGS, source=bucket.source, output=out)
-    gld2("train", *NETWORK, epochs=1, data=f"{out}/dataset", job_dir=job)
-    gld2("score", source=bucket.source, model=f"{job}/export", output=submission)
+    name = bucket.root.removeprefix(f"{gcs.BUCKET}/")
+    data = bucket.store.put(prepared / "out" / VERSION, f"{name}/{VERSION}")
+    job, submission = f"{bucket.root}/job", f"{bucket.root}/submission.csv"
     solution = f"{bucket.source}/ground_truth/recognition_solution_v2.1.csv"
     metrics = f"{bucket.root}/metrics.json"
+    bucket.store.faults = gcs.Faults(unavailable_every=15, cut_every=10, slow="gld2-train")
+    gld2("train", *NETWORK, data=data, job_dir=job, epochs=1)
+    gld2("score", source=bucket.source, model=f"{job}/export", output=submission)
     gld2("evaluate", submission=submission, solution=solution, output=metrics)
     assert min(bucket.store.faults.counts.values()) > 0
-    bucket.store.faults = gcs.Faults()
-    bucket.results()  # onto the disk
+
+    bucket.fetch()
     again = tmp_path / "again.csv"
     gld2("score", source=bucket.source, model=bucket.folder / "job" / "export", output=again)
     assert again.read_bytes() == (bucket.folder / "submission.csv").read_bytes()

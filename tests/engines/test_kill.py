@@ -6,11 +6,15 @@ import subprocess
 import sys
 import time
 
+import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.engine import run
+from pipelines.schema import EngineError
 from tests.conftest import ROOT, gld2
 from tests.engines import gcs
-from tests.engines.conftest import Place, words
+from tests.engines.conftest import Place, results, words
 from tests.engines.engine import Engine
 
 PATIENCE = 300  # seconds until a command notices
@@ -35,21 +39,33 @@ def test_the_bytes_are_those_of_a_run_that_nothing_disturbed(
         bucket.store.faults = gcs.Faults()
         if code:
             gld2(command, *argv)
-    assert bucket.results() == expected
+    bucket.fetch()
+    assert results(bucket.folder) == expected
+
+
+@pytest.mark.parametrize("engine", ["prism", "flink"], indirect=True)
+def test_a_mistake_in_a_step_is_not_the_engine_s(engine: Engine):
+    def build(pipeline: beam.Pipeline) -> None:
+        pipeline | beam.Create([0]) | beam.Map(lambda number: 1 // number)
+
+    with pytest.raises(RuntimeError, match="ZeroDivisionError") as caught:
+        run(build, PipelineOptions(list(engine.flags)))
+    assert not isinstance(caught.value, EngineError)
+    assert "Traceback" in str(caught.value)
 
 
 def _disturbed(engine: Engine, store: gcs.Store, argv: list[str]) -> int:
     """Loses a machine while a command reads the slow object; returns the command's exit code."""
     module = [sys.executable, "-m", "pipelines.main"]
-    run = subprocess.Popen([*module, *argv], cwd=ROOT, text=True, stderr=subprocess.PIPE)
+    lost = subprocess.Popen([*module, *argv], cwd=ROOT, text=True, stderr=subprocess.PIPE)
     while not store.faults.counts["slow"]:
-        assert run.poll() is None, "it ended before it read that object"
+        assert lost.poll() is None, "it ended before it read that object"
         time.sleep(0.01)
     engine.lose()
-    _, printed = run.communicate(timeout=PATIENCE)
-    if run.returncode:
-        assert run.returncode == 1
+    _, printed = lost.communicate(timeout=PATIENCE)
+    if lost.returncode:
+        assert lost.returncode == 1
         assert "Traceback" not in printed
         assert "failed in state FAILED" in printed
         assert printed.endswith("; the same command goes on from here\n")
-    return run.returncode
+    return lost.returncode
