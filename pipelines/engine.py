@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipelines.schema import EngineError, UserError
+from pipelines.schema import EngineError, OnlyBuilt, UserError
 
 MEASURES = ("photo_milliseconds",)
 # An engine gives a worker's error as text, with the worker's traceback before it.
@@ -23,6 +23,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     """Builds and runs a pipeline to its end; returns its counters by name.
 
     Raises:
+      OnlyBuilt: Beam's flags ask for a template or a dry run; the counters are nobody's.
       UserError: raised in a step, on whichever worker.
       EngineError: the pipeline ended in another state than DONE.
     """
@@ -30,6 +31,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     build(pipeline)
     try:
         result = pipeline.run()
+        _check_it_runs(result)
         state = result.wait_until_finish()
     except Exception as error:
         raise _user_error(error) or _engine_error(error) or error from None
@@ -37,6 +39,12 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
         raise EngineError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
     counters = result.metrics().query(MetricsFilter())["counters"]
     return {c.key.metric.name: c.result or 0 for c in counters if c.key.metric.namespace == "gld2"}
+
+
+def _check_it_runs(result: PipelineResult) -> None:
+    # A dry run's is the bare class; where a template was written, there is no job.
+    if type(result) is PipelineResult or not getattr(result, "has_job", True):
+        raise OnlyBuilt("the job was built and not run; what comes after it waits for its end")
 
 
 def count(name: str, amount: int = 1) -> None:

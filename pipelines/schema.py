@@ -28,6 +28,10 @@ class EngineError(RuntimeError):
     """An engine gave a pipeline up, through no fault of our steps; the commands exit with 1."""
 
 
+class OnlyBuilt(Exception):
+    """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""
+
+
 class Reason(enum.StrEnum):
     """Why an image, a row or an archive was not kept."""
 
