@@ -4,18 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint clean help
+.PHONY: demo test test-flink lint clean help
 
 help:
-	@echo "make demo   everything once, on a small generated world (under 10 minutes)"
-	@echo "make test   lint, types and all tests"
-	@echo "make clean  remove the virtual environment and the demo"
+	@echo "make demo         everything once, on a small generated world (under 10 minutes)"
+	@echo "make test         lint, types and all tests"
+	@echo "make test-flink   the tests on Flink alone; needs Java and Maven"
+	@echo "make clean        remove the virtual environment and the demo"
 
 demo: $(VENV)/gld2.stamp
 	$(BIN)/gld2 demo --output $(DEMO)
 
 test: $(VENV)/test.stamp lint
+	@$(BIN)/python -m tests.engines.flink || echo "the tests on Flink will be skipped"
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+
+test-flink: $(VENV)/test.stamp
+	$(BIN)/python -m tests.engines.flink
+	$(BIN)/pytest $(PYTEST_FLAGS) tests/engines -k flink
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -12,11 +12,12 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipelines.schema import OnlyBuilt, UserError
+from pipelines.schema import EngineError, OnlyBuilt, UserError
 
-# An engine gives a worker's error as text, with the worker's traceback before it.
 MEASURES = ("photo_milliseconds",)
+# An engine gives a worker's error as text, with the worker's traceback before it.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
+FAILED = re.compile(r"Pipeline \S+ failed in state .*")
 
 
 def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> Mapping[str, int]:
@@ -27,7 +28,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     Raises:
       OnlyBuilt: Beam's flags ask for a template or a dry run; the counters are nobody's.
       UserError: raised in a step, on whichever worker.
-      RuntimeError: the pipeline ended in another state than DONE.
+      EngineError: the pipeline ended in another state than DONE.
     """
     pipeline = beam.Pipeline(options=options)
     build(pipeline)
@@ -36,9 +37,9 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
         _check_it_runs(result)
         state = result.wait_until_finish()
     except Exception as error:
-        raise _user_error(error) or error from None
+        raise _user_error(error) or _engine_error(error) or error from None
     if state != PipelineState.DONE:
-        raise RuntimeError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
+        raise EngineError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")
     return _counters(result.metrics().query(MetricsFilter()))
 
 
@@ -81,3 +82,9 @@ def _user_error(error: Exception) -> UserError | None:
     if isinstance(error, UserError):
         return UserError(str(error).split(" [while running")[0])
     return UserError(found[-1]) if found else None
+
+
+def _engine_error(error: Exception) -> EngineError | None:
+    """What an engine lost by itself, say a worker; a step's own error has its traceback with it."""
+    found = FAILED.match(str(error))
+    return EngineError(found[0]) if found and "Traceback" not in str(error) else None

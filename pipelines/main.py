@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from pipelines.schema import OnlyBuilt, UserError
+from pipelines.schema import EngineError, OnlyBuilt, UserError
 
 COMMANDS = {  # name -> module, the extra that it needs, what it does
     "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),
@@ -42,12 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(command: str, flags: Sequence[str]) -> int:
-    """Runs a command; prints a user's mistake as one line."""
+    """Runs a command; prints a user's mistake, or an engine's failure, as one line."""
     try:
         return _entry(command)(flags)
     except UserError as error:
         print(f"gld2 {command}: error: {error}", file=sys.stderr)
         return 2
+    except EngineError as error:
+        again = "the same command goes on from here"
+        print(f"gld2 {command}: error: {error}; {again}", file=sys.stderr)
+        return 1
     except OnlyBuilt as built:
         print(f"gld2 {command}: {built}")
         return 0

@@ -21,9 +21,11 @@ import ssl
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -54,14 +56,12 @@ class Faults:
       unavailable_every: so many requests, one is answered with 503; 0 for none.
       cut_every: so many bodies of objects, one breaks off in the middle; 0 for none.
       slow: part of the name of an object that comes in a trickle.
-      forbidden: part of the name of an object that is refused with 403.
       counts: what has gone wrong so far.
     """
 
     unavailable_every: int = 0
     cut_every: int = 0
     slow: str = ""
-    forbidden: str = ""
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     _requests: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
     _bodies: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
@@ -75,7 +75,7 @@ class Faults:
 
     def is_slow(self, path: str) -> bool:
         with self._lock:
-            found = bool(self.slow) and self.slow in path
+            found = bool(self.slow) and self.slow in urllib.parse.unquote(path)
             self.counts["slow"] += found
             return found
 
@@ -146,8 +146,6 @@ class Front(BaseHTTPRequestHandler):
                 return self._answer(200, [("Content-Type", JSON)], answer)
         if faults.unavailable():
             return self._answer(503, [], b"")
-        if faults.forbidden and faults.forbidden in self.path:
-            return self._answer(403, [], b"")
         emulator = http.client.HTTPConnection("127.0.0.1", self.server.emulator)
         with contextlib.closing(emulator):
             headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
@@ -214,6 +212,11 @@ class _Server(ThreadingHTTPServer):
     store: Store
     emulator: int  # its port
     tls: ssl.SSLContext
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is killed in the middle is in order."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextlib.contextmanager

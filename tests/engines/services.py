@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from tests.conftest import ROOT
 
@@ -31,7 +33,7 @@ def running(
     What it printed is shown where the block or the service fails. It is the head of a process
     group of its own, so that all that it starts goes with it.
     """
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         service = subprocess.Popen(
             [str(word) for word in words],
             stdout=out,
@@ -50,6 +52,35 @@ def running(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(service.pid, signal.SIGKILL)
         service.wait()
+
+
+class Service:
+    """Such a process, that may be lost and come again."""
+
+    def __init__(
+        self,
+        words: Sequence[object],
+        log: pathlib.Path,
+        port: int,
+        env: Mapping[str, str] | None = None,
+    ):
+        self.port = port
+        self._run = functools.partial(running, words, log, port, env)
+        self._stack = contextlib.ExitStack()
+
+    def start(self) -> None:
+        self._stack.enter_context(self._run())
+
+    def kill(self) -> None:
+        """With all that it started, as a machine is lost."""
+        self._stack.close()
+
+    def __enter__(self) -> Service:
+        self.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
 
 def _wait(service: subprocess.Popen, port: int) -> None:
