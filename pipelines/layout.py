@@ -67,7 +67,7 @@ class Output:
         return join(self.root, "rejects", f"{unit}.jsonl")
 
     def pairs(self, name: str) -> str:
-        """Photos that look alike; `done.json` among them comes last."""
+        """Photos that look alike; of each hash, a `done.json` comes last."""
         return join(self.root, "pairs", name)
 
     @property

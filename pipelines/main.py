@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from pipelines.schema import UserError
+from pipelines.schema import OnlyBuilt, UserError
 
 COMMANDS = {  # name -> module, the extra that it needs, what it does
     "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),
@@ -15,6 +15,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
+    "compare": ("trainer.compare", "trainer", "train several networks, and make a table of them"),
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
@@ -22,6 +23,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "validate-submission": ("pipelines.validate", "pipelines", "find what Kaggle would refuse"),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),
+    "plan": ("pipelines.plan", "pipelines", "what all of it takes: hours, bytes, dollars"),
     "demo": ("pipelines.demo", "pipelines", "all of it, on a small generated world"),
     "sample": ("pipelines.sample", "pipelines", "write that small generated world"),
 }
@@ -46,6 +48,9 @@ def run(command: str, flags: Sequence[str]) -> int:
     except UserError as error:
         print(f"gld2 {command}: error: {error}", file=sys.stderr)
         return 2
+    except OnlyBuilt as built:
+        print(f"gld2 {command}: {built}")
+        return 0
     except KeyboardInterrupt:
         print(f"\ngld2 {command}: stopped; the same command goes on from here", file=sys.stderr)
         return 130

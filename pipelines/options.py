@@ -7,7 +7,12 @@ import os
 from collections.abc import Sequence
 from typing import Protocol
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+)
 
 from pipelines import quiet
 from pipelines.criteria import CurateOptions as CurateOptions
@@ -327,6 +332,9 @@ def _with_defaults(options: PipelineOptions) -> PipelineOptions:
     standard = options.view_as(StandardOptions)
     if not standard.runner:
         standard.runner = LAPTOP
+    setup = options.view_as(SetupOptions)
+    if setup.save_main_session is None:  # else Beam saves one on Dataflow; workers get the package
+        setup.save_main_session = False
     return options
 
 

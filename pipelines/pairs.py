@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -21,7 +22,7 @@ from pipelines.schema import STAGED, STAGED_SPLITS
 HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
 # A plain surface is like every other one, whatever was photographed.
 LEAST_ENTROPY = 1.0  # bits
-COUNTS = ("photos", "near", "pairs", "crowded")
+MET = "met"
 COLUMNS = {
     name: schema.FACTS[name]
     for name in ("id", "split", "status", "fine_0", "fine_1", "entropy", "width", "height")
@@ -30,18 +31,20 @@ COLUMNS = {
 
 @dataclasses.dataclass
 class FindPairs(beam.PTransform):
-    """Lists of paths of facts -> one element; writes pairs and, last, their done.json.
+    """Lists of paths of facts -> one element; writes pairs and, last, their counts.
 
     Attributes:
       hash: the column that is searched.
       output: where all is written.
       rows: of facts, in all.
+      inputs: digest of the facts, kept beside the counts.
       progress_folder: where a progress bar looks, if one does.
     """
 
     hash: str
     output: Output
     rows: int
+    inputs: str
     progress_folder: str | None = None
 
     def __post_init__(self):
@@ -50,19 +53,23 @@ class FindPairs(beam.PTransform):
     def expand(self, paths):
         parts = repartition.partitions(self.rows)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
-        return (
+        found = (
             paths
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.Map(read_photos, self.hash)  # [photos] PHOTO
             | "ByBytes"
             >> beam.FlatMap(by_bytes, parts).with_output_types(tuple[tuple[int, int], bytes])
             | "GroupBytes" >> beam.GroupByKey()  # (byte, group), [PHOTOs as bytes]
-            | "Search" >> beam.MapTuple(search)  # [pairs] PAIR
+            | "Search" >> beam.FlatMapTuple(search).with_outputs(MET, main="pairs")
+        )
+        return (
+            found.pairs  # [pairs] PAIR
             | "TickSearched" >> tick
             | "ById" >> beam.FlatMap(by_id, parts)  # (partition, [pairs] PAIR)
             | "GroupIds" >> beam.GroupByKey()
             | "Write" >> beam.Map(write_part, self.hash, self.output, parts)
             | "Sum" >> beam.CombineGlobally(sum)
+            | "Finish" >> beam.Map(finish, self, beam.pvalue.AsIter(found[MET]))
         )
 
 
@@ -95,16 +102,14 @@ def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], 
             yield (index, number), rows.tobytes()
 
 
-def search(key: tuple[int, int], found: Iterable[bytes]) -> np.ndarray:
-    """[pairs] PAIR of the photos that share a byte."""
+def search(key: tuple[int, int], found: Iterable[bytes]) -> Iterator[Any]:
+    """[pairs] PAIR of the photos that share a byte; what was met, as another output."""
     counts = hamming.Counts()
     photos = np.frombuffer(b"".join(found), PHOTO)
-    pairs = hamming.search(photos, key[0], counts)
-    engine.count("near", counts.near)
-    engine.count("crowded", counts.crowded)
-    if not key[0]:  # each photo comes once for each byte
-        engine.count("photos", len(photos))
-    return pairs
+    yield hamming.search(photos, key[0], counts)
+    # Each photo comes once for each byte.
+    met = dataclasses.asdict(counts) | {"photos": 0 if key[0] else len(photos)}
+    yield beam.pvalue.TaggedOutput(MET, met)
 
 
 def by_id(pairs: np.ndarray, parts: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -122,8 +127,17 @@ def write_part(
         pairs[column] = np.array(STAGED_SPLITS, object)[pairs[column]]
     path = output.pairs(f"{name}-{layout.part(part, parts)}.parquet")
     tables.write(path, pairs, schema.PAIRS)
-    engine.count("pairs", len(pairs))
     return len(pairs)
+
+
+def finish(pairs: int, find_pairs: FindPairs, met: Iterable[dict[str, int]]) -> None:
+    """Writes what says that the pairs of a hash are there."""
+    total: collections.Counter[str] = collections.Counter()
+    for some in met:
+        total.update(some)
+    counts = {"pairs": pairs} | {name: total[name] for name in ("photos", "near", "crowded")}
+    done = {"counts": counts, "inputs": find_pairs.inputs}
+    files.write_json(_done(find_pairs.output, find_pairs.hash), done)
 
 
 def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -135,40 +149,49 @@ def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]
 # ---- the command's part ---------------------------------------------------------------------
 
 
-def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions) -> dict[str, Any]:
+def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions) -> None:
     """Finds all pairs within hamming.RADIUS, unless those of the same facts are there.
 
     Args:
       output: its facts are read, its pairs written.
       staged: the summaries of the units whose facts count.
       options: Beam's.
-
-    Returns:
-      done.json: counts for each hash, and the digest of the facts.
     """
     facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
     inputs = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    path = output.pairs("done.json")
-    if files.exists(path) and (done := files.read_json(path))["inputs"] == inputs:
-        return done
-    files.remove(path)
-    files.remove(*pair_files(output))
+    missing = [name for name in HASHES if not _is_done(output, name, inputs)]
+    if not missing:
+        return
     rows = sum(summary["images"] for summary in staged)
     paths = repartition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-    steps = len(HASHES) * hamming.BYTES * min(256, repartition.partitions(rows))
-    counts = {}
+    steps = len(missing) * hamming.BYTES * min(256, repartition.partitions(rows))
     with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
-        for name in HASHES:  # one after the other: each holds a copy of the photos for each byte
-            found = _run(FindPairs(name, output, rows, folder), paths, options)
-            counts[name] = {key: found.get(key, 0) for key in COUNTS}
-    files.write_json(path, {"counts": counts, "inputs": inputs})
-    return files.read_json(path)
+        for name in missing:  # one after the other: each holds a copy of the photos for each byte
+            files.remove(_done(output, name))
+            files.remove(*files.match(output.pairs(f"{name}-*.parquet")))
+            _run(FindPairs(name, output, rows, inputs, folder), paths, options)
 
 
-def _run(
-    find_pairs: FindPairs, paths: list[list[str]], options: PipelineOptions
-) -> Mapping[str, int]:
-    return engine.run(lambda pipeline: pipeline | beam.Create(paths) | find_pairs, options)
+def _run(find_pairs: FindPairs, paths: list[list[str]], options: PipelineOptions) -> None:
+    engine.run(lambda pipeline: pipeline | beam.Create(paths) | find_pairs, options)
+
+
+def _done(output: Output, name: str) -> str:
+    return output.pairs(f"{name}.done.json")
+
+
+def _is_done(output: Output, name: str, inputs: str) -> bool:
+    path = _done(output, name)
+    return files.exists(path) and files.read_json(path)["inputs"] == inputs
+
+
+def counts(output: Output) -> dict[str, dict[str, int]]:
+    """What the searches met, by hash; nothing of one that never ended."""
+    return {
+        name: files.read_json(_done(output, name))["counts"]
+        for name in HASHES
+        if files.exists(_done(output, name))
+    }
 
 
 def pair_files(output: Output) -> list[str]:

@@ -54,5 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     download.download(source, output, download.parameters(args), effort, beam_options)
     curate.curate(source, output, args.split, curate.parameters(args), beam_options)
     shard.shard(output, shape, beam_options)
-    print(f"prepare: gld2 train --data {output.dataset} --job_dir JOB comes next")
+    goes_on = "score --images" if list(args.split) == ["test"] else "train --job_dir JOB --data"
+    print(f"prepare: gld2 {goes_on} {output.dataset} comes next")
     return 0

@@ -24,6 +24,10 @@ class UserError(ValueError):
     """A mistake that the user can mend; the commands print it as one line and exit with 2."""
 
 
+class OnlyBuilt(Exception):
+    """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""
+
+
 class Reason(enum.StrEnum):
     """Why an image, a row or an archive was not kept."""
 

@@ -178,7 +178,8 @@ def by_shard(images: pd.DataFrame, plan: Plan):
     """((split, shard), table) for the shards that these images go to, by a hash of their ids."""
     if images.empty:
         return
-    order = split.order_key(images["id"], plan.seed)
+    # Hashed once more: by the hash as it is, validation was chosen, and it would lie in few shards.
+    order = pd.util.hash_array(split.order_key(images["id"], plan.seed))
     shards = images["split"].map(plan.shards).to_numpy(np.uint64)
     # The hash's upper half times the number of shards, so that nothing overflows.
     number = ((order >> np.uint64(32)) * shards) >> np.uint64(32)

@@ -92,11 +92,18 @@ def parse(argv: list[str] | None) -> Config:
     return Config(**_fitting(preset, given) | given)
 
 
+def flags(settings: Config) -> list[str]:
+    """The command line that `parse` makes this Config of."""
+    values = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings))
+    return [f"--{name}={_word(value)}" for name, value in values]
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _preset(name: str) -> str:
-    values = (
-        f"--{key} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for key, value in PRESETS[name].items()
-    )
+    values = (f"--{key} {_word(value)}" for key, value in PRESETS[name].items())
     return textwrap.fill(f"  {name:<9}{' '.join(values)}", 90, subsequent_indent=" " * 11)
 
 
@@ -131,8 +138,7 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     if field.metadata["choices"]:
         about += f"; one of {', '.join(field.metadata['choices'])}"
     if default not in ("", ()):
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        about += f" (default: {shown})"
+        about += f" (default: {_word(default)})"
     parser.add_argument(
         f"--{field.name}",
         type=kind,

@@ -97,15 +97,24 @@ def run(settings: Config) -> dict:
     _claim(job, config.dumps(settings, digest), found)
     if tf.io.gfile.exists(job.done):
         return {**json.loads(files.read(job.done)), "again": True}
-    batches = [data.batch_size(version, settings) for version in versions]
-    spreads = any(model.spreads_head(settings, len(version.labels)) for version in versions)
-    this = Run(settings, versions, job, devices.spread(found, batches, spreads))
+    this = Run(settings, versions, job, spread(settings, versions, found))
     print(f"training on {this.devices}", flush=True)
     # From 1, as tf.data compares a seed with 0 where the global seed is 0; a tensor cannot be.
     keras.utils.set_random_seed(settings.seed + 1)
     with devices.scope(this.devices):
         network, rows = _train(this)
     return {**_finish(network, this, rows), "again": False}
+
+
+def spread(settings: Config, versions: list[Version], found: Devices) -> Devices:
+    """Puts the run's batches, and perhaps its head, on the devices; returns those that take part.
+
+    Raises:
+      UserError: as devices.spread.
+    """
+    batches = [data.batch_size(version, settings) for version in versions]
+    spreads = any(model.spreads_head(settings, len(version.labels)) for version in versions)
+    return devices.spread(found, batches, spreads)
 
 
 def _claim(job: Job, wanted: str, found: Devices) -> None:

@@ -30,7 +30,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pipelines import files, schema, tables
+from pipelines import files, pairs, schema, tables
 from pipelines.fingerprint import Perceptual
 from pipelines.images import Normal, normalise
 from pipelines.layout import Output
@@ -371,10 +371,9 @@ def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
     of = {name: _rows(row, repeats[name]) for name in ("id", "duplicate_of")}
     kept_for[of["id"]] = of["duplicate_of"]
     stays = kept_for == np.arange(len(made.ids))
-    pairs = _read(output.pairs(""), "*.parquet", {name: schema.PAIRS[name] for name in "ab"})
-    a, b = row[pairs["a"]].to_numpy(), row[pairs["b"]].to_numpy()
+    found = _read(output.pairs(""), "*.parquet", {name: schema.PAIRS[name] for name in "ab"})
+    a, b = row[found["a"]].to_numpy(), row[found["b"]].to_numpy()
     wrong = made.shows[a] != made.shows[b]
-    done = output.pairs("done.json")
     return Outcome(
         images=len(made.ids),
         first=first,
@@ -383,7 +382,7 @@ def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
         planted=len(made.copies),
         dropped=int((made.shows[kept_for] != made.shows).sum()),
         joined=len(np.union1d(a[wrong], b[wrong])),
-        counters=str(files.read_json(done).get("counts")) if files.exists(done) else "no pairs",
+        counters=str(pairs.counts(output)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import socket
 import tarfile
 from collections.abc import Iterator
 
@@ -39,6 +40,24 @@ def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path
     output = tmp_path_factory.mktemp("prepared") / "out"
     prepare.main([f"--source={url}", f"--output={output}", *FLAGS])
     return output
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """gs://bucket, in a server on this machine that speaks Cloud Storage's protocol."""
+    from apache_beam.internal.gcp import auth
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        patch.setattr(auth._Credentials, "_credentials_init", True)  # looks for none, a minute long
+        server.start()
+        yield "gs://bucket"
+        server.stop()
 
 
 def read_tables(folder: pathlib.Path) -> pd.DataFrame:

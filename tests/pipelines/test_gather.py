@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import socket
-from collections.abc import Iterator
 
 import pytest
 from google.cloud import storage
@@ -15,24 +13,6 @@ from pipelines.schema import UserError
 
 RECORDS = [bytes([n]) * 3000 for n in range(100)]
 FRAME = len(tfrecord.frame(RECORDS[0]))
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """gs://bucket, in a server on this machine that speaks Cloud Storage's protocol."""
-    from apache_beam.internal.gcp import auth
-    from gcp_storage_emulator.server import create_server
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        patch.setattr(auth._Credentials, "_credentials_init", True)  # looks for none, a minute long
-        server.start()
-        yield "gs://bucket"
-        server.stop()
 
 
 def places(indices: range) -> list[Place]:

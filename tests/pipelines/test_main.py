@@ -49,6 +49,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
         (["score", "--model", "{tmp}/m", "--output", "{tmp}/s.csv", "--source", "{tmp}"], "labels"),
         (["evaluate", "--submission", "{tmp}/s", "--solution", "{tmp}/t"], "cannot be read"),
         (["report", "--output", "{tmp}/x"], "run gld2 prepare first"),
+        (["plan", "--deadline", "soon"], "--deadline"),
         (["train", "--data", "{tmp}/x", "--job_dir", "{tmp}/j"], "{tmp}/x"),
         (["train", "--data", "{tmp}/x"], "--job_dir"),
         (["describe"], "BACKBONE"),

@@ -298,6 +298,14 @@ def test_train_alone(url: str, tmp_path: pathlib.Path):
     assert set(read_tables(tmp_path / "decisions")["split"]) == {"train", "validation"}
 
 
+def test_test_alone_is_a_dataset_to_score(url: str, tmp_path: pathlib.Path, capsys):
+    prepare.main([f"--source={url}", f"--output={tmp_path}", *FLAGS, "--split=test"])
+    kept = read_tables(tmp_path / "decisions")["keep"].sum()
+    assert len(read_shards(tmp_path / VERSION, "test")) == kept > 0
+    assert (tmp_path / VERSION / "labels.csv").read_text().count("\n") == 1  # the header
+    assert "gld2 score --images" in capsys.readouterr().out
+
+
 def test_curate_again_with_other_flags(url, prepared, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(prepared, output)

@@ -1,0 +1,93 @@
+"""What training takes, and what everything costs: the end of gld2 plan's arithmetic. No Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipelines.estimate import Stage, wall_hours
+
+NETWORKS = {  # side of the input, pixels, and multiply-adds of a photo, GMAC: see gld2 describe
+    "efficientnet_b0": (224, 0.386),
+    "efficientnet_b1": (240, 0.687),
+    "efficientnet_b2": (260, 0.994),
+    "efficientnet_b3": (300, 1.827),
+    "efficientnet_b4": (380, 4.394),
+    "efficientnet_b5": (456, 10.266),
+    "efficientnet_b6": (528, 19.068),
+    "efficientnet_b7": (600, 37.746),
+    "efficientnet_lite0": (224, 0.386),
+    "mobilenet": (224, 0.569),
+    "mobilenet_v2": (224, 0.301),
+    "resnet50": (224, 3.858),
+    "resnet101": (224, 7.570),
+    "resnet152": (224, 11.282),
+    "vgg16": (224, 15.347),
+}
+
+
+def images_per_second(backbone: str, image_size: int | None, rates: Mapping[str, float]) -> float:
+    """Training on a v3-8: ResNet-50's, by multiply-adds, which go with the area of the photo."""
+    side, gmacs = NETWORKS[backbone]
+    scaled = gmacs * ((image_size or side) / side) ** 2
+    return rates["resnet50_v3_8_images_s"] * NETWORKS["resnet50"][1] / scaled
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line of the bill.
+
+    Attributes:
+      what: is paid for.
+      quantity: in units of the price.
+      price: name of the rate.
+      dollars: quantity times price.
+    """
+
+    what: str
+    quantity: float
+    price: str
+    dollars: float
+
+
+def bill(
+    stages: Sequence[Stage], workers: int, tpu_hours: float, rates: Mapping[str, float]
+) -> Iterator[Line]:
+    """What preparing, scoring, training and a time of storage cost.
+
+    Args:
+      stages: all of them; workers are paid from the start of a job to its end.
+      workers: of every job.
+      tpu_hours: of a v3-8.
+      rates: prices and assumptions.
+    """
+    hours = workers * sum(wall_hours(stage, workers, rates) for stage in stages)
+    stored = sum(stage.gb_out for stage in stages) * rates["months"]
+    for what, quantity, price in (
+        ("Dataflow, vCPU", hours * rates["worker_vcpus"], "dataflow_vcpu_hour"),
+        ("Dataflow, memory", hours * rates["worker_gb"], "dataflow_gb_hour"),
+        ("Dataflow, disk", hours * rates["worker_disk_gb"], "dataflow_disk_gb_hour"),
+        ("Dataflow, shuffle", sum(s.shuffle_gb for s in stages), "dataflow_shuffle_gb"),
+        ("Cloud Storage", stored, "storage_gb_month"),
+        ("requests that write", sum(s.class_a for s in stages) / 1000, "class_a_1000"),
+        ("requests that read", sum(s.class_b for s in stages) / 1000, "class_b_1000"),
+        ("TPU v3-8, on demand", tpu_hours, "tpu_v3_8_hour"),
+    ):
+        yield Line(what, quantity, price, quantity * rates[price])
+
+
+def alternatives(
+    stages: Sequence[Stage], workers: int, tpu_hours: float, rates: Mapping[str, float]
+) -> Iterator[Line]:
+    """What may come instead, or on top."""
+    hours = workers * sum(wall_hours(stage, workers, rates) for stage in stages)
+    v5e = tpu_hours / rates["v5e_8_of_v3_8"]
+    shards = next(stage.gb_out for stage in stages if stage.name == "shard")
+    for what, quantity, price in (
+        ("TPU v3-8, spot", tpu_hours, "tpu_v3_8_spot_hour"),
+        ("eight chips of v5e, on demand", v5e, "tpu_v5e_8_hour"),
+        ("eight chips of v5e, spot", v5e, "tpu_v5e_8_spot_hour"),
+        ("virtual machines (a Flink of your own) for Dataflow", hours, "n2_standard_4_hour"),
+        ("the shards, once out of their region", shards, "egress_gb"),
+    ):
+        yield Line(what, quantity, price, quantity * rates[price])

@@ -1,0 +1,150 @@
+"""What a photo costs on this machine: measured on some, by the functions that the workers run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from pipelines import files, sample, schema, tables, tfrecord
+from pipelines.gather import Place, gather
+from pipelines.images import Normal
+from pipelines.layout import Output
+from pipelines.schema import SPLITS, STAGED, UserError
+from pipelines.source import discover, expand
+from pipelines.stage import stage
+from pipelines.unit import Effort, Parameters, Unit
+from pipelines.world import World
+
+SIDE = 800  # pixels: GLDv2's longest
+LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
+COLUMNS = {name: schema.FACTS[name] for name in ("id", "unit", "offset", "length", "status")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Means over some photos.
+
+    Attributes:
+      source: what was measured.
+      photos: how many.
+      image_size: bound of the longest side of what is staged, pixels.
+      source_bytes: of a photo as published.
+      staged_bytes: of its staged record.
+      facts_bytes: of its row in Parquet.
+      stage_ms: to check, decode, resize, hash and encode it, ms of a core.
+      shard_ms: to read it back and write it into a shard, ms of a core.
+    """
+
+    source: str
+    photos: int
+    image_size: int
+    source_bytes: float
+    staged_bytes: float
+    facts_bytes: float
+    stage_ms: float
+    shard_ms: float
+
+
+def load(path: str) -> Calibration:
+    """Raises UserError where the file is not what `save` writes."""
+    found = files.read_json(path)
+    try:
+        calibration = Calibration(**found)
+        good = all(value > 0 for name, value in found.items() if name != "source")
+    except TypeError:
+        good = False
+    if not good:
+        raise UserError(f"{path}: expected a calibration of gld2 plan; remove it to measure again")
+    return calibration
+
+
+def save(calibration: Calibration, path: str) -> None:
+    files.write(path, json.dumps(dataclasses.asdict(calibration), indent=2) + "\n")
+
+
+def measure(root: str | None, photos: int, image_size: int) -> Calibration:
+    """Stages and shards some photos in one process.
+
+    Args:
+      root: their source; None draws some of GLDv2's size.
+      photos: how many, about.
+      image_size: bound of the longest side of what is staged, pixels.
+
+    Raises:
+      UserError: there are no photos at root, or none that can be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
+        units = _units(root or _drawn(f"{folder}/source", photos))
+        output, normal = Output(folder), Normal(image_size)
+        files.make_folder(folder)
+        begun = time.process_time()
+        summaries = list(_staged(units, output, normal, photos))
+        staged_in = time.process_time() - begun
+        number, staged, fetched = (
+            sum(summary.get(name, 0) for summary in summaries)
+            for name in ("images", "staged", "bytes")
+        )
+        if not staged:
+            raise UserError(f"{root}: no photo could be read; {summaries[-1].get('detail', '')}")
+        names = [summary["unit"] for summary in summaries if summary.get("staged")]
+        begun = time.process_time()
+        _shard(output, names)
+        sharded_in = time.process_time() - begun
+        return Calibration(
+            source=root or f"{number} drawn photos of {SIDE} pixels",
+            photos=number,
+            image_size=image_size,
+            source_bytes=round(fetched / number),
+            staged_bytes=round(sum(files.size(output.staged(n)) for n in names) / staged),
+            facts_bytes=round(sum(files.size(output.facts(n)) for n in names) / number, 1),
+            stage_ms=round(1000 * staged_in / number, 3),
+            shard_ms=round(1000 * sharded_in / staged, 3),
+        )
+
+
+def _staged(
+    units: Iterable[Unit], output: Output, normal: Normal, photos: int
+) -> Iterator[dict[str, Any]]:
+    """Stages units until there are so many photos, or one fails; yields their summaries."""
+    for unit in units:
+        summary = stage(unit, output, Parameters(normal, limit=photos), Effort())
+        yield summary
+        photos -= summary.get("images", 0)
+        if photos <= 0 or "failed" in summary:
+            return
+
+
+def _drawn(folder: str, photos: int) -> str:
+    world = World(
+        landmarks=LANDMARKS,
+        train_images=photos,
+        test_images=FEWEST_TEST,
+        index_images=0,
+        dirt=0,
+        train_archives=1,
+        sides=(SIDE, SIDE),
+    )
+    sample.write(folder, world)
+    return folder
+
+
+def _units(root: str) -> Iterator[Unit]:
+    for part in discover(root, SPLITS).parts:
+        yield from expand(part)
+
+
+def _shard(output: Output, units: Iterable[str]) -> None:
+    """As a shard's writer does it, in the order of ids and not of places."""
+    facts = pd.concat([tables.read(output.facts(unit), COLUMNS) for unit in units])
+    rows = facts[facts["status"] == STAGED].sort_values("id")
+    columns = rows[["unit", "offset", "length"]].itertuples(index=False)
+    places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
+    with files.atomic(files.join(output.root, "shard")) as file:
+        for record in gather(places, output.staged):
+            file.write(tfrecord.frame(record))

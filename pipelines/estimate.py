@@ -1,0 +1,228 @@
+"""What all of a source costs: arithmetic over counts, a calibration and a table of rates. No Beam.
+
+Sums are kept plain, so that each can be done again with a pencil.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+from pipelines.calibrate import Calibration
+from pipelines.hamming import BYTES, PHOTO
+
+HOUR = 3600
+GB = 1e9
+SHARD = 200e6  # bytes; gld2 shard's default
+PARTITION = 100_000  # rows; repartition's
+# Bytes of a row as it travels, in columns of Arrow.
+JOINED = 180  # facts without hashes and entropy: id, split, unit, place, status, sha256, size
+LISTED = 30  # id and landmark of a metadata CSV
+COMPARED = 90  # id, split, sha256
+LEARNT = 45  # id, landmark, reason, label
+KEPT = 60  # id, split, label, landmark
+PLACED = 110  # where a kept photo lies, and its place in the order
+HASHES = 2
+UNIT_FILES = 4  # of a unit: photos, facts, rejects, done; each written and given its name
+WRITES = 3  # class A requests of a file that gets its name last: write, copy, remove
+PART_FILES = 4  # of a partition: pairs of two hashes, decisions, and one for the rest
+MAX_WORKERS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What a source has of a split.
+
+    Attributes:
+      images: in all.
+      units: archives, or blocks of loose photos: what one process works on at a time.
+      bytes: to fetch; None where nothing says, and the calibration's photos do.
+    """
+
+    images: int
+    units: int
+    bytes: int | None
+
+
+PUBLISHED = {
+    "train": Split(4_132_914, 500, 500_000_000_000),
+    "index": Split(761_757, 100, 85_000_000_000),
+    "test": Split(117_577, 20, 10_000_000_000),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of the pipelines, for all photos.
+
+    Attributes:
+      name: of the command.
+      core_hours: of the machine that was calibrated.
+      gb_in, gb_out: read and written.
+      shuffle_gb: what moves between workers.
+      class_a, class_b: requests to Cloud Storage that write, that read.
+      units: pieces that one process works on at a time; more processes do not help.
+      unit_hours: the least time a piece takes, whatever the processor.
+      jobs: that are started.
+    """
+
+    name: str
+    core_hours: float
+    gb_in: float
+    gb_out: float
+    shuffle_gb: float
+    class_a: float
+    class_b: float
+    units: int
+    unit_hours: float
+    jobs: int
+
+
+def stages(
+    splits: Mapping[str, Split], per: Calibration, gmacs: float, rates: Mapping[str, float]
+) -> list[Stage]:
+    """The stages in order; the last scores test.
+
+    Args:
+      splits: counts of the source.
+      per: what a photo costs.
+      gmacs: multiply-adds of the network that scores.
+      rates: prices and assumptions.
+    """
+    return [
+        _download(splits, per, rates),
+        _curate(splits, per, rates),
+        _shard(splits, per, rates),
+        _score(splits, per, gmacs, rates),
+    ]
+
+
+def fetched_bytes(split: Split, per: Calibration) -> float:
+    """As the source says, or as the calibration's photos have it."""
+    return per.source_bytes * split.images if split.bytes is None else split.bytes
+
+
+def _stage_seconds(fetched: float, per: Calibration) -> float:
+    """Of a core: photos of twice the bytes have about twice the pixels to decode and resize."""
+    return fetched / per.source_bytes * per.stage_ms / 1000
+
+
+def _download(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
+    images, units = _sum(splits, "images"), _sum(splits, "units")
+    fetched = sum(fetched_bytes(split, per) for split in splits.values())
+    return Stage(
+        "download",
+        core_hours=_stage_seconds(fetched, per) / HOUR,
+        gb_in=fetched / GB,
+        gb_out=images * (per.staged_bytes + per.facts_bytes) / GB,
+        shuffle_gb=0.0,
+        class_a=units * UNIT_FILES * WRITES,
+        class_b=units,
+        units=units,
+        unit_hours=fetched / units / (rates["connection_mb_s"] * 1e6) / HOUR,
+        jobs=1,
+    )
+
+
+def _curate(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
+    images, train = _sum(splits, "images"), _train(splits)
+    parts = math.ceil(images / PARTITION)
+    pairs = images * HASHES * BYTES * PHOTO.itemsize
+    joins = images * (JOINED + COMPARED) + train * (LISTED * 2 + LEARNT)
+    return Stage(
+        "curate",
+        core_hours=images * rates["curate_core_us"] / 1e6 / HOUR,
+        gb_in=images * per.facts_bytes * (HASHES + 1) / GB,
+        gb_out=images * KEPT / GB,
+        shuffle_gb=(pairs + joins) / GB,
+        class_a=parts * PART_FILES * WRITES,
+        class_b=_sum(splits, "units") * (HASHES + 1),
+        units=parts * BYTES,
+        unit_hours=0.0,
+        jobs=HASHES + 1,
+    )
+
+
+def _shard(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
+    made = {name: split for name, split in splits.items() if name != "index"}
+    images = _sum(made, "images")
+    size = images * per.staged_bytes
+    shards = max(1, round(size / SHARD))
+    opened = shards * _sum(made, "units")
+    reads = images + opened
+    waits = reads / shards * rates["request_ms"] / 1000 / rates["requests_at_once"]
+    return Stage(
+        "shard",
+        core_hours=images * per.shard_ms / 1000 / HOUR,
+        gb_in=size / GB,
+        gb_out=size / GB,
+        shuffle_gb=images * (JOINED / 2 + KEPT + PLACED) / GB,
+        class_a=shards * WRITES,
+        class_b=reads,
+        units=shards,
+        unit_hours=waits / HOUR,
+        jobs=1,
+    )
+
+
+def _score(
+    splits: Mapping[str, Split], per: Calibration, gmacs: float, rates: Mapping[str, float]
+) -> Stage:
+    test = {name: split for name, split in splits.items() if name == "test"}
+    images, units = _sum(test, "images"), max(1, _sum(test, "units"))
+    fetched = sum(fetched_bytes(split, per) for split in test.values())
+    # A vCPU's rate, as cores of the machine that was calibrated.
+    infer = gmacs / rates["vcpu_gmacs"] * rates["vcpu_of_a_core"]
+    return Stage(
+        "score",
+        core_hours=(_stage_seconds(fetched, per) + images * infer) / HOUR,
+        gb_in=fetched / GB,
+        gb_out=0.0,
+        shuffle_gb=0.0,
+        class_a=WRITES,
+        class_b=units,
+        units=units,
+        unit_hours=fetched / units / (rates["connection_mb_s"] * 1e6) / HOUR,
+        jobs=1,
+    )
+
+
+def _sum(splits: Mapping[str, Split], name: str) -> int:
+    return sum(getattr(split, name) for split in splits.values())
+
+
+def _train(splits: Mapping[str, Split]) -> int:
+    return splits["train"].images if "train" in splits else 0
+
+
+# ---- workers and hours ----------------------------------------------------------------------
+
+
+def wall_hours(stage: Stage, workers: int, rates: Mapping[str, float]) -> float:
+    """From a stage's request to its end: its pieces go in waves over the processes."""
+    processes = min(stage.units, workers * rates["worker_vcpus"])
+    piece = max(vcpu_hours(stage, rates) / stage.units, stage.unit_hours)
+    waves = math.ceil(stage.units / processes)
+    return stage.jobs * rates["job_start_hours"] + waves * piece
+
+
+def vcpu_hours(stage: Stage, rates: Mapping[str, float]) -> float:
+    return stage.core_hours / rates["vcpu_of_a_core"]
+
+
+def workers_for(stages: Sequence[Stage], deadline: float, rates: Mapping[str, float]) -> int | None:
+    """The fewest workers with which all stages, one after the other, end within a deadline.
+
+    Args:
+      stages: in order.
+      deadline: hours.
+      rates: prices and assumptions.
+
+    Returns:
+      None where no number of workers is enough.
+    """
+    for workers in range(1, MAX_WORKERS + 1):
+        if sum(wall_hours(stage, workers, rates) for stage in stages) <= deadline:
+            return workers
+    return None

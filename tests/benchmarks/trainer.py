@@ -1,0 +1,291 @@
+"""How much of the trainer's time is the network's, and how fast its input is.
+
+    python -m tests.benchmarks.trainer --rounds 5
+    python -m tests.benchmarks.trainer --rounds 3 --backbone mobilenet_v2 --alpha 0.35 --steps 20
+
+Real photos are sharded by gld2 prepare. In turns, in one process: (a) steps of `fit` on the shards,
+augmented, beside steps on one batch that lies in memory; (b) the input alone, to batches of random
+views, beside a bare loop that decodes the same bytes, whole and at full size, and one that also
+resizes; (c) steps of `fit` on that batch, with the trainer's callbacks, its head and its loss,
+beside Keras' `train_on_batch` of the plain network under a Dense layer; (d) from (b), the cores
+that a v3-8 would need. On a CPU the input takes its time from the same cores as the network: there
+(a) cannot be better than their shares of the work, which are told too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines import schema
+from tests.benchmarks.shard import spread
+from tests.conftest import MINI, gld2
+from trainer import backbones, checkpoints, data, dataset, model
+from trainer.checkpoints import START
+from trainer.config import NO_WEIGHTS, Config
+from trainer.dataset import Version
+
+V3_8 = 4400  # images a second that a v3-8 takes
+WARM = 3  # steps that fill buffers, and are not timed
+OF_CACHED, OF_DECODING, OF_BARE = 0.95, 0.9, 0.97  # goals
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a step or a photo takes.
+
+    Attributes:
+      seconds: by the clock.
+      cpu: seconds of all cores together.
+    """
+
+    seconds: float
+    cpu: float
+
+
+class Watch:
+    """Begins to measure this process."""
+
+    def __init__(self) -> None:
+        self._seconds, self._cpu = time.perf_counter(), time.process_time()
+
+    def each(self, count: int) -> Cost:
+        """What one of `count` took."""
+        seconds, cpu = time.perf_counter() - self._seconds, time.process_time() - self._cpu
+        return Cost(seconds / count, cpu / count)
+
+
+class Steps(keras.callbacks.Callback):
+    """Measures the steps of a `fit` after the first few."""
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        if batch == WARM:
+            self._watch = Watch()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.cost = self._watch.each(self.params["steps"] - WARM)
+
+
+# ---- what is measured -----------------------------------------------------------------------
+
+
+class Training:
+    """Both networks, compiled, and one batch.
+
+    Args:
+      settings: of the run; from random weights, so that all of it learns.
+      version: the dataset.
+      steps: that are timed in a round.
+      folder: for checkpoints.
+    """
+
+    def __init__(self, settings: Config, version: Version, steps: int, folder: str) -> None:
+        self._settings, self._version, self._steps = settings, version, steps
+        self._folder = folder
+        (phase,) = settings.phases
+        self._ours = model.build(settings, len(version.labels))
+        model.compile_for(self._ours, settings, phase, 1000, version.labels)
+        self._plain = _plain(settings, len(version.labels), phase.rate)
+        self._batch = next(iter(data.training(version, settings)))
+
+    def on_shards(self) -> Cost:
+        return self._fit(data.training(self._version, self._settings))
+
+    def on_one_batch(self) -> Cost:
+        return self._fit(tf.data.Dataset.from_tensors(self._batch).cache().repeat())
+
+    def _fit(self, batches: tf.data.Dataset) -> Cost:
+        """With the callbacks that look at each step."""
+        steps, epochs = Steps(), checkpoints.WholeEpochs(START, {})
+        saves = checkpoints.Checkpoints(
+            self._folder, self._settings.checkpoint_every, epochs, chief=False
+        )
+        self._ours.fit(
+            batches,
+            steps_per_epoch=WARM + self._steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[epochs, saves, steps],
+        )
+        return steps.cost
+
+    def bare(self) -> Cost:
+        for _ in range(WARM):
+            self._plain.train_on_batch(*self._batch)
+        watch = Watch()
+        for _ in range(self._steps):
+            self._plain.train_on_batch(*self._batch)
+        return watch.each(self._steps)
+
+
+def _plain(settings: Config, classes: int, rate: float) -> keras.Model:
+    """What Keras' own guide on transfer learning would have one write."""
+    photos = keras.Input((settings.image_size, settings.image_size, 3))
+    backbone = backbones.build(
+        settings.backbone, settings.image_size, NO_WEIGHTS, settings.alpha, settings.phi
+    )
+    features = backbone(backbones.scaled(settings.backbone, photos))
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    dropped = keras.layers.Dropout(settings.dropout)(pooled)
+    network = keras.Model(photos, keras.layers.Dense(classes)(dropped))
+    network.compile(
+        keras.optimizers.AdamW(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return network
+
+
+class Input:
+    """Photos of the train split, once through.
+
+    Args:
+      settings: of the run.
+      version: the dataset.
+      epochs: how often all are read in a round.
+    """
+
+    def __init__(self, settings: Config, version: Version, epochs: int) -> None:
+        self._settings, self._version, self._epochs = settings, version, epochs
+        self._batch = data.batch_size(version, settings)
+
+    def ours(self) -> Cost:
+        steps = data.steps_per_epoch(self._version, self._settings) * self._epochs
+        batches = data.training(self._version, self._settings)
+        return self._once(batches.take(steps), steps * self._batch)
+
+    def decoding(self) -> Cost:
+        return self._bare(lambda photo: tf.shape(photo))
+
+    def decoding_and_resizing(self) -> Cost:
+        size = [self._settings.image_size] * 2
+        return self._bare(lambda photo: tf.cast(tf.image.resize(photo, size), tf.uint8))
+
+    def _bare(self, result: Callable[[tf.Tensor], tf.Tensor]) -> Cost:
+        """Decodes, and does one thing more with the pixels."""
+        wanted = {schema.ENCODED: tf.io.FixedLenFeature([], tf.string)}
+
+        def view(record: tf.Tensor) -> tf.Tensor:
+            encoded = tf.io.parse_single_example(record, wanted)[schema.ENCODED]
+            return result(tf.io.decode_jpeg(encoded, channels=3))
+
+        records = tf.data.TFRecordDataset(self._version.shards("train")).repeat(self._epochs)
+        batches = records.map(view, num_parallel_calls=tf.data.AUTOTUNE).batch(self._batch)
+        photos = self._version.images["train"] * self._epochs
+        return self._once(batches.prefetch(tf.data.AUTOTUNE), photos)
+
+    @staticmethod
+    def _once(batches: Iterable, photos: int) -> Cost:
+        watch = Watch()
+        for _ in batches:
+            pass
+        return watch.each(photos)
+
+
+# ---- rounds and the report ------------------------------------------------------------------
+
+
+def in_turns(works: dict[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
+    """Each of them in each round; a first round, which compiles, does not count."""
+    found: dict[str, list[Cost]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        for name, work in works.items():
+            cost = work()
+            if number:
+                found[name].append(cost)
+    return found
+
+
+def ratio(slower: list[Cost], faster: list[Cost], by: str = "seconds") -> np.ndarray:
+    """[rounds] share of the faster's speed that the slower has."""
+    pairs = zip(faster, slower, strict=True)
+    return np.array([getattr(one, by) / getattr(other, by) for one, other in pairs])
+
+
+def report(found: dict[str, list[Cost]]) -> None:
+    print("| | ms by the clock | ms of CPU |\n|---|---|---|")
+    for name, costs in found.items():
+        clock = np.array([1e3 * cost.seconds for cost in costs])
+        cpu = np.array([1e3 * cost.cpu for cost in costs])
+        print(f"| {name} | {spread(clock, '.2f')} | {spread(cpu, '.2f')} |")
+
+
+def goal(title: str, values: np.ndarray, wanted: float) -> None:
+    word = "met" if np.median(values) >= wanted else "NOT met"
+    print(f"{title}: {spread(values, '.3f')}; goal {wanted}: {word}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10, help="that are timed in a round")
+    parser.add_argument("--epochs", type=int, default=8, help="of the input, in a round")
+    parser.add_argument("--backbone", default="efficientnet_b0")
+    parser.add_argument("--alpha", type=float, default=1.0)
+    parser.add_argument("--data", help="a dataset; default: made of the real photos")
+    flags = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data_folder = flags.data or _prepared(pathlib.Path(folder))
+        settings = Config(
+            data=(data_folder,),
+            job_dir=folder,
+            backbone=flags.backbone,
+            alpha=flags.alpha,
+            weights=NO_WEIGHTS,
+        )
+        version = dataset.find(data_folder)
+        measure(settings, version, flags)
+
+
+def _prepared(folder: pathlib.Path) -> str:
+    gld2("prepare", source=MINI, output=folder, split="train")
+    return str(folder / "dataset")
+
+
+def measure(settings: Config, version: Version, flags: argparse.Namespace) -> None:
+    cores = len(os.sched_getaffinity(0))
+    photos = Input(settings, version, flags.epochs)
+    read = in_turns(
+        {
+            "input, a photo": photos.ours,
+            "decoding, a photo": photos.decoding,
+            "decoding and resizing, a photo": photos.decoding_and_resizing,
+        },
+        flags.rounds,
+    )
+    training = Training(settings, version, flags.steps, settings.job_dir)
+    stepped = in_turns(
+        {
+            "fit on shards, a step": training.on_shards,
+            "fit on one batch, a step": training.on_one_batch,
+            "train_on_batch, a step": training.bare,
+        },
+        flags.rounds,
+    )
+    ours, decoding, resizing = read.values()
+    shards, cached, bare = stepped.values()
+    batch = data.batch_size(version, settings)
+    print(f"{settings.backbone}, batches of {batch}, {settings.image_size} px, {cores} cores\n")
+    report(read | stepped)
+    print()
+    goal("(a) shards beside one batch", ratio(shards, cached), OF_CACHED)
+    share = batch * np.median([c.cpu for c in ours]) / np.median([c.cpu for c in cached])
+    print(f"    the input's CPU time is {share:.1%} of the network's")
+    goal("(b) input beside decoding", ratio(ours, decoding), OF_DECODING)
+    goal("    input beside decoding and resizing", ratio(ours, resizing), OF_DECODING)
+    goal("(c) fit beside train_on_batch", ratio(cached, bare), OF_BARE)
+    needed = V3_8 * np.median([cost.cpu for cost in ours])
+    print(f"(d) {V3_8:,} images/s take {needed:.1f} cores like these")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,393 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+
+from pipelines import metrics as reference
+from pipelines import submission
+from pipelines.schema import UserError
+from tests.conftest import ROOT
+from tests.trainer.conftest import photo, photos, write_split, write_version
+from trainer import child, compare, dataset, devices, plan, solution, speed, table, task
+from trainer import config as configs
+from trainer.budget import Pace, read, shortened, write
+from trainer.table import Row
+
+TINY = ["--weights=none", "--image_size=32", "--batch_size=4", "--speed_batch=2"]
+
+
+# ---- the whole of it ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """dataset/ with a test split, and solution.csv."""
+    root = tmp_path_factory.mktemp("world")
+    version = write_version(root / "dataset" / "gld2" / "1.0.0", photos(0, 22), photos(100, 7))
+    write_split(version, "test", [photo(n, None if n % 4 == 3 else n % 4) for n in range(12)], 2)
+    # Of four in a row, the last shows no landmark, and the first shows two.
+    cells = {0: "1000 77", 1: "1001", 2: "1002", 3: ""}
+    usages = ("Public", "Private", "Ignored")
+    rows = [f"{n:016x},{cells[n % 4]},{usages[n % 3]}" for n in range(12)]
+    rows.append(f"{999:016x},1001,Public")  # a query without a photo
+    (root / "solution.csv").write_text("\n".join(["id,landmarks,Usage", *rows]) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def command(world) -> list[str]:
+    return [
+        *(f"--data={world}/dataset", f"--job_dir={world}/job", *TINY, "--epochs=20"),
+        *("--scratch_rate=0.02", f"--solution={world}/solution.csv", "--speed_of=mobilenet:0.5"),
+        *("--minutes=10", f"--backbones=mobilenet:0.25,mobilenet:0.25={world}/broken.h5"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def made(world, command) -> tuple[int, list[dict[str, str]]]:
+    """The exit code, and the rows of table1.csv, of a comparison in which one run fails."""
+    (world / "broken.h5").write_bytes(b"not weights")
+    code = compare.main(command)
+    return code, list(csv.DictReader((world / "job" / "table1.csv").open()))
+
+
+def test_a_comparison_makes_a_table_in_which_what_failed_stands_too(made, world):
+    code, (trained, failed, timed) = made
+    assert code == 1
+    assert (trained["run"], trained["epochs"], trained["split"]) == (
+        "mobilenet-0.25-none-epochs_20",
+        "20",
+        "test",
+    )
+    assert failed["problem"].endswith("expected an HDF5 file of weights alone (.h5 or .weights.h5)")
+    assert failed["gap"] == failed["seconds"] == ""
+    assert [row["problem"] for row in (trained, timed)] == ["", ""]
+    assert float(timed["inference_images_per_second"]) > 0
+    assert timed["train_images_per_second"] == timed["batch_size"] == ""
+    assert float(failed["train_images_per_second"]) > 0
+    assert (world / "job" / "table1.png").read_bytes().startswith(b"\x89PNG")
+    markdown = (world / "job" / "table1.md").read_text()
+    assert "9 queries (7 with a landmark), 1 of them without a photo; 4 ignored" in markdown
+
+
+def test_its_quality_is_what_evaluate_finds_of_the_exported_model(made, world):
+    row = made[1][0]
+    job = world / "job" / row["run"]
+    scorer = tf.saved_model.load(str(job / "export" / "saved_model"))
+    records = [photo(n, None if n % 4 == 3 else n % 4) for n in range(12)]
+    images = tf.constant([record.encoded for record in records])
+    scores = scorer.signatures["serving_default"](image=images)["scores"].numpy()
+    lines = [f"{r.id},{1000 + s.argmax()} {s.max()}" for r, s in zip(records, scores, strict=True)]
+    answers = world / "submission.csv"
+    answers.write_text("\n".join(["id,landmarks", *lines, f"{999:016x},"]) + "\n")
+
+    truth = submission.read_solution(str(world / "solution.csv"))
+    subsets = reference.subsets(reference.join(submission.read(str(answers)), truth))
+    expected = reference.score(subsets["all"], reference.ranking(subsets["all"]))
+    for name in ("gap", "accuracy", "precision", "recall"):
+        assert float(row[name]) == pytest.approx(getattr(expected, name), abs=1e-5)
+    for name in ("public", "private"):
+        found = reference.ranking(subsets[name]).gap
+        assert float(row[f"gap_{name}"]) == pytest.approx(found, abs=1e-5)
+    assert 0.2 < expected.gap < 1  # a network that learned, and a query without a photo
+
+    shown = [n for n in range(12) if n % 3 != 2 and n % 4 != 3]
+    true = sum(scores[n, n % 4] for n in shown) / (len(shown) + 1)
+    assert float(row["mean_true_probability"]) == pytest.approx(true, abs=1e-4)
+
+
+def test_a_comparison_again_trains_nothing(made, command, world, capfd):
+    code, (row, *_) = made
+    done = world / "job" / row["run"] / "done.json"
+    before = done.stat().st_mtime_ns
+    assert compare.main(command) == code
+    shown = capfd.readouterr().out
+    assert "finished before; nothing to do" in shown
+    assert "timing" not in shown.split("compare: mobilenet-0.25-broken")[0]
+    assert done.stat().st_mtime_ns == before
+
+
+# ---- runs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("resnet50", ("resnet50", "", "")),
+        (" mobilenet_v2:0.35", ("mobilenet_v2", "0.35", "")),
+        ("efficientnet_lite0=gs://b/a=b:c.h5", ("efficientnet_lite0", "", "gs://b/a=b:c.h5")),
+        ("mobilenet:0.5=none", ("mobilenet", "0.5", "none")),
+    ],
+)
+def test_grammar(text, expected):
+    assert plan.entry(text) == plan.Entry(*expected)
+
+
+@pytest.mark.parametrize("text", ["", "=none", "mobilenet:", "mobilenet=", ":0.5=none"])
+def test_grammar_refuses(text):
+    with pytest.raises(UserError, match="expected NAME"):
+        plan.entry(text)
+
+
+def _runs(backbones, batch_sizes="", epochs="", *passed):
+    return plan.runs("job", backbones, batch_sizes, epochs, ["--data=a", "--job_dir=job", *passed])
+
+
+def test_each_network_and_setting_is_a_run_of_its_own():
+    found = _runs("mobilenet:0.5=w/m.h5,resnet50", "16,32", "3/6", "--seed=5", "--head_epochs=2")
+    assert [run.name for run in found[:5]] == [
+        "mobilenet-0.5-m-batch_size_16-epochs_3",
+        "mobilenet-0.5-m-batch_size_16-epochs_6",
+        "mobilenet-0.5-m-batch_size_32-epochs_3",
+        "mobilenet-0.5-m-batch_size_32-epochs_6",
+        "resnet50-batch_size_16-epochs_3",
+    ]
+    assert len(found) == 8
+    first = found[0].settings
+    assert (first.alpha, first.weights, first.seed, first.head_epochs) == (0.5, "w/m.h5", 5, 2)
+    assert (first.batch_size, first.epochs) == (16, (3,))
+    assert first.job_dir == "job/mobilenet-0.5-m-batch_size_16-epochs_3"
+    assert found[4].settings.weights == "imagenet"
+    assert _runs("efficientnet:1.5=none")[0].settings.phi == 1.5
+
+
+def test_a_command_line_gives_its_config_back(config):
+    assert task.parse(task.flags(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--backbones=alexnet"], "--backbone alexnet: expected one of"),
+        (["--backbones=resnet50:0.5"], "--alpha is for mobilenet and mobilenet_v2"),
+        (["--backbones=mobilenet,mobilenet"], "mobilenet-none: expected runs that differ, found 2"),
+        (["--backbones=mobilenet=/no.h5"], "mobilenet: weights /no.h5: no such file"),
+        (["--backbone=mobilenet"], "--backbone: expected --backbones here"),
+        (["--epochs=3/x"], "argument --epochs: expected numbers"),
+        (["--batch_sizes=0"], "--batch_size: expected 1 to 65536, found 0"),
+        (["--minutes=0"], "--minutes: expected more than 0, found 0"),
+        (["--minutes=nan"], "--minutes: expected more than 0, found nan"),
+        (["--speed=3"], "unrecognized arguments: --speed=3"),
+        (["--solution=/no.csv"], "/no.csv: cannot be read"),
+        (["--data=/nowhere"], "--data /nowhere: no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line_before_the_first_run(world, tmp_path, flags, message, capfd):
+    job = tmp_path / "job"
+    given = [f"--data={world}/dataset", f"--job_dir={job}", "--weights=none", *flags]
+    assert compare.main(given) == 2
+    (line,) = (one for one in capfd.readouterr().err.splitlines() if one.startswith("gld2"))
+    assert line.startswith(f"gld2 compare: error: {message}")
+    assert not job.exists()
+
+
+def test_a_solution_needs_a_test_split(version_folder, world, tmp_path, capfd):
+    given = [f"--data={version_folder}", f"--job_dir={tmp_path}", *TINY]
+    assert compare.main([*given, f"--solution={world}/solution.csv"]) == 2
+    assert "no gld2-test.tfrecord-* shards" in capfd.readouterr().err
+
+
+# ---- processes ------------------------------------------------------------------------------
+
+
+def test_what_a_process_of_its_own_says_of_its_end(capfd):
+    with pytest.raises(UserError, match=r"\A--data, --job_dir|required: --data, --job_dir\Z"):
+        child.run("trainer.task", [])
+    assert "gld2 train: error: the following" in capfd.readouterr().err
+    with pytest.raises(UserError, match=r"No module named trainer\.nothing"):
+        child.run("trainer.nothing", [])
+
+
+def test_a_process_of_its_own_ends_when_the_one_that_asked_for_it_is_killed():
+    code = "from trainer import child; child.run('http.server', ['0', '--bind', '127.0.0.1'])"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert b"Serving HTTP" in parent.stdout.readline()
+    (served,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    served.wait(timeout=20)
+    parent.communicate()
+
+
+# ---- the budget -----------------------------------------------------------------------------
+
+
+def _pretrained(**changes) -> configs.Config:
+    values = {"data": ("a", "b"), "head_epochs": 20, "epochs": (6, 2), **changes}
+    return configs.Config(job_dir="job", **values)
+
+
+def test_what_fits_is_left_as_it_is():
+    paces = [Pace(10, 1)] * 3
+    assert shortened(_pretrained(), paces, 60) == _pretrained()
+
+
+def test_what_does_not_fit_loses_epochs_of_each_phase_alike():
+    paces = [Pace(10, 1), Pace(20, 6), Pace(20, 6)]  # 50 s, and 68 for all epochs
+    found = shortened(_pretrained(), paces, 84.1 / 54)  # 84.1 s: 50, and half of all epochs
+    assert (found.head_epochs, found.epochs) == (10, (3, 1))
+    one = shortened(_pretrained(), paces, 64 / 54)  # 64 s: 50, and one of each
+    assert (one.head_epochs, one.epochs) == (2, (1, 1))
+
+
+def test_phases_that_were_not_asked_for_stay_without_epochs():
+    found = shortened(_pretrained(data=("a",), epochs=(0,)), [Pace(0, 6)], 1)
+    assert (found.head_epochs, found.epochs) == (9, (0,))
+    found = shortened(_pretrained(weights="none", epochs=(0, 40)), [Pace(0, 6)], 1)
+    assert (found.head_epochs, found.epochs) == (0, (0, 9))
+
+
+def test_a_budget_too_small_for_one_epoch_says_how_much_it_takes():
+    with pytest.raises(UserError, match=r"--minutes 1: one epoch .* takes about 5\.3"):
+        shortened(_pretrained(), [Pace(10, 100), Pace(10, 100), Pace(0, 100)], 1)
+
+
+def test_what_was_timed_holds_for_that_run_alone(config, tmp_path):
+    assert read(config) is None
+    write(config, [Pace(1.5, 0.25)])
+    assert read(config) == [Pace(1.5, 0.25)]
+    assert read(task.parse([*task.flags(config), "--batch_size=5"])) is None
+
+
+def test_what_was_timed_is_about_what_training_takes(made, world):
+    """The one estimate of the whole: within what a busy machine may add or take."""
+    job = world / "job" / made[1][0]["run"]
+    (pace,) = json.loads((job / "budget.json").read_text())["paces"]
+    rows = list(csv.DictReader((job / "history.csv").open()))
+    usual = np.median([float(row["seconds"]) for row in rows[1:]])
+    assert pace["epoch"] == pytest.approx(usual, rel=0.9)
+    assert 0.1 < pace["start"] / float(rows[0]["seconds"]) < 5
+
+
+# ---- speed ----------------------------------------------------------------------------------
+
+
+def test_runs_that_differ_in_what_does_not_matter_are_as_fast(config):
+    other = task.parse([*task.flags(config), "--job_dir=x", "--batch_size=9", "--epochs=5"])
+    assert speed.subject(other, 8) == speed.subject(config, 8)
+    wider = task.parse([*task.flags(config), "--alpha=0.5"])
+    assert speed.subject(wider, 8) != speed.subject(config, 8)
+
+
+def test_parameters_are_those_that_learn(config, version):
+    found = speed.measure(
+        speed.subject(config, 2), version.labels, devices.find("cpu"), trains=False
+    )
+    backbone = keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
+    )
+    learn = sum(int(np.prod(weight.shape)) for weight in backbone.trainable_weights)
+    assert found.parameters == learn + (256 + 1) * 3
+    assert found.training is None and found.inference > 0
+
+
+# ---- the solution ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,landmarks\n", "row 1: expected the header id,landmarks,Usage, found id,landmarks"),
+        ("id,landmarks,Usage\na,1\n", "row 2: expected 3 cells, found 'a,1'"),
+        ("id,landmarks,Usage\na,1,Public\na,2,Public\n", "row 3: expected each id once"),
+        ("id,landmarks,Usage\na,x,Public\n", "row 2: expected space-separated integers or nothing"),
+        ("id,landmarks,Usage\na,1,public\n", "row 2: expected Public or Private or Ignored"),
+        ("id,landmarks,Usage\na,1,Ignored\nb,,Public\n", "GAP is not defined"),
+    ],
+)
+def test_a_solution_that_is_wrong_names_the_row(tmp_path, text, message):
+    (tmp_path / "solution.csv").write_text(text)
+    with pytest.raises(UserError) as caught:
+        solution.read(str(tmp_path / "solution.csv"))
+    assert message in str(caught.value)
+
+
+def test_solution_by_hand(tmp_path):
+    (tmp_path / "s.csv").write_text(
+        "id,landmarks,Usage\na,5,Public\nb,7 8,Private\nc,,Private\nd,9,Private\ne,6,Ignored\n"
+    )
+    truth = solution.read(str(tmp_path / "s.csv"))
+    found = solution.Scored(
+        ids=np.array(list("abcdex")),
+        landmarks=np.array([5, 8, 5, 1, 6, 6]),
+        scores=np.array([0.8, 0.9, 0.8, 0.4, 1.0, 1.0], np.float32),
+        true=np.array([0.8, 0.95, 0.0, 0.25, 1.0, 0.0], np.float32),
+    )
+    values = solution.measure(found, truth)
+    assert values == pytest.approx(
+        {
+            "gap": 2 / 3,
+            "gap_public": 1.0,
+            "gap_private": 0.5,
+            "accuracy": 2 / 3,
+            "precision": 0.5,
+            "recall": 2 / 3,
+            "mean_true_probability": 2 / 3,
+        }
+    )
+    assert solution.coverage(found, truth).endswith(
+        "1 ignored; 1 photos that the solution does not name"
+    )
+
+
+def test_landmarks_that_the_network_does_not_know_have_no_probability(version_folder):
+    labels = dataset.find(str(version_folder)).labels  # 1000, 1001, 1002
+    pixels = keras.Input((3,))
+    scorer = keras.Model(pixels, keras.layers.Activation("linear")(pixels))
+    rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], np.float32)
+    ids = tf.constant(["a", "b"])
+    truth = {
+        "a": solution.Query(frozenset({1001, 1002, 4}), "Public"),
+        "b": solution.Query(frozenset({4}), "Public"),
+    }
+    found = solution.predict(scorer, [(tf.constant(rows), None, ids)], labels, truth)
+    assert found.landmarks.tolist() == [1000, 1002]
+    np.testing.assert_allclose(found.true, [0.5, 0.0], atol=1e-6)
+    np.testing.assert_allclose(found.scores, [0.5, 0.7])
+
+
+# ---- the table ------------------------------------------------------------------------------
+
+ROWS = [
+    Row("resnet50", "resnet50", "imagenet", 224, pretrained="yes", problem="killed, twice"),
+    Row(
+        *("mobilenet_v2-0.35-none", "mobilenet_v2:0.35", "none", 224),
+        **{"pretrained": "no", "batch_size": 16, "head_epochs": 0, "epochs": "3,1"},
+        **{"seconds": 90.0, "gap": 0.5, "inference_images_per_second": 60.0},
+    ),
+    Row("vgg16", "vgg16", "none", 224, inference_images_per_second=10.0),
+]
+
+
+def test_csv_has_all_columns_and_the_papers():
+    failed, trained, timed = csv.DictReader(table.to_csv(ROWS).splitlines())
+    assert failed["problem"] == "killed, twice"
+    assert (failed["paper_hours"], failed["paper_true_probability"], failed["paper_gap"]) == (
+        *("2.4", "0.67"),
+        "0.47",
+    )
+    assert (trained["seconds"], trained["gap"], trained["paper_gap"]) == ("90", "0.5", "")
+    assert timed["gap"] == timed["pretrained"] == ""
+
+
+def test_markdown_shows_what_there_is():
+    text = table.to_markdown(ROWS, ["a note"])
+    header, rule, failed, trained, timed = text.splitlines()[:5]
+    assert len({len(line) for line in (header, rule, failed, trained, timed)}) == 1
+    assert "top-1" not in header
+    assert "- (2.4 h)" in failed and "- (0.47)" in failed and failed.endswith("failed |")
+    assert "1.5 min" in trained and "0.5000" in trained and "0+3,1" in trained
+    assert "- a note\n- resnet50: killed, twice\n" in text
+    assert "mobilenet_v2:0.35 is 6.0 times as fast as vgg16" in text
+
+
+def test_plot_is_drawn_also_of_nothing_but_failures():
+    for rows in (ROWS, ROWS[:1]):
+        assert table.plot(rows) == table.plot(rows)
+        assert table.plot(rows).startswith(b"\x89PNG")

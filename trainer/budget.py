@@ -1,0 +1,193 @@
+"""How many epochs fit into a number of minutes, by a few steps that are timed before a run begins.
+
+A run that was merely stopped when its time is over would end at a learning rate that never fell.
+Here it is given fewer epochs instead, and its schedule ends where it does. What was timed is kept,
+so that a run that goes on has the epochs that it began with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import statistics
+import sys
+import time
+
+import keras
+import tensorflow as tf
+
+from pipelines.schema import VALIDATION, UserError
+from trainer import config, data, dataset, devices, files, metrics, model, task, train
+from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
+from trainer.dataset import Version
+from trainer.devices import Devices
+
+_FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
+_BATCHES = 4  # of the validation split that are timed
+_SHARE = 0.9  # of the minutes that are given away: the rest is for what was timed too well
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """What a phase costs.
+
+    Attributes:
+      start: seconds once, as its first step compiles.
+      epoch: seconds an epoch, validation included.
+    """
+
+    start: float
+    epoch: float
+
+
+def shortened(settings: Config, paces: list[Pace], minutes: float) -> Config:
+    """The same run with as many of its epochs as fit, in the proportions that it has.
+
+    Raises:
+      UserError: not even one epoch of each phase does.
+    """
+    phases = settings.phases
+    counts = _fitting([phase.last - phase.first for phase in phases], paces, minutes)
+    head_epochs, epochs = 0, [0] * len(settings.epochs)
+    for phase, count in zip(phases, counts, strict=True):
+        if phase.name == HEAD:
+            head_epochs = count
+        else:
+            epochs[phase.dataset] = count
+    return dataclasses.replace(settings, head_epochs=head_epochs, epochs=tuple(epochs))
+
+
+def _fitting(wanted: list[int], paces: list[Pace], minutes: float) -> list[int]:
+    """Epochs of each phase: the largest share of what is wanted, at least one."""
+    seconds = 60 * minutes * _SHARE
+    if _cost(wanted, paces) <= seconds:
+        return wanted
+    one = _cost([1] * len(wanted), paces)
+    if one > seconds:
+        raise UserError(
+            f"--minutes {minutes:g}: one epoch of each phase alone takes about {one / 60:.1f}"
+        )
+    low, high = 0.0, 1.0  # a share that fits, and one that does not
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        fits = _cost(_counts(wanted, middle), paces) <= seconds
+        low, high = (middle, high) if fits else (low, middle)
+    return _counts(wanted, low)
+
+
+def _counts(wanted: list[int], share: float) -> list[int]:
+    return [max(1, int(share * epochs)) for epochs in wanted]
+
+
+def _cost(epochs: list[int], paces: list[Pace]) -> float:
+    return sum(p.start + n * p.epoch for n, p in zip(epochs, paces, strict=True))
+
+
+def read(settings: Config) -> list[Pace] | None:
+    """What was timed for this run before; None where it was not, or for another one."""
+    path = _path(settings)
+    if not tf.io.gfile.exists(path):
+        return None
+    found = json.loads(files.read(path))
+    if config.differences(json.dumps(found["config"]), config.dumps(settings, "")):
+        return None
+    return [Pace(**pace) for pace in found["paces"]]
+
+
+def write(settings: Config, paces: list[Pace]) -> None:
+    """Keeps what was timed in the run's folder."""
+    found = {
+        "config": json.loads(config.dumps(settings, "")),
+        "paces": [dataclasses.asdict(pace) for pace in paces],
+    }
+    tf.io.gfile.makedirs(settings.job_dir)
+    files.write(_path(settings), json.dumps(found, indent=2) + "\n")
+
+
+def _path(settings: Config) -> str:
+    return f"{settings.job_dir.rstrip('/')}/budget.json"
+
+
+def measure(settings: Config) -> list[Pace]:
+    """Times a few steps of each phase, on real photos."""
+    versions = [dataset.find(folder, settings.cache) for folder in settings.data]
+    found = train.spread(settings, versions, devices.find(settings.device))
+    with devices.scope(found):
+        return [_pace(settings, versions[p.dataset], p, found) for p in settings.phases]
+
+
+def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> Pace:
+    keras.utils.clear_session()
+    precision = found.precision(settings.precision)
+    if settings.weights == IMAGENET:  # a download, which has no bearing on speed
+        blank = dataclasses.replace(settings, weights=NO_WEIGHTS, epochs=(1,) * len(settings.data))
+    else:
+        blank = settings
+    network = model.build(blank, len(version.labels), precision)
+    steps = data.steps_per_epoch(version, settings)
+    model.compile_for(network, settings, phase, steps, version.labels)
+    watch = _Watch()
+    network.fit(
+        data.training(version, settings),
+        steps_per_epoch=_MOST,
+        shuffle=False,
+        verbose=0,
+        callbacks=[watch],
+    )
+    # The first photos were read while the first step compiled; later ones cost what they do.
+    usual = statistics.fmean(watch.seconds[len(watch.seconds) // 2 :])
+    once, each = _validation(network, version, settings, found)
+    return Pace(max(watch.seconds[0] - usual, 0.0) + once, steps * usual + each)
+
+
+def _validation(
+    network: keras.Model, version: Version, settings: Config, found: Devices
+) -> tuple[float, float]:
+    """Seconds that validation costs once in a phase, and after each epoch."""
+    if not version.has_validation:
+        return 0.0, 0.0
+    judging, size = metrics.judge(network), data.batch_size(version, settings)
+    batches = data.evaluation(version, settings, VALIDATION)
+    count = math.ceil(version.images[VALIDATION] / size)
+    timed = min(count, _BATCHES)
+    seconds = []
+    for part in (1, timed):
+        began = time.monotonic()
+        metrics.predict(judging, batches.take(part), size, found)
+        seconds.append(time.monotonic() - began)
+    return seconds[0], seconds[1] * count / timed
+
+
+class _Watch(keras.callbacks.Callback):
+    """Times each step, and ends `fit` when that is enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._began = 0.0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._began = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        now = time.monotonic()
+        self.seconds.append(now - self._began)
+        self._began = now
+        if len(self.seconds) >= _FEWEST and sum(self.seconds[1:]) > _ENOUGH:
+            self.model.stop_training = True
+
+
+def main() -> int:
+    """Times the run that the command line of `gld2 train` describes."""
+    try:
+        settings = task.parse(None)
+        write(settings, measure(settings))
+    except UserError as error:
+        print(f"gld2 compare: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

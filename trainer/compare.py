@@ -1,0 +1,188 @@
+"""`gld2 compare`: several networks under the same budget, and the paper's Table 1 of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+
+from pipelines.schema import UserError
+from trainer import child, devices, plan, table, task
+from trainer.config import Config
+from trainer.plan import Run
+from trainer.table import Row
+
+_EPILOG = """\
+an entry of --backbones is NAME[:SIZE][=WEIGHTS], without commas:
+  resnet50                     from what --weights says, or else from ImageNet's weights
+  resnet50=none                from random weights
+  mobilenet_v2:0.35            0.35 is --alpha; of efficientnet, it is --phi
+  efficientnet_lite0=lite0.h5  from a file
+
+every other flag goes to each `gld2 train`, which explains them in its own --help.
+
+examples:
+  The paper's three, for 5 minutes each, and how fast VGG is:
+    gld2 compare --data out/dataset --job_dir out/table --minutes 5 --speed_of vgg16
+  With weights that lie on disk, on the test photos:
+    gld2 compare --data out/dataset --job_dir out/table --minutes 5 \\
+        --backbones mobilenet_v2:0.35=mobilenet.h5,efficientnet_lite0=lite0.h5,resnet50=none \\
+        --solution recognition_solution_v2.1.csv
+  One network in four settings, with three epochs of the classifier alone before each:
+    gld2 compare --data out/dataset --job_dir out/sweep --backbones efficientnet_b0 \\
+        --batch_sizes 16,32 --epochs 3/6 --head_epochs 3
+  Two datasets, one after the other, in two settings:
+    gld2 compare --data CLEAN,FULL --job_dir out/sweep --epochs 3,1/6,1
+
+what JOB_DIR holds afterwards:
+  table1.csv, table1.md, table1.png   the table; the paper's figures stand in brackets
+  NAME/                               what `gld2 train` left, for each run
+
+Runs that are over are not repeated: the same command goes on where it was stopped, and a backbone
+more in it trains that one alone. A run that fails is a row that says why, and the exit code is 1.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+      argv: flags; the process' own where None.
+
+    Returns:
+      0; 1 where a run failed; 2 where the user can mend what went wrong before the first.
+    """
+    try:
+        flags, passed = _parser().parse_known_args(argv)
+        rows = _compare(flags, passed)
+    except UserError as error:
+        print(f"gld2 compare: error: {error}", file=sys.stderr)
+        return 2
+    failed = [row.run for row in rows if row.problem]
+    if failed:
+        print(f"gld2 compare: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = task.Parser(
+        prog="gld2 compare",
+        description="Trains several networks under the same budget, and makes a table of them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--data", required=True, metavar="FOLDER[,FOLDER]", help="as of `gld2 train`")
+    add("--job_dir", required=True, metavar="FOLDER", help="where the table and all runs go")
+    add(
+        "--backbones",
+        default="efficientnet_b0,mobilenet_v2,resnet50",
+        metavar="ENTRY[,ENTRY]",
+        help="the networks: see below (default: %(default)s)",
+    )
+    add(
+        "--minutes",
+        type=float,
+        metavar="X",
+        help="the most that a run may train, by a few steps that are timed before it: one that "
+        "would take longer gets fewer of its epochs, each phase in proportion (default: all runs "
+        "have the same epochs, whatever they take)",
+    )
+    add("--batch_sizes", default="", metavar="N[,N]", help="a row for each, as in 16,32")
+    add("--epochs", default="", metavar="N[/N]", help="a row for each, as in 3/6")
+    add(
+        "--solution",
+        default="",
+        metavar="FILE",
+        help="Kaggle's recognition_solution CSV: measure on the test split, by its rules "
+        "(default: on the validation split, after the last epoch)",
+    )
+    add(
+        "--speed_of",
+        default="",
+        metavar="ENTRY[,ENTRY]",
+        help="networks that are not trained, but whose inference is timed, such as vgg16",
+    )
+    add(
+        "--speed_batch",
+        type=int,
+        default=32,
+        metavar="N",
+        help="photos in the one batch on which all are timed (default: %(default)s)",
+    )
+    add("--backbone", help=argparse.SUPPRESS)
+    return parser
+
+
+def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
+    """Checks everything, runs everything, and writes the table."""
+    _check(flags)
+    folder = flags.job_dir.rstrip("/") or "/"
+    passed = [*passed, f"--data={flags.data}", f"--job_dir={folder}"]
+    runs = plan.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
+    runs += plan.speeds(flags.speed_of, passed) if flags.speed_of else []
+    devices.choose(runs[0].settings.device)
+    with task.quiet():
+        # TensorFlow, for which --help and a wrong flag should not wait.
+        from trainer import measures
+    exam = measures.exam(runs[0], flags.solution)
+    measures.check_weights(runs)
+    rows = [_trained(run, flags.minutes) for run in runs]
+    # Only now, as a GPU or a TPU serves one process at a time.
+    notes = measures.fill(rows, runs, exam, flags.speed_batch)
+    markdown = table.to_markdown(rows, [*notes, *_budget(rows, flags.minutes)])
+    table.write(folder, rows, markdown)
+    print(f"\n{markdown}\ntable: {folder}/table1.csv, table1.md, table1.png")
+    return rows
+
+
+def _check(flags: argparse.Namespace) -> None:
+    if flags.backbone is not None:
+        raise UserError("--backbone: expected --backbones here")
+    if flags.minutes is not None and not 0 < flags.minutes < math.inf:
+        raise UserError(f"--minutes: expected more than 0, found {flags.minutes:g}")
+    if not 1 <= flags.speed_batch <= 65536:
+        raise UserError(f"--speed_batch: expected 1 to 65536, found {flags.speed_batch}")
+
+
+def _trained(run: Run, minutes: float | None) -> Row:
+    """Trains a network, or goes on, or finds it trained; its row says where that failed."""
+    settings = run.settings
+    row = Row(run.name, run.network, plan.weights_name(settings), image_size=settings.image_size)
+    if not run.trains:
+        return row
+    row.batch_size, row.pretrained = settings.batch_size, "yes" if settings.pretrained else "no"
+    print(f"compare: {run.name}", flush=True)
+    try:
+        if minutes:
+            settings = _shortened(settings, minutes)
+        row.head_epochs, row.epochs = settings.head_epochs, ",".join(map(str, settings.epochs))
+        child.run("trainer.task", task.flags(settings))
+    except UserError as error:
+        row.problem = str(error)
+    return row
+
+
+def _shortened(settings: Config, minutes: float) -> Config:
+    """With the epochs that fit, by what is timed now or was before."""
+    from trainer import budget
+
+    if budget.read(settings) is None:
+        print("timing a few steps of each phase", flush=True)
+        child.run("trainer.budget", task.flags(settings))
+    return budget.shortened(settings, budget.read(settings) or [], minutes)
+
+
+def _budget(rows: Sequence[Row], minutes: float | None) -> list[str]:
+    """Notes on how long the runs were to take."""
+    if minutes is None:
+        return []
+    over = [row.run for row in rows if (row.seconds or 0) > 60 * minutes]
+    note = f"each run was given the epochs that were to fit into {minutes:g} minutes"
+    return [f"{note}; these took longer: {', '.join(over)}" if over else note]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""What a comparison measures, once its runs are over: how good the networks are, and how fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from pipelines.schema import VALIDATION, UserError
+from trainer import data, dataset, devices, files, solution, speed
+from trainer.config import IMAGENET, NO_WEIGHTS
+from trainer.dataset import Version
+from trainer.devices import Devices
+from trainer.plan import Run
+from trainer.solution import Solution
+from trainer.table import Row
+
+_TEST = "test"
+_FROM_TRAINING = {  # done.json -> column
+    "val_accuracy": "accuracy",
+    "val_gap": "gap",
+    "val_precision": "precision",
+    "val_recall": "recall",
+    "val_true_probability": "mean_true_probability",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Exam:
+    """What all networks are measured on.
+
+    Attributes:
+      version: the dataset that they were trained on last.
+      split: 'test', 'validation', or '' where there is nothing to measure on.
+      solution: the truth of 'test', by Kaggle's rules.
+      name: of the solution's file.
+    """
+
+    version: Version
+    split: str
+    solution: Solution | None = None
+    name: str = ""
+
+
+def exam(run: Run, path: str) -> Exam:
+    """Opens the dataset of a run, and the solution where there is one.
+
+    Raises:
+      UserError: one of them cannot be used.
+    """
+    settings = run.settings
+    version = [dataset.find(folder, settings.cache) for folder in settings.data][-1]
+    if not path:
+        return Exam(version, VALIDATION if version.has_validation else "")
+    version.published(_TEST)
+    return Exam(version, _TEST, solution.read(path), os.path.basename(path))
+
+
+def check_weights(runs: Sequence[Run]) -> None:
+    """Finds a path that is wrong before hours are spent on the runs before it.
+
+    Raises:
+      UserError: there is no such file.
+    """
+    for run in runs:
+        path = run.settings.weights
+        if path not in (IMAGENET, NO_WEIGHTS) and not tf.io.gfile.exists(path):
+            raise UserError(f"{run.network}: weights {path}: no such file")
+
+
+def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list[str]:
+    """Fills in what is measured; a network that cannot be is a row that says so.
+
+    Args:
+      rows: one for each run.
+      runs: of which some failed, and some are there for their speed alone.
+      on: the exam.
+      batch: photos in the one that all are timed on.
+
+    Returns:
+      Notes on what was measured, and how.
+    """
+    found = devices.find(runs[0].settings.device)
+    notes = _notes(on, found, batch)
+    for row, run in zip(rows, runs, strict=True):
+        print(f"compare: measuring {run.name}", flush=True)
+        row.device = _title(found)
+        try:
+            if run.trains and not row.problem:
+                notes += _quality(row, run, on)
+            _speed(row, run, on, found, batch)
+        except (UserError, RuntimeError, tf.errors.OpError) as error:
+            row.problem = row.problem or f"it could not be measured: {_line(error)}"
+    return list(dict.fromkeys(notes))
+
+
+def _quality(row: Row, run: Run, on: Exam) -> list[str]:
+    """Fills in how good a trained network is; returns how the photos and the solution met."""
+    job = run.settings.job_dir
+    done = json.loads(files.read(f"{job}/done.json"))
+    row.seconds, row.split = done["seconds"], on.split
+    if on.solution is None:
+        found = {column: done.get(name) for name, column in _FROM_TRAINING.items()}
+        covered = []
+    else:
+        scored = _scored(run, on, on.solution)
+        found = dict(solution.measure(scored, on.solution))
+        covered = [f"{on.name}: {solution.coverage(scored, on.solution)}"]
+    for column, value in found.items():
+        setattr(row, column, value)
+    return covered
+
+
+def _scored(run: Run, on: Exam, truth: Solution) -> solution.Scored:
+    """What the exported network says of the test photos, in float32 and on one device."""
+    keras.utils.clear_session()
+    keras.distribution.set_distribution(None)
+    with tempfile.TemporaryDirectory() as local:
+        path = f"{local}/model.keras"
+        tf.io.gfile.copy(f"{run.settings.job_dir}/export/model.keras", path)
+        scorer = keras.models.load_model(path)
+    batches = data.evaluation(on.version, run.settings, _TEST)
+    return solution.predict(scorer, batches, on.version.labels, truth)
+
+
+def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:
+    subject = speed.subject(run.settings, batch)
+    measured = speed.measure(subject, on.version.labels, found, run.trains)
+    row.parameters = measured.parameters
+    row.gflops = measured.multiply_adds / 1e9
+    row.train_images_per_second = measured.training
+    row.inference_images_per_second = measured.inference
+
+
+def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
+    quality = {
+        _TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the exported "
+        "model; precision is the share of predictions that are right, recall that of the queries "
+        "with a landmark, as `gld2 evaluate` has them",
+        VALIDATION: f"measured on the validation split ({on.version.images.get(VALIDATION, 0):,} "
+        "photos), after the last epoch; precision and recall are means over the classes",
+        "": "no quality was measured: the dataset has no validation split",
+    }
+    return [
+        quality[on.split],
+        "p(true): mean probability of the true class, which the paper calls accuracy",
+        "GFLOPs: 1e9 multiply-adds a photo; parameters: that learn, the classifier included",
+        f"images/s: the median of some steps on one batch of {batch}, from memory, on "
+        f"{_title(found)}; training is that of all layers",
+    ]
+
+
+def _title(found: Devices) -> str:
+    cores = f", {os.cpu_count()} cores" if found.kind == "cpu" else ""
+    return f"{found}{cores}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
