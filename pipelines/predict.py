@@ -193,10 +193,8 @@ class Job:
         }
 
 
-def predict(
-    job: Job, args: argparse.Namespace, beam_options: PipelineOptions, title: str
-) -> Mapping[str, int]:
-    """Scores what is not scored yet; prints how fast, and returns the counters.
+def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, title: str) -> None:
+    """Scores what is not scored yet, and prints how fast; no model is loaded where all is.
 
     Args:
       job: what is scored.
@@ -204,6 +202,9 @@ def predict(
       beam_options: where it runs.
       title: for a person.
     """
+    if all(job.parts.is_done(unit.name, unit) for unit in job.photos.units()):
+        print(f"{title}: every photo was scored before")
+        return
     threads = options.threads(args, beam_options)
     handler = LandmarkHandler(job.place, args.batch_size, threads, job.top_k, job.embed)
     with progress.bar(title, files.join(job.parts.root, "progress"), "photos") as folder:
@@ -212,15 +213,11 @@ def predict(
         counters = engine.run(
             lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
         )
-    _print(title, counters)
-    return counters
+    if batches := counters.get("inference_request_batch_size/count"):
+        _print(title, counters, batches)
 
 
-def _print(title: str, counters: Mapping[str, int]) -> None:
-    batches = counters.get("inference_request_batch_size/count", 0)
-    if not batches:
-        print(f"{title}: every photo was scored before")
-        return
+def _print(title: str, counters: Mapping[str, int], batches: int) -> None:
     latency = counters["inference_batch_latency_micro_secs/sum"] / batches / 1e3
     size = counters["inference_request_batch_byte_size/sum"] / 1e6
     loading = counters.get("load_model_latency_milli_secs/max", 0) / 1e3

@@ -280,10 +280,11 @@ def test_what_tensorflow_cannot_read_fails_no_other(
             assert [row for row in rows if row[:16] not in empty] == expected
 
 
-def test_an_empty_split_is_said(keras_export, tmp_path):
+def test_an_empty_split_is_said(keras_export, tmp_path, capsys):
     (tmp_path / "gld2-test.tfrecord-00000-of-00001").write_bytes(b"")
     with pytest.raises(UserError, match=r"no photo could be scored; .*s\.rejects\.jsonl"):
         run(keras_export, tmp_path / "s.csv", images=tmp_path)
+    assert "scored before" not in capsys.readouterr().out
     assert not (tmp_path / "s.csv").exists()
 
 
