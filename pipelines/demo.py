@@ -59,7 +59,8 @@ def demo(root: str, epochs: str, world: World) -> None:
             seed=world.seed,
             **TRAIN,
         )
-        _stage(score.main, source=url, model=files.join(job, "export"), output=submission)
+        # By its path: the server's address is another one each time, as if the photos were.
+        _stage(score.main, source=source, model=files.join(job, "export"), output=submission)
         solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
         _stage(evaluate.main, submission=submission, solution=solution, output=metrics)
     _stage(report.main, output=output, job_dir=job, metrics=metrics)
