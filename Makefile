@@ -17,7 +17,7 @@ demo: $(VENV)/gld2.stamp
 
 test: $(VENV)/test.stamp lint
 	@$(BIN)/python -m tests.engines.flink || echo "the tests on Flink will be skipped"
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 test-flink: $(VENV)/test.stamp
 	$(BIN)/python -m tests.engines.flink
