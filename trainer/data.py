@@ -85,7 +85,7 @@ def training(
                 views[0], views[1], tf.stack([step, config.seed]), config.mixup
             )
         )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return _inline(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
@@ -101,7 +101,7 @@ def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
         encoded, label, image_id = _parse(record, len(version.labels), labelled)
         return photos.whole(encoded, config.image_size), label, image_id
 
-    return (
+    return _inline(
         tf.data.TFRecordDataset(version.shards(split))
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size(version, config))
@@ -149,6 +149,17 @@ def user_error(error: tf.errors.OpError, version: Version) -> UserError | None:
             "--verify names the shard and the photo)"
         )
     return None
+
+
+def _inline(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Runs each step on a photo in the thread that has the photo.
+
+    Otherwise its loops over pixels would queue behind those of a network that runs on the same
+    CPU, in the one pool that both have.
+    """
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    return batches.with_options(options)
 
 
 def _records(version: Version, seed: tf.Tensor, host: int, hosts: int) -> tf.data.Dataset:
