@@ -35,6 +35,9 @@ def embed(
             f"{job.parts.inputs}: made with another {', '.join(other)}; use the same or another "
             "folder"
         )
+    names = [unit.name for unit in job.photos.units()]
+    if job.parts.units() != names:
+        job.parts.finish(None)
     predict(job, args, beam_options, title)
     embedded, rejected = 0, 0
     for unit in job.photos.units():
@@ -44,6 +47,7 @@ def embed(
         embedded += len(job.parts.read(unit.name, "id"))
     if not embedded:
         raise UserError(f"{job.parts.root}: no photo could be embedded")
+    job.parts.finish(names)
     print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
     print(f"{title}: {job.parts.root}")
 

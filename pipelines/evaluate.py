@@ -16,6 +16,7 @@ from pipelines.flags import Parser, at_least
 from pipelines.metrics import Metrics, join, made, ranking, score, subsets
 from pipelines.schema import UserError
 
+DEFAULTS = ("metrics.json", "comparison.json")  # what is written: of one submission, of several
 EXAMPLES = """\
 examples:
   gld2 evaluate --submission submission.csv \\
@@ -171,8 +172,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--solution", required=True, metavar="CSV", help="id,landmarks,Usage")
     parser.add_argument(
         "--output",
-        help="JSON; pr_curve.png and mistakes.jpg are written beside it (default: metrics.json, "
-        "or comparison.json where several are compared)",
+        help="JSON; pr_curve.png and mistakes.jpg are written beside it "
+        f"(default: {DEFAULTS[0]}, or {DEFAULTS[1]} where several are compared)",
     )
     parser.add_argument(
         "--images",
@@ -192,6 +193,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         raise UserError("expected --submission, or several different submissions")
     if args.images and len(args.submissions) > 1:
         raise UserError("--images: expected one submission, whose mistakes to show")
+    args.output = args.output or DEFAULTS[len(args.submissions) > 1]
+    files.check_output("--output", args.output)
     return args
 
 
@@ -200,13 +203,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     solution = submission.read_solution(args.solution)
     joined = {path: _join(path, args.solution, solution) for path in args.submissions}
     if len(joined) == 1:
-        report(joined[args.submissions[0]], args.output or "metrics.json", args.images)
+        report(joined[args.submissions[0]], args.output, args.images)
         return 0
     found = compare(joined, args.resamples, args.seed)
     print_comparison(found)
-    output = args.output or "comparison.json"
-    files.write_json(output, dataclasses.asdict(found))
-    print(f"evaluate: {output}")
+    files.write_json(args.output, dataclasses.asdict(found))
+    print(f"evaluate: {args.output}")
     return 0
 
 

@@ -114,11 +114,15 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
     person can see what a killed run left.
 
     Raises:
-      UserError: the disk is full.
+      UserError: the disk is full, or no file of that name can be made.
     """
     temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        with _create(temporary) as file:
+        file = _create(temporary)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with file:
             yield file
     except BaseException as error:
         remove(temporary)
@@ -127,7 +131,26 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
                 f"{path}: {error.strerror}; make room and run the same command again"
             ) from None
         raise
-    rename(temporary, path)
+    try:
+        rename(temporary, path)
+    except OSError as error:
+        remove(temporary)
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: str, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def check_output(flag: str, path: str) -> None:
+    """Looks at the name of a file that is to be written, before any work is done.
+
+    Raises:
+      UserError: it is a folder, or lies below a file.
+    """
+    if path.endswith("/") or (_on_disk(path) and os.path.isdir(path)):
+        raise UserError(f"{flag} {path}: expected the name of a file, found a folder")
+    make_folder(path.rpartition("/")[0] or ".")
 
 
 def rename(old: str, new: str) -> None:

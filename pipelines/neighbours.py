@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-ROWS = 4096  # of the index that are compared at once: bounds the matrix of similarities
+ROWS, QUERIES = 4096, 2048  # compared at once: bounds the matrix of similarities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Nearest:
     labels: np.ndarray
     vectors: np.ndarray
 
+    def queries(self, part: slice) -> Nearest:
+        """Of some queries; what is written there is written here."""
+        every = (self.similarities, self.ids, self.labels, self.vectors)
+        return Nearest(*(values[part] for values in every))
+
 
 def search(
     queries: np.ndarray,
@@ -65,10 +70,12 @@ def search(
     for block in index:
         for start in range(0, len(block.ids), ROWS):
             some = block.rows(start, start + ROWS)
-            found = queries @ some.vectors.T  # [queries, rows]
-            if without is not None:
-                found[_own(without, some.ids)] = -np.inf
-            _update(best, found, some)
+            for first in range(0, len(queries), QUERIES):
+                part = slice(first, first + QUERIES)
+                found = queries[part] @ some.vectors.T  # [queries, rows]
+                if without is not None:
+                    found[_own(without[part], some.ids)] = -np.inf
+                _update(best.queries(part), found, some)
     return best
 
 

@@ -56,7 +56,7 @@ class Place:
     def labels(self) -> list[Label]:
         """Raises UserError where there is no labels.csv, or it is malformed."""
         path = files.join(self.export, "labels.csv")
-        return schema.parse_labels(files.read(path).decode(), path)
+        return schema.parse_labels(files.read(path).decode("utf-8", "replace"), path)
 
     def digest(self) -> str:
         """sha256 of all that a prediction hangs on."""

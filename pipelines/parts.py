@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines import files, fingerprint, schema, tables
 from pipelines.network import Prediction
 from pipelines.schema import Reason, Reject, UserError
+from pipelines.unit import PASSING
 
 Inputs = Mapping[str, Any]
 
@@ -68,8 +69,17 @@ class Parts:
 
     def is_done(self, unit: str, source: object) -> bool:
         """Whether a unit's predictions are there, made from this source."""
+        done = self._done(unit)
+        return done is not None and done["source"] == _digest(source)
+
+    def is_final(self, unit: str, source: object) -> bool:
+        """Whether they are, and no photo is missing for a reason that another day may mend."""
+        done = self._done(unit)
+        return done is not None and done["source"] == _digest(source) and not done.get("passing")
+
+    def _done(self, unit: str) -> dict[str, Any] | None:
         path = self.done(unit)
-        return files.exists(path) and files.read_json(path)["source"] == _digest(source)
+        return files.read_json(path) if files.exists(path) else None
 
     def write(
         self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
@@ -78,8 +88,9 @@ class Parts:
         files.remove(self.done(unit))
         tables.write_table(self.predictions(unit), _table(rows))
         self.write_rejects(unit, rejects)
-        counts = {"photos": len(rows), "rejected": len(rejects), "source": _digest(source)}
-        files.write_json(self.done(unit), counts)
+        passing = sum(reject.reason in PASSING for reject in rejects)
+        counts = {"photos": len(rows), "rejected": len(rejects), "passing": passing}
+        files.write_json(self.done(unit), counts | {"source": _digest(source)})
 
     def write_rejects(self, unit: str, rejects: Iterable[Reject]) -> None:
         files.write(self.rejects(unit), jsonl(rejects))
@@ -94,10 +105,20 @@ class Parts:
             self.predictions(unit), {c: schema.PREDICTIONS[c] for c in columns}
         )
 
-    def units(self) -> list[str]:
-        """All that are done, by name."""
-        found = files.match(self.done("*"))
-        return [path.rpartition("/")[2].removesuffix(".done.json") for path in found]
+    def finish(self, units: Sequence[str] | None) -> None:
+        """Says that these units are all there are; None: that some may be missing."""
+        if units is None:
+            files.remove(self._units)
+        else:
+            files.write_json(self._units, list(units))
+
+    def units(self) -> list[str] | None:
+        """The names of all units, or None where not all are done."""
+        return files.read_json(self._units) if files.exists(self._units) else None
+
+    @property
+    def _units(self) -> str:
+        return files.join(self.root, "units.json")
 
 
 def jsonl(rejects: Iterable[Reject]) -> str:

@@ -135,16 +135,26 @@ def named(args: argparse.Namespace, normal: Normal) -> Photos:
     """
     parameters = Parameters(normal, args.limit, args.max_bytes)
     if args.images:
-        return Photos(of_records(records.find(args.images, args.split)), parameters)
-    found = source.discover(args.source, [args.split], args.archives)
-    listing = found.test_csv if args.split == "test" else None
-    return Photos(found.parts, parameters, listing)
+        items: tuple[Item, ...] = of_records(records.find(args.images, args.split))
+        found = source.discover_metadata(args.source) if args.source else None
+    else:
+        found = source.discover(args.source, [args.split], args.archives)
+        items = found.parts
+    listing = found.test_csv if found and args.split == "test" else None
+    return Photos(items, parameters, listing)
 
 
 def normal_of(export: str) -> Normal:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
     path = files.join(export, "stats.json")
-    return Normal(**files.read_json(path)["photos"]) if files.exists(path) else Normal()
+    if not files.exists(path):
+        return Normal()
+    try:
+        return Normal(**files.read_json(path)["photos"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: expected `photos`, how they were normalised; found {error}"
+        ) from None
 
 
 class PhotosOptions:
@@ -164,3 +174,5 @@ class PhotosOptions:
     def check(cls, args: argparse.Namespace) -> None:
         if not args.source and not args.images:
             raise UserError("expected --source or --images: where are the photos?")
+        if args.images and (args.archives or args.limit):
+            raise UserError("--archives and --limit are for --source's photos, not for --images")

@@ -88,7 +88,7 @@ def open_unit(
     before the archive's md5 is right, and none is scored twice when it is
     fetched again.
     """
-    if kept.is_done(unit.name, unit):
+    if kept.is_final(unit.name, unit):
         return
     rejects: list[Reject] = []
     if not isinstance(unit, Unit):
@@ -202,7 +202,7 @@ def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, t
       beam_options: where it runs.
       title: for a person.
     """
-    if all(job.parts.is_done(unit.name, unit) for unit in job.photos.units()):
+    if all(job.parts.is_final(unit.name, unit) for unit in job.photos.units()):
         print(f"{title}: every photo was scored before")
         return
     threads = options.threads(args, beam_options)
@@ -243,8 +243,9 @@ class ModelOptions:
             "--batch_size",
             type=int,
             default=64,
-            help="photos handed to the model at once, rounded down to a multiple of "
-            f"{network.CHUNK}; no score hangs on it (default: %(default)s)",
+            help=f"photos handed over at once, in chunks of {network.CHUNK}, of which the network "
+            "sees one after the other while the next is decoded; no score hangs on it (default: "
+            "%(default)s)",
         )
 
     @classmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from pipelines import example, files, schema, tfrecord
 from pipelines.schema import DATASET, UserError
 
@@ -50,11 +52,21 @@ def read_labelled(path: str) -> Iterator[tuple[str, bytes, int | None]]:
     with files.open_read(path) as file:
         try:
             for record in tfrecord.read(file):
-                features: dict[str, Any] = dict(example.decode(record))
-                image_id = features[schema.IMAGE_ID].decode()
-                yield image_id, features[schema.ENCODED], features.get(schema.LANDMARK_ID)
-        except tfrecord.Corrupt as error:
-            raise UserError(f"{path}: {error}; make it again") from None
+                yield _labelled(record)
+        except (ValueError, KeyError, DecodeError) as error:
+            raise UserError(f"{path}: {_said(error)}; make it again") from None
+
+
+def _labelled(record: bytes) -> tuple[str, bytes, int | None]:
+    features: dict[str, Any] = dict(example.decode(record))
+    image_id = features[schema.IMAGE_ID].decode()
+    return image_id, features[schema.ENCODED], features.get(schema.LANDMARK_ID)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, tfrecord.Corrupt):
+        return str(error)
+    return f"expected records with {schema.IMAGE_ID} and {schema.ENCODED}, found others ({error})"
 
 
 def _match(pattern: str) -> list[str]:

@@ -45,7 +45,8 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
 
     A landmark has the sum of its neighbours' similarities, none below 0, less
     their penalties, and `weight` times its probability; from the best one's
-    score the photo's own similarity to non-landmark photos is taken.
+    score the photo's own similarity to non-landmark photos is taken. Where
+    `weight` is 0, only landmarks of neighbours can be given, unless there are none.
 
     Args:
       evidence: of the photos.
@@ -58,7 +59,9 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
     """
     there = np.isfinite(evidence.similarities)
     votes = np.where(there, np.maximum(evidence.similarities, 0) - evidence.penalties, 0)
-    named = np.concatenate([np.ones(evidence.scores.shape, bool), there], axis=1)
+    # Else a class without votes would beat all neighbours wherever these are trusted less than 0.
+    classed = (weight > 0) | ~there.any(axis=1, keepdims=True)
+    named = np.concatenate([np.broadcast_to(classed, evidence.scores.shape), there], axis=1)
     candidates = np.concatenate([evidence.landmark_ids, evidence.neighbour_ids], axis=1)
     # [photos, candidates, candidates]: which entries are of the same landmark.
     same = (candidates[:, :, None] == candidates[:, None, :]).astype(np.float64)

@@ -176,7 +176,7 @@ def compare(
         other = unsure(job.parts, units)
     if not len(other.ids):
         raise UserError("--rerank: found no photo to take as one of no landmark")
-    _claim(where, job, other)
+    _claim(where, job, units, other)
     with progress.bar("rerank", files.join(where.root, "progress"), "photos") as folder:
         counters = engine.run(
             lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where, folder),
@@ -189,11 +189,11 @@ def compare(
     return where
 
 
-def _claim(where: Search, job: Job, other: Block) -> None:
-    """Evidence that was found with other train or non-landmark photos is of no use."""
-    made = b"".join(files.read(where.train.done(unit)) for unit in where.units)
+def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
+    """Evidence that was found of or with other photos is of no use."""
     inputs = job.inputs | {
-        "train": fingerprint.sha256(made),
+        "photos": _digest(where.queries, units),
+        "train": _digest(where.train, where.units),
         "non_landmarks": fingerprint.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
     }
     folder = Parts(where.root)
@@ -203,6 +203,11 @@ def _claim(where: Search, job: Job, other: Block) -> None:
     columns = {"id": other.ids, "embedding": list(other.vectors)}
     table = pa.table(columns, tables.arrow_schema(NON_LANDMARKS))
     tables.write_table(where.non_landmarks, table)
+
+
+def _digest(kept: Parts, units: Iterable[str]) -> str:
+    """Of what units were made from."""
+    return fingerprint.sha256(b"".join(files.read(kept.done(unit)) for unit in units))
 
 
 def _embeddings(
@@ -218,7 +223,11 @@ def _embeddings(
     if files.exists(there.inputs):
         if files.read_json(there.inputs)["model"] != job.place.digest():
             raise UserError(f"--{name} {place}: embeddings of another model than {job.place.path}")
-        return there, tuple(there.units())
+        if (units := there.units()) is None:
+            raise UserError(
+                f"--{name} {place}: not all photos are embedded yet; run its gld2 embed again"
+            )
+        return there, tuple(units)
     parameters = job.photos.parameters
     if name == "train":
         found = photos.Photos(photos.of_records(records.find(place, name)), parameters)
@@ -293,5 +302,7 @@ class RerankOptions:
         at_least(args, "classifier_weight", 0)
         if args.rerank == "none" and (args.train or args.non_landmarks):
             raise UserError("--train and --non_landmarks: expected --rerank retrieval with them")
+        if args.rerank == "none" and args.classifier_weight != WEIGHT:
+            raise UserError("--classifier_weight: expected --rerank retrieval with it")
         if args.rerank != "none" and not args.train:
             raise UserError("--rerank retrieval: expected --train, the photos to look among")

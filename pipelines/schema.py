@@ -216,6 +216,14 @@ def parse_labels(text: str, name: str = "labels.csv") -> list[Label]:
 def _label_rows(rows: Iterable[list[str]], name: str) -> Iterator[Label]:
     for number, row in enumerate(rows, start=2):
         try:
-            yield Label(*map(int, row))
+            yield Label(*map(_int64, row))
         except (TypeError, ValueError):
             raise UserError(f"{name} row {number}: expected three integers, found {row}") from None
+
+
+def _int64(cell: str) -> int:
+    """Raises ValueError where a cell is no whole number that a column can hold."""
+    number = int(cell)
+    if number.bit_length() > 63:
+        raise ValueError(cell)
+    return number

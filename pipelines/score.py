@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import (
     files,
-    metadata,
     network,
     options,
     parts,
@@ -22,6 +21,7 @@ from pipelines import (
     retrieval,
     submission,
     tables,
+    validate,
 )
 from pipelines.criteria import at_least
 from pipelines.parts import Parts, beside
@@ -97,7 +97,7 @@ def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
 
 def write_top_k(job: Job, path: str) -> None:
     """All classes that were kept of each photo, a row for each: CSV, or Parquet by its name."""
-    tables_of = []
+    tables_of = [tables.arrow_schema(TOP_K).empty_table()]
     for unit in job.photos.units():
         if job.parts.is_done(unit.name, unit):
             table = job.parts.read(unit.name, "id", "landmark_ids", "scores")
@@ -116,8 +116,29 @@ def write_top_k(job: Job, path: str) -> None:
         files.write(path, table.to_pandas().to_csv(index=False, lineterminator="\n"))
 
 
-def write(path: str, ids: str | None, found: Found) -> dict[str, int]:
+def listed_ids(path: str | None) -> list[str] | None:
+    """The ids of a submission's rows, in their order; None where no CSV lists them.
+
+    Raises:
+      UserError: an id comes twice or is none, or there are none at all.
+    """
+    if path is None:
+        return None
+    if not (ids := validate.listed(path).to_pylist()):
+        raise UserError(f"{path}: expected ids, one to a row, found none")
+    return ids
+
+
+def write(
+    path: str, ids: Sequence[str] | None, found: Found, over: int | None = None
+) -> dict[str, int]:
     """Writes the submission and, beside it, the rejects and, last, the counts.
+
+    Args:
+      path: of the submission.
+      ids: of its rows; None for those of the photos, sorted.
+      found: predictions and rejects.
+      over: how many rows may have a landmark before it is put below all others.
 
     Returns:
       the counts.
@@ -126,11 +147,11 @@ def write(path: str, ids: str | None, found: Found) -> dict[str, int]:
       UserError: there is no prediction at all.
     """
     cells = found.cells()
-    unread = {reject.id for reject in found.rejects if reject.id} - set(cells)
-    rows = list(_listed(ids)) if ids else sorted(set(cells) | unread)
+    unread = {r.id for r in found.rejects if r.id and r.reason != Reason.MISSING} - set(cells)
+    rows = sorted(set(cells) | unread) if ids is None else list(ids)
     listed = set(rows)
     extra = [
-        Reject(i, "", "score", Reason.NOT_LISTED, f"{ids} has no such id")
+        Reject(i, "", "score", Reason.NOT_LISTED, "it is not among the listed ids")
         for i in sorted((set(cells) | unread) - listed)
     ]
     counts = {
@@ -149,9 +170,18 @@ def write(path: str, ids: str | None, found: Found) -> dict[str, int]:
     files.write(rejects, parts.jsonl(refused))
     if not cells:
         raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
+    if over:
+        cells = demoted({i: cells[i] for i in rows if i in cells}, over)
     files.write(path, submission.write(rows, cells))
     files.write_json(beside(path, "counts.json"), counts)
     return counts
+
+
+def demoted(cells: Cells, over: int) -> Cells:
+    """The cells with the landmarks of more than so many of them below all others."""
+    landmark_ids, scores = map(np.array, zip(*cells.values(), strict=True))
+    scores = demote(landmark_ids, scores, over)
+    return dict(zip(cells, zip(landmark_ids.tolist(), scores.tolist(), strict=True), strict=True))
 
 
 def _check(counts: dict[str, int]) -> None:
@@ -159,11 +189,6 @@ def _check(counts: dict[str, int]) -> None:
     photos = counts["predicted"] + counts["not_listed"] + counts["repeated"]
     if rows != counts["rows"] or photos != counts["photos"]:
         raise AssertionError(f"the sums do not hold: {counts}")
-
-
-def _listed(path: str) -> Iterable[str]:
-    for block in metadata.ids(path):
-        yield from block
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -195,6 +220,7 @@ class ScoreOptions:
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
+        files.check_output("--output", args.output)
         at_least(args, "top_k", 1)
         if args.top_k_output and not args.top_k_output.endswith((".csv", ".parquet")):
             raise UserError(f"--top_k_output: expected .csv or .parquet, found {args.top_k_output}")
@@ -214,9 +240,8 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
     """Scores and writes the submission; prints and returns its counts."""
     place = network.find(args.model)
     place.labels()  # before any photo is fetched
-    if args.ids:
-        metadata.check_header(args.ids, metadata.IDS)
     found = photos.named(args, photos.normal_of(place.export))
+    ids = listed_ids(args.ids or found.ids)
     wants_retrieval = args.rerank == "retrieval"
     job = Job(found, place, Parts(beside(args.output, "parts")), args.top_k, embed=wants_retrieval)
     files.remove(*files.match(beside(args.output, "*.tmp")))  # that a killed run left
@@ -227,11 +252,9 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
         where = retrieval.compare(job, args.output, args, beam_options)
         answers = functools.partial(retrieval.answers, where, weight=args.classifier_weight)
     predictions = collect(job, answers)
-    if args.demote_over:
-        predictions.scores = demote(predictions.landmark_ids, predictions.scores, args.demote_over)
     if args.top_k_output:
         write_top_k(job, args.top_k_output)
-    counts = write(args.output, args.ids or found.ids, predictions)
+    counts = write(args.output, ids, predictions, args.demote_over)
     _print(counts, predictions.failed, args.output)
     return counts
 

@@ -39,6 +39,7 @@ def slow(queries, ids, vectors, labels, k: int, without=None):
 @pytest.mark.parametrize("size", [1, 7, 100, 1000])
 def test_blocks_give_what_brute_force_gives(monkeypatch, size):
     monkeypatch.setattr(neighbours, "ROWS", 64)
+    monkeypatch.setattr(neighbours, "QUERIES", 16)
     rng = np.random.default_rng(0)
     queries, vectors = unit(rng, 40, 32), unit(rng, 300, 32)
     ids, labels = np.array([f"{n:016x}" for n in rng.permutation(300)]), rng.integers(9, size=300)

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import embed, neighbours, rerank, schema, score, submission
+from pipelines import embed, example, neighbours, rerank, schema, score, submission, tfrecord
 from pipelines.schema import UserError
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
 from tests.pipelines.exports import SIZE, VERSION, make_export
 from tests.pipelines.killed import kill
+from tests.pipelines.test_score import TWO
 from trainer import photos
 
 
@@ -131,6 +132,43 @@ def test_train_photos_are_embedded_where_they_are_not_yet(prepared, export, trai
     assert (tmp_path / "b.csv").read_bytes() == first
 
 
+def test_workers_change_nothing(prepared, export, train, tmp_path):
+    flags = {"images": prepared / "dataset", "rerank": "retrieval", "train": train}
+    run(export, tmp_path / "a.csv", **flags)
+    run(export, tmp_path / "b.csv", **flags, **TWO)
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+
+
+def test_train_photos_that_are_not_all_embedded_are_refused(prepared, export, train, tmp_path):
+    shutil.copytree(train, tmp_path / "train")
+    (tmp_path / "train" / "units.json").unlink()  # it comes last
+    with pytest.raises(UserError, match="not all photos are embedded yet"):
+        run(export, tmp_path / "s.csv", "--rerank=retrieval",
+            images=prepared / "dataset", train=tmp_path / "train")  # fmt: skip
+
+
+def test_other_photos_under_the_same_ids_are_compared_anew(
+    prepared, export, train, world, tmp_path
+):
+    kaggle_layout(world, tmp_path / "kaggle")
+    flags = {"train": train, "non_landmarks": tmp_path / "kaggle" / "test", "rerank": "retrieval"}
+    records = read_shards(prepared / VERSION, "test")
+    pixels = [record[schema.ENCODED] for record in records]
+    outputs = []
+    for turned in (0, 1):  # each photo under the id of the one before it
+        for name in ("a", "b")[turned:]:
+            shard = tmp_path / name / "gld2-test.tfrecord-00000-of-00001"
+            shard.parent.mkdir(exist_ok=True)
+            with shard.open("wb") as file:
+                for record, photo in zip(records, np.roll(pixels, turned), strict=True):
+                    file.write(tfrecord.frame(example.encode(record | {schema.ENCODED: photo})))
+            outputs.append(tmp_path / f"{name}.csv")
+            run(export, outputs[-1], images=shard.parent, **flags)
+    assert len({path.read_bytes() for path in outputs}) == 2
+    run(export, tmp_path / "fresh.csv", images=tmp_path / "b", **flags)
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
+
+
 def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
     """Killed while photos are scored, train photos embedded, neighbours found, rows written."""
     undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
@@ -139,7 +177,7 @@ def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
     words = [f"--{name}={value}" for name, value in flags.items()]
     words += ["--rerank=retrieval", f"--model={export}", f"--output={output}"]
     done = []
-    for fatal in (4, 8, 8, 3):
+    for fatal in (4, 8, 8, 4):
         kill(fatal, *words)
         done.append(
             [*output.parent.rglob("*.done.json"), *output.parent.rglob("*.evidence.parquet")]
@@ -165,10 +203,15 @@ def test_common_landmarks_go_last(prepared, export, tmp_path):
     plain = run(export, tmp_path / "a.csv", images=images)
     counts = plain["landmark_id"].value_counts()
     assert counts.min() <= 3 < counts.max()
-    found = run(export, tmp_path / "b.csv", images=images, demote_over=3)
-    common = plain["landmark_id"].map(counts) > 3
-    assert found.loc[common, "score"].max() < found.loc[~common, "score"].min()
-    assert (found.loc[~common, "score"] == plain.loc[~common, "score"]).all()
+    for few in (plain, plain[plain["landmark_id"] != counts.idxmax()][:-1]):  # of what is listed
+        few.reset_index()[["id"]].to_csv(tmp_path / "ids.csv", index=False)
+        found = run(
+            export, tmp_path / "b.csv", images=images, demote_over=3, ids=tmp_path / "ids.csv"
+        )
+        common = few["landmark_id"].map(few["landmark_id"].value_counts()) > 3
+        assert 0 < common.sum() < len(few)
+        assert found.loc[common, "score"].max() < found.loc[~common, "score"].min()
+        assert (found.loc[~common, "score"] == few.loc[~common, "score"]).all()
 
 
 @pytest.mark.parametrize("name", ["top.csv", "top.parquet"])

@@ -197,9 +197,16 @@ def test_a_model_that_scores_nan_is_refused(prepared, keras_export, tmp_path):
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_listed_ids_that_the_source_has_no_image_of_are_empty(world, keras_export, tmp_path):
-    shutil.copytree(world, tmp_path / "root")
-    listing = tmp_path / "root" / "metadata" / "test.csv"
+@pytest.mark.parametrize(
+    ("lay_out", "name"),
+    [(shutil.copytree, "metadata/test.csv"), (kaggle_layout, "sample_submission.csv")],
+    ids=["tars", "kaggle"],
+)
+def test_listed_ids_that_the_source_has_no_image_of_are_empty(
+    world, keras_export, tmp_path, lay_out, name
+):
+    lay_out(world, tmp_path / "root")
+    listing = tmp_path / "root" / name
     listed = pd.read_csv(listing)["id"].tolist()
     added = ["0" * 16, "f" * 16]
     listing.write_text("\n".join(["id", added[0], *listed, added[1]]) + "\n")
@@ -208,7 +215,92 @@ def test_listed_ids_that_the_source_has_no_image_of_are_empty(world, keras_expor
     assert found.loc[added, "score"].isna().all()
     counts = json.loads((tmp_path / "s.counts.json").read_text())
     assert counts["without_image"] == 2
+    assert counts["unreadable"] == 1
     assert counts["predicted"] == found["score"].notna().sum() == len(listed) - 1
+
+
+def test_a_photo_that_could_not_be_reached_is_tried_again(world, export, tmp_path):
+    kaggle_layout(world, tmp_path / "root")
+    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    run(export, undisturbed, source=tmp_path / "root")
+    path = next((tmp_path / "root" / "test").rglob("*.jpg"))
+    photo = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # what is there and cannot be read
+    found = run(export, output, source=tmp_path / "root").set_index("id")
+    assert pd.isna(found.loc[path.stem, "score"])
+    reasons = [json.loads(line) for line in (tmp_path / "b/s.rejects.jsonl").open()]
+    assert (path.stem, "unreachable") in [(row["id"], row["reason"]) for row in reasons]
+    path.rmdir()
+    path.write_bytes(photo)
+    run(export, output, source=tmp_path / "root")
+    assert digests(output.parent) == digests(undisturbed.parent)
+
+
+def test_rows_are_those_that_a_source_lists_where_photos_lie_elsewhere(
+    prepared, world, export, scored, tmp_path
+):
+    run(export, tmp_path / "s.csv", images=prepared / "dataset", source=world)
+    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"ids": "repeated.csv"}, r"repeated\.csv row 4: expected each id once"),
+        ({"ids": "none.csv"}, r"none\.csv: expected ids, one to a row, found none"),
+        ({"ids": "garbled.csv"}, r"garbled\.csv row 2: expected an id of 16 hex, found 'x'"),
+        ({"output": "folder"}, "--output .*folder: expected the name of a file, found a folder"),
+        ({"output": "none.csv/s.csv"}, r"none\.csv: cannot be made a folder"),
+        ({"limit": 3}, "--archives and --limit are for --source"),
+        ({"classifier_weight": 2}, "--classifier_weight: expected --rerank retrieval"),
+    ],
+)
+def test_mistakes_are_told_before_a_photo_is_scored(prepared, export, tmp_path, flags, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "none.csv").write_text("id\n")
+    (tmp_path / "repeated.csv").write_text(f"id\n{'0' * 16}\n{'1' * 16}\n{'0' * 16}\n")
+    (tmp_path / "garbled.csv").write_text("id\nx\n")
+    paths = {name: tmp_path / flags[name] for name in ("ids", "output") if name in flags}
+    changed = {"output": tmp_path / "s.csv"} | flags | paths
+    with pytest.raises(UserError, match=message):
+        run(export, images=prepared / "dataset", **changed)
+    assert not list(tmp_path.rglob("*.parts"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.csv", b"\xff\xfe", r"labels\.csv: expected the header"),
+        (
+            "labels.csv",
+            b"label,landmark_id,images\n0,%d,1\n" % 10**19,
+            r"row 2: expected three int",
+        ),
+        ("stats.json", b"{}", r"stats\.json: expected `photos`"),
+    ],
+)
+def test_what_stands_beside_a_model_is_garbled(prepared, export, tmp_path, name, content, message):
+    shutil.copytree(export, tmp_path / "export")
+    (tmp_path / "export" / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "export", tmp_path / "s.csv", images=prepared / "dataset")
+
+
+@pytest.mark.parametrize("record", [b"\xff\xff", example.encode({schema.ENCODED: b"no id"})])
+def test_records_of_another_kind_are_refused(export, tmp_path, record):
+    (tmp_path / "gld2-test.tfrecord-00000-of-00001").write_bytes(tfrecord.frame(record))
+    with pytest.raises(UserError, match=r"00000-of-00001: expected records with .*make it again"):
+        run(export, tmp_path / "s.csv", images=tmp_path)
+
+
+def test_no_archive_can_be_read(world, export, tmp_path):
+    shutil.copytree(world, tmp_path / "root")
+    for tar in (tmp_path / "root" / "test").glob("*.tar"):
+        tar.write_bytes(b"<html>")
+    flags = {"source": tmp_path / "root", "attempts": 1, "top_k_output": tmp_path / "top.csv"}
+    with pytest.raises(UserError, match="no photo could be scored"):
+        run(export, tmp_path / "s.csv", **flags)
 
 
 def test_an_archive_that_is_damaged_is_empty_cells_until_it_is_mended(
