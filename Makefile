@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-flink lint clean help
+.PHONY: demo test test-long test-flink lint clean help
 
 help:
 	@echo "make demo         everything once, on a small generated world (under 10 minutes)"
 	@echo "make test         lint, types and all tests"
+	@echo "make test-long    Table 1 of five networks on real photos; half an hour"
 	@echo "make test-flink   the tests on Flink alone; needs Java and Maven"
 	@echo "make clean        remove the virtual environment and the demo"
 
@@ -18,6 +19,9 @@ demo: $(VENV)/gld2.stamp
 test: $(VENV)/test.stamp lint
 	@$(BIN)/python -m tests.engines.flink || echo "the tests on Flink will be skipped"
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+
+test-long: $(VENV)/test.stamp
+	$(BIN)/pytest -m long $(PYTEST_FLAGS)
 
 test-flink: $(VENV)/test.stamp
 	$(BIN)/python -m tests.engines.flink

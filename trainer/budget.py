@@ -112,13 +112,18 @@ def _path(settings: Config) -> str:
 def measure(settings: Config) -> list[Pace]:
     """Times a few steps of each phase, on real photos."""
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
-    found = train.spread(settings, versions, devices.find(settings.device))
-    with devices.scope(found):
-        return [_pace(settings, versions[p.dataset], p, found) for p in settings.phases]
+    found = devices.find(settings.device)
+    paces = []
+    for phase in settings.phases:
+        keras.utils.clear_session()  # forgets how batches are spread, too
+        used = train.spread(settings, versions, found)
+        version = versions[phase.dataset]
+        with devices.scope(used), data.reading(version):
+            paces.append(_pace(settings, version, phase, used))
+    return paces
 
 
 def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> Pace:
-    keras.utils.clear_session()
     precision = found.precision(settings.precision)
     if settings.weights == IMAGENET:  # a download, which has no bearing on speed
         blank = dataclasses.replace(settings, weights=NO_WEIGHTS, epochs=(1,) * len(settings.data))
@@ -126,7 +131,8 @@ def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> P
         blank = settings
     network = model.build(blank, len(version.labels), precision)
     steps = data.steps_per_epoch(version, settings)
-    model.compile_for(network, settings, phase, steps, version.labels)
+    batch = data.batch_size(version, settings)
+    model.compile_for(network, settings, phase, steps, batch, version.labels)
     watch = _Watch()
     network.fit(
         data.training(version, settings),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from trainer import devices
 
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")
 _KEPT = 2
+_SECONDS = "seconds"  # of an epoch so far, beside its loss and metrics
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -53,7 +55,7 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
     """Loads weights, optimizer and random state as they were at a place.
 
     Returns:
-      Loss and metrics of the epoch's steps up to there, for `WholeEpochs`.
+      Loss, metrics and seconds of the epoch's steps up to there, for `WholeEpochs`.
 
     Raises:
       UserError: the file is damaged or of another network.
@@ -66,7 +68,9 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
             tf.io.gfile.copy(path, str(copy))
             with np.load(copy) as file:
                 values = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: cannot be read: {error.message}") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged ({error}): remove it to go on from before it") from None
     state = [values.pop(f"arr_{number}", None) for number in range(len(variables))]
     if [np.shape(value) for value in state] != [tuple(v.shape) for v in variables]:
@@ -99,9 +103,9 @@ def save(
 
 
 class WholeEpochs(keras.callbacks.Callback):
-    """Makes an epoch's loss and metrics those of all its steps, also where it was cut in two.
+    """Makes an epoch's loss, metrics and time those of all its steps, also where it was cut in two.
 
-    It comes first; `Checkpoints` asks it what to save.
+    It comes first; `Checkpoints` asks it what to save, and `History` how long an epoch took.
 
     Args:
       begin: where this call of `fit` begins.
@@ -112,6 +116,16 @@ class WholeEpochs(keras.callbacks.Callback):
         super().__init__()
         self._begin = begin
         self._measured = measured
+        self._began = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the epoch began, without the time between two runs."""
+        return time.monotonic() - self._began
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        earlier = self._measured.get(_SECONDS, 0.0) if self.before(epoch) else 0.0
+        self._began = time.monotonic() - earlier
 
     def before(self, epoch: int) -> int:
         """Steps of an epoch that were over when `fit` began."""
@@ -158,6 +172,7 @@ class Checkpoints(keras.callbacks.Callback):
         step = self._epochs.before(self._epoch) + batch
         if batch and self._every and step % self._every == 0:
             measured = self._epochs.whole(self._epoch, batch, self.model.get_metrics_result())
+            measured[_SECONDS] = self._epochs.seconds
             save(self.model, self._folder, Place(self._epoch, step), measured, self._chief)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

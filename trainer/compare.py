@@ -127,7 +127,7 @@ def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
     with task.quiet():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer import measures
-    exam = measures.exam(runs[0], flags.solution)
+    exam = measures.exam(runs, flags.solution)
     measures.check_weights(runs)
     rows = [_trained(run, flags.minutes) for run in runs]
     # Only now, as a GPU or a TPU serves one process at a time.

@@ -22,6 +22,7 @@ BACKBONES = (
     "vgg16",
 )
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
+UNPUBLISHED = (COMPOUND, "efficientnet_lite0")  # that Keras has no ImageNet weights of
 HEAD, FINE, SCRATCH = "head", "fine", "scratch"
 SOFTMAX, ARCFACE = "softmax", "arcface"
 AUTO, ON, OFF = "auto", "on", "off"
@@ -41,7 +42,7 @@ class Phase:
       name: HEAD (backbone frozen), FINE (all of a pretrained network) or SCRATCH.
       first: epochs that come before it.
       last: epochs that are over when it ends.
-      rate: peak learning rate.
+      rate: peak learning rate, for 32 photos a step.
       dataset: which of --data it trains on, from 0.
     """
 
@@ -211,12 +212,11 @@ class Config:
     @property
     def phases(self) -> list[Phase]:
         """The phases that have epochs, in order."""
-        scale = self.batch_size / 32
         name, rate = (FINE, self.fine_rate) if self.pretrained else (SCRATCH, self.scratch_rate)
-        phases = [Phase(HEAD, 0, self.head_epochs, self.head_rate * scale)]
+        phases = [Phase(HEAD, 0, self.head_epochs, self.head_rate)]
         for dataset, epochs in enumerate(self.epochs):
             first = phases[-1].last
-            phases.append(Phase(name, first, first + epochs, rate * scale, dataset))
+            phases.append(Phase(name, first, first + epochs, rate, dataset))
         return [phase for phase in phases if phase.last > phase.first]
 
 
@@ -257,6 +257,10 @@ def _check(config: Config) -> None:
         value = getattr(config, name)
         if not low <= value <= high:
             raise UserError(f"--{name}: expected {low} to {high}, found {value}")
+    if config.weights == IMAGENET and config.backbone in UNPUBLISHED:
+        raise UserError(
+            f"--weights imagenet: nobody publishes them for {config.backbone}; give none, or a file"
+        )
 
 
 _BOUNDS = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines import schema
-from pipelines.schema import UserError
+from pipelines.schema import VALIDATION, UserError
 from trainer import photos
 from trainer.checkpoints import START, Place
 from trainer.config import Config
@@ -20,6 +22,8 @@ _PHOTO = {
 }
 _LABEL = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
 _FILES_AT_ONCE = 16
+_TEST = "test"
+_UNIFORM = [0, 1 << 40]  # sets mixup's second draws apart from its first
 
 
 def batch_size(version: Version, config: Config) -> int:
@@ -95,7 +99,7 @@ def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
       ([batch, size, size, 3] float32 0-255, [batch] int64 label, 0 where the split has none,
       [batch] string id); the last batch holds what is left.
     """
-    labelled = split in ("train", schema.VALIDATION)
+    labelled = split != _TEST
 
     def view(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, label, image_id = _parse(record, len(version.labels), labelled)
@@ -126,8 +130,13 @@ def blend(
     Returns:
       ([batch, size, size, 3] uint8, [batch, 3] float32: label, the other's label, own share).
     """
-    gammas = tf.random.stateless_gamma([2], seed, alpha=strength) + 1e-6
-    share = tf.reduce_max(gammas) / tf.reduce_sum(gammas)
+    # Two gammas' logarithms: at small strengths both gammas would be 0. Of Gamma(a + 1) and
+    # uniform U, U**(1/a) times the one is Gamma(a). Source: Marsaglia and Tsang, "A simple method
+    # for generating gamma variables", ACM TOMS 2000, section 6.
+    larger = tf.random.stateless_gamma([2], seed, alpha=strength + 1.0)
+    uniform = 1.0 - tf.random.stateless_uniform([2], seed + _UNIFORM)  # never 0
+    logs = tf.math.log(larger) + tf.math.log(uniform) / strength
+    share = tf.sigmoid(tf.abs(logs[0] - logs[1]))
     pixels = tf.cast(images, tf.float32)
     mixed = share * pixels + (1.0 - share) * tf.roll(pixels, 1, axis=0)
     own, other = (tf.cast(each, tf.float32) for each in (labels, tf.roll(labels, 1, axis=0)))
@@ -136,18 +145,42 @@ def blend(
     )
 
 
-def user_error(error: tf.errors.OpError, version: Version) -> UserError | None:
-    """What a user should read where reading the shards failed; None where it was something else."""
-    message = error.message or ""
-    asserted = re.search(r"assertion failed: \[(.*?)\]", message)
-    if asserted:
-        plain = asserted[1].replace('\\"', "")
-        return UserError(f"{version.folder}: {plain}")
-    if isinstance(error, tf.errors.DataLossError) or "IteratorGetNext" in message:
-        return UserError(
-            f"{version.folder}: a record cannot be read: {_first_line(message)} (gld2 inspect "
-            "--verify names the shard and the photo)"
-        )
+@contextlib.contextmanager
+def reading(version: Version, *splits: str) -> Iterator[None]:
+    """Tells what is wrong with a dataset where that is what ended the block.
+
+    Args:
+      version: the dataset.
+      splits: that the block reads; default: train and, where there is one, validation.
+
+    Raises:
+      UserError: naming the shard and the record.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # Of what Keras makes of it, neither the kind nor the first line tells that it was a record.
+        for split in splits or ("train", VALIDATION):
+            if version.images.get(split) and (found := _fault(version, split)):
+                raise UserError(found) from error
+        raise
+
+
+def _fault(version: Version, split: str) -> str | None:
+    """The first record that cannot be used, found by reading a shard after the other."""
+
+    def look(record: tf.Tensor) -> tf.Tensor:
+        encoded, _, _ = _parse(record, len(version.labels), split != _TEST)
+        decode = photos.decode_jpeg if split == "train" else photos.decode
+        return tf.shape(decode(encoded))
+
+    for path in version.shards(split):
+        records, number = iter(tf.data.TFRecordDataset(path).map(look, tf.data.AUTOTUNE)), 1
+        try:
+            while next(records, None) is not None:
+                number += 1
+        except tf.errors.OpError as error:
+            return f"{path} record {number}: {_reason(error)}"
     return None
 
 
@@ -229,6 +262,10 @@ def _parse(
         return example[schema.ENCODED], tf.identity(label), image_id
 
 
-def _first_line(message: str) -> str:
-    text = re.sub(r"\{\{.*?\}\}", "", message).strip()
-    return text.splitlines()[0].strip() if text else "unknown reason"
+def _reason(error: tf.errors.OpError) -> str:
+    """Without the names of TensorFlow's nodes."""
+    asserted = re.search(r"assertion failed: \[(.*?)\]", error.message)
+    if asserted:
+        return asserted[1].replace('\\"', "")
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).strip()
+    return text.splitlines()[0].strip() if text else "it cannot be read"

@@ -8,6 +8,8 @@ import hashlib
 import json
 import posixpath
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -26,16 +28,22 @@ class Version:
     Attributes:
       folder: where it lies.
       labels: the classes, in the order of the network's outputs.
-      images: split -> how many photos it has; a split without photos is absent.
+      splits: of stats.json: split -> images, and perhaps bytes and shard_lengths.
       digest: sha256 of labels.csv and stats.json, 64 hex.
       cache: a local folder that shards are read from, or ''.
     """
 
     folder: str
     labels: tuple[Label, ...]
-    images: dict[str, int]
+    splits: Mapping[str, Any]
     digest: str
     cache: str = ""
+
+    @property
+    def images(self) -> dict[str, int]:
+        """split -> how many photos it has; a split without photos is absent."""
+        found = {split: int(entry["images"]) for split, entry in self.splits.items()}
+        return {split: images for split, images in found.items() if images}
 
     @property
     def has_validation(self) -> bool:
@@ -72,6 +80,14 @@ def find(data: str, cached: str = "") -> Version:
       UserError: no such folder, no version in it, or one that cannot be read.
     """
     data = data.rstrip("/") or "/"
+    try:
+        return _find(data, cached)
+    except tf.errors.OpError as error:
+        said = error.message.partition("\n")[0]
+        raise UserError(f"--data {data}: cannot be read: {said}") from error
+
+
+def _find(data: str, cached: str) -> Version:
     if not tf.io.gfile.isdir(data):
         raise UserError(f"--data {data}: no such folder")
     for folder in (data, *_versions(data), *_versions(posixpath.join(data, DATASET))):
@@ -102,15 +118,25 @@ def _open(folder: str, cached: str) -> Version:
             f"{folder}/labels.csv: expected the {stats['classes']} classes of stats.json, found "
             f"{len(labels)}"
         )
-    images = {split: int(entry["images"]) for split, entry in stats["splits"].items()}
     digest = hashlib.sha256((labels_text + stats_text).encode()).hexdigest()
-    version = Version(folder, tuple(labels), images, digest, cached)
-    if not images.get("train"):
-        raise UserError(f"{folder}/stats.json: no photos to train on")
+    version = Version(folder, tuple(labels), stats["splits"], digest, cached)
     for split in ("train", VALIDATION):
-        if images.get(split):
-            _check_length(version.published(split), stats["splits"][split])
+        if split == "train" or version.images.get(split):
+            check(version, split)
     return version
+
+
+def check(version: Version, split: str) -> None:
+    """Finds what would end a run late: no photos, or a shard that is missing or was cut off.
+
+    Raises:
+      UserError: naming the file.
+    """
+    shards = version.published(split)
+    entry = version.splits.get(split, {})
+    if not entry.get("images"):
+        raise UserError(f"{version.folder}/stats.json: no photos in {split}")
+    _check_length(shards, entry)
 
 
 def _stats(text: str, name: str) -> dict:

@@ -154,8 +154,6 @@ def spread(devices: Devices, batches: Sequence[int], shard_head: bool) -> Device
     Raises:
       UserError: the batch cannot be spread over the hosts, or the head over the devices.
     """
-    if devices.backend == TENSORFLOW:
-        return devices
     whole = math.gcd(*batches)
     used = max(n for n in range(1, len(devices.names) + 1) if whole % n == 0)
     if used < len(devices.names):
@@ -164,7 +162,8 @@ def spread(devices: Devices, batches: Sequence[int], shard_head: bool) -> Device
             raise UserError(f"--batch_size: {problem}; with several hosts, it has to be over all")
         print(f"{problem}: let --batch_size be a multiple of {len(devices.names)}", flush=True)
     devices = dataclasses.replace(devices, names=devices.names[:used])
-    _distribute(devices, shard_head)
+    if devices.backend == JAX:
+        _distribute(devices, shard_head)
     return devices
 
 

@@ -19,10 +19,11 @@ COLUMNS = 64
 
 
 def embedding(features: keras.KerasTensor, config: Config) -> keras.KerasTensor:
-    """Pools a feature map, projects it where asked to, and standardises it photo by photo.
+    """Pools a feature map, projects it where asked to, standardises it photo by photo, drops out.
 
     Standardised features let one learning rate fit every backbone. They have mean 0 and deviation
-    1 before a softmax head, and length 1 before an ArcFace head.
+    1 before a softmax head, and length 1 before an ArcFace head, whose features are dropped before
+    they are standardised: its logits are cosines only so.
 
     Args:
       features: [batch, height, width, channels].
@@ -36,11 +37,13 @@ def embedding(features: keras.KerasTensor, config: Config) -> keras.KerasTensor:
     if config.embedding:
         project = keras.layers.Dense(config.embedding, dtype="float32", name="projection")
         pooled = project(pooled)
+    dropout = keras.layers.Dropout(config.dropout, name="dropout")
     if config.head == ARCFACE:
-        return keras.layers.UnitNormalization(dtype="float32", name=EMBEDDING)(pooled)
-    return keras.layers.LayerNormalization(
+        return keras.layers.UnitNormalization(dtype="float32", name=EMBEDDING)(dropout(pooled))
+    standard = keras.layers.LayerNormalization(
         center=False, scale=False, dtype="float32", name=EMBEDDING
-    )(pooled)
+    )
+    return dropout(standard(pooled))
 
 
 def gem(features: keras.KerasTensor) -> keras.KerasTensor:

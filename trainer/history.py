@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import time
 
 import keras
 import tensorflow as tf
 
 from trainer import files
+from trainer.checkpoints import WholeEpochs
 from trainer.metrics import METRICS
 
 COLUMNS = ("epoch", "phase", "loss", "accuracy", *METRICS, "seconds")
@@ -41,21 +41,20 @@ class History(keras.callbacks.Callback):
     It comes after Validation, so that its metrics are there and its time is counted.
     """
 
-    def __init__(self, path: str, phase: str, rows: list[Row], chief: bool = True) -> None:
+    def __init__(
+        self, path: str, phase: str, rows: list[Row], epochs: WholeEpochs, chief: bool = True
+    ) -> None:
         super().__init__()
         self._chief = chief
         self._path = path
         self._phase = phase
         self._rows = rows
-        self._began = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._began = time.monotonic()
+        self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         row = {"epoch": str(epoch + 1), "phase": self._phase}
         row |= {name: f"{value:.6f}" for name, value in (logs or {}).items() if name in COLUMNS}
-        row["seconds"] = f"{time.monotonic() - self._began:.2f}"
+        row["seconds"] = f"{self._epochs.seconds:.2f}"
         self._rows.append(row)
         if self._chief:
             write(self._path, self._rows)

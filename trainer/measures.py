@@ -47,17 +47,20 @@ class Exam:
     name: str = ""
 
 
-def exam(run: Run, path: str) -> Exam:
-    """Opens the dataset of a run, and the solution where there is one.
+def exam(runs: Sequence[Run], path: str) -> Exam:
+    """Opens the datasets of the runs, which have them in common, and the solution if there is one.
 
     Raises:
-      UserError: one of them cannot be used.
+      UserError: one of them cannot be used, or the runs do not end on the same dataset.
     """
-    settings = run.settings
-    version = [dataset.find(folder, settings.cache) for folder in settings.data][-1]
+    settings = runs[0].settings
+    last = {run.settings.phases[-1].dataset for run in runs if run.trains}
+    if len(last) > 1:
+        raise UserError("--epochs: expected settings that all end on the same one of --data")
+    version = [dataset.find(folder, settings.cache) for folder in settings.data][last.pop()]
     if not path:
         return Exam(version, VALIDATION if version.has_validation else "")
-    version.published(_TEST)
+    dataset.check(version, _TEST)
     return Exam(version, _TEST, solution.read(path), os.path.basename(path))
 
 
@@ -125,7 +128,8 @@ def _scored(run: Run, on: Exam, truth: Solution) -> solution.Scored:
         tf.io.gfile.copy(f"{run.settings.job_dir}/export/model.keras", path)
         scorer = keras.models.load_model(path)
     batches = data.evaluation(on.version, run.settings, _TEST)
-    return solution.predict(scorer, batches, on.version.labels, truth)
+    with data.reading(on.version, _TEST):
+        return solution.predict(scorer, batches, on.version.labels, truth)
 
 
 def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:

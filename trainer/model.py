@@ -34,15 +34,13 @@ def build(config: Config, classes: int, precision: str = "float32") -> keras.Mod
     photos = keras.Input((size, size, 3), name="photo")
     features = backbone(backbones.scaled(config.backbone, photos))
     keras.config.set_dtype_policy("float32")
-    embeddings = heads.embedding(features, config)
-    dropped = keras.layers.Dropout(config.dropout, name="dropout")(embeddings)
     classifier = heads.Classifier(
         classes,
         config.subcentres,
         config.arcface_scale if config.head == ARCFACE else None,
         spreads_head(config, classes),
     )
-    return keras.Model(photos, classifier(dropped), name="gld2")
+    return keras.Model(photos, classifier(heads.embedding(features, config)), name="gld2")
 
 
 def spreads_head(config: Config, classes: int) -> bool:
@@ -89,7 +87,12 @@ def with_embedding(scorer: keras.Model) -> keras.Model:
 
 
 def compile_for(
-    network: keras.Model, config: Config, phase: Phase, steps: int, labels: Sequence[Label]
+    network: keras.Model,
+    config: Config,
+    phase: Phase,
+    steps: int,
+    batch: int,
+    labels: Sequence[Label],
 ) -> None:
     """Frees and freezes what the phase says, and starts a new optimizer.
 
@@ -98,6 +101,7 @@ def compile_for(
       config: the run.
       phase: what is trained.
       steps: optimizer steps in the whole phase.
+      batch: photos a step, over all devices and hosts.
       labels: the classes, with their photos.
     """
     backbone = next(layer for layer in network.layers if isinstance(layer, keras.Model))
@@ -107,7 +111,7 @@ def compile_for(
         # Pretrained averages stay: a few small batches of other photos would only spoil them.
         backbones.unfreeze(backbone, normalisation=phase.name == SCRATCH)
     network.compile(
-        optimizer=_optimizer(config, phase, steps),
+        optimizer=_optimizer(config, phase.rate * batch / 32, steps),
         loss=_loss(config, labels),
         metrics=[keras.metrics.MeanMetricWrapper(losses.is_best, name="accuracy")],
     )
@@ -123,11 +127,11 @@ def _loss(config: Config, labels: Sequence[Label]) -> losses.Loss:
     return losses.mixed(loss) if config.mixup else loss
 
 
-def _optimizer(config: Config, phase: Phase, steps: int) -> keras.Optimizer:
+def _optimizer(config: Config, peak: float, steps: int) -> keras.Optimizer:
     warmup = int(config.warmup * steps)
     rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else phase.rate,
-        warmup_target=phase.rate if warmup else None,
+        initial_learning_rate=0.0 if warmup else peak,
+        warmup_target=peak if warmup else None,
         warmup_steps=warmup,
         decay_steps=steps - warmup,
     )

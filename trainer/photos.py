@@ -16,6 +16,18 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(photo, [None, None, 3])
 
 
+def decode_jpeg(encoded: tf.Tensor, window: tf.Tensor | None = None) -> tf.Tensor:
+    """A JPEG's bytes, or what of them is in a window, to [height, width, 3] uint8 RGB.
+
+    Args:
+      encoded: the bytes.
+      window: [4] int32: top, left, height, width; all of it where None.
+    """
+    if window is None:
+        window = tf.concat([[0, 0], tf.io.extract_jpeg_shape(encoded)[:2]], 0)
+    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+
+
 def whole(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """A photo's bytes to [size, size, 3] float32 0-255; the aspect is not kept."""
     return tf.image.resize(decode(encoded), [size, size], method="bilinear", antialias=True)
@@ -39,7 +51,7 @@ def augmented(
     """
     seeds = tf.random.split(seed, 3)
     window = random_window(tf.io.extract_jpeg_shape(encoded)[:2], seeds[0], crop)
-    photo = square(tf.image.decode_and_crop_jpeg(encoded, window, channels=3), size)
+    photo = square(decode_jpeg(encoded, window), size)
     mirror = tf.random.stateless_uniform([], seeds[1]) < flip
     photo = tf.cond(mirror, lambda: tf.reverse(photo, [1]), lambda: photo)
     if colour:

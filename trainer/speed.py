@@ -13,11 +13,12 @@ import numpy as np
 
 from pipelines.schema import Label
 from trainer import describe, devices, metrics, model
-from trainer.config import IMAGENET, NO_WEIGHTS, Config
+from trainer.config import NO_WEIGHTS, Config
 from trainer.devices import Devices
 
 _WARM = 2  # steps that are not timed: the first compiles
 _FEWEST, _MOST, _ENOUGH = 5, 50, 5.0  # steps, and seconds, that are timed
+_SOME = "some"  # weights: whichever they are, they are as fast
 _PHASE = 1000  # steps of the schedule that an optimizer wants to know; they cost nothing
 
 
@@ -43,7 +44,7 @@ def subject(settings: Config, batch: int) -> Config:
     return dataclasses.replace(
         settings,
         job_dir="",
-        weights=IMAGENET if settings.pretrained else NO_WEIGHTS,
+        weights=_SOME if settings.pretrained else NO_WEIGHTS,
         batch_size=batch,
         head_epochs=0,
         epochs=(1,) * len(settings.epochs),
@@ -67,7 +68,7 @@ def measure(of: Config, labels: tuple[Label, ...], found: Devices, trains: bool)
     with devices.scope(used):
         blank = dataclasses.replace(of, weights=NO_WEIGHTS)  # random ones are as fast
         network = model.build(blank, len(labels), precision)
-        model.compile_for(network, of, of.phases[-1], _PHASE, labels)
+        model.compile_for(network, of, of.phases[-1], _PHASE, of.batch_size, labels)
         judging = metrics.judge(network)
     photos, places = _batch(of, len(labels))
     inputs = [devices.to_devices(array, used) for array in (photos, places)]

@@ -12,7 +12,7 @@ import proto
 
 from pipelines.schema import UserError
 from trainer import cloud, submit_options, task
-from trainer.config import IMAGENET, NO_WEIGHTS
+from trainer.config import AUTO, IMAGENET, NO_WEIGHTS
 
 TARGETS = {"tpu": "trainer.tpu_vm", "vertex": "trainer.vertex"}
 
@@ -56,7 +56,7 @@ def prepare(
     """
     target.check(args)
     args.train = ["--device", target.device(args), *flags]
-    args.job_dir = _check_train(args.train)
+    args.job_dir = _check_train(args.train, target.device(args))
     return args
 
 
@@ -75,8 +75,12 @@ def as_json(request: proto.Message) -> str:
     )
 
 
-def _check_train(flags: Sequence[str]) -> str:
+def _check_train(flags: Sequence[str], device: str) -> str:
     """Checks the flags of gld2 train as it will, and that they are good on another machine.
+
+    Args:
+      flags: of gld2 train.
+      device: what that machine is told to use.
 
     Returns:
       its job_dir.
@@ -91,6 +95,10 @@ def _check_train(flags: Sequence[str]) -> str:
         raise UserError("flags of gld2 train: expected UTF-8") from None
     except UserError as error:
         raise UserError(f"flags of gld2 train: {error}") from None
+    if device != AUTO and config.device not in (device, AUTO):
+        raise UserError(
+            f"flags of gld2 train: --device {config.device}: the machine has a {device}"
+        )
     paths = [("data", path) for path in config.data] + [("job_dir", config.job_dir)]
     if config.weights not in (IMAGENET, NO_WEIGHTS):
         paths.append(("weights", config.weights))

@@ -8,8 +8,6 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trainer import files
-
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
@@ -179,6 +177,11 @@ def _faster(rows: Sequence[Row]) -> list[str]:
 
 def write(folder: str, rows: Sequence[Row], markdown: str) -> None:
     """table1.csv, table1.md and table1.png."""
+    import tensorflow as tf  # for which --help should not wait
+
+    from trainer import files
+
+    tf.io.gfile.makedirs(folder)  # no run came so far as to make it, perhaps
     files.write(f"{folder}/table1.csv", to_csv(rows))
     files.write(f"{folder}/table1.md", markdown)
     files.write(f"{folder}/table1.png", plot(rows))

@@ -42,6 +42,10 @@ presets:
 """
 
 
+# Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
+_PASSING = (4, 10, 14)
+
+
 class Parser(argparse.ArgumentParser):
     """Its errors are a UserError: one line, without the usage."""
 
@@ -56,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
       argv: flags; the process' own where None.
 
     Returns:
-      0, or 2 where the user can mend what went wrong.
+      0; 1 where it may go better the next time, 2 where the user can mend what went wrong.
     """
     try:
         settings = parse(argv)
@@ -67,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         print(_report(train.run(settings)))
     except UserError as error:
         print(f"gld2 train: error: {error}", file=sys.stderr)
-        return 2
+        return 1 if getattr(error.__cause__, "error_code", None) in _PASSING else 2
     return 0
 
 

@@ -120,21 +120,20 @@ def spread(settings: Config, versions: list[Version], found: Devices) -> Devices
 def _claim(job: Job, wanted: str, found: Devices) -> None:
     """Makes the folder this run's, or makes sure that it is."""
     path = job.path("config.json")
-    begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints) > START
-    if begun and tf.io.gfile.exists(path):
-        changes = config.differences(files.read(path), wanted)
-        if changes:
-            raise UserError(
-                f"{job.folder} holds another run ({'; '.join(changes)}): give another --job_dir"
-            )
-        return
-    if not found.chief:
-        return
     try:
-        tf.io.gfile.makedirs(job.folder)
-        files.write(path, wanted)
+        begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints) > START
+        if begun and tf.io.gfile.exists(path):
+            changes = config.differences(files.read(path), wanted)
+            if changes:
+                raise UserError(
+                    f"{job.folder} holds another run ({'; '.join(changes)}): give another --job_dir"
+                )
+        elif found.chief:
+            tf.io.gfile.makedirs(job.folder)
+            files.write(path, wanted)
     except tf.errors.OpError as error:
-        raise UserError(f"--job_dir {job.folder}: cannot be written to: {error.message}") from error
+        said = error.message.partition("\n")[0]
+        raise UserError(f"--job_dir {job.folder}: cannot be used: {said}") from error
 
 
 def _train(this: Run) -> tuple[keras.Model, list[Row]]:
@@ -150,7 +149,8 @@ def _train(this: Run) -> tuple[keras.Model, list[Row]]:
             network = model.grown(network, this.settings, labels, version.labels, this.precision)
             labels = version.labels
         steps = data.steps_per_epoch(version, this.settings) * (phase.last - phase.first)
-        model.compile_for(network, this.settings, phase, steps, labels)
+        batch = data.batch_size(version, this.settings)
+        model.compile_for(network, this.settings, phase, steps, batch, labels)
         measured: dict[str, float] = {}
         if Place(phase.first) < done:
             measured = checkpoints.restore(network, this.job.checkpoints, done)
@@ -186,7 +186,7 @@ def _fit(
 ) -> None:
     version, host = this.version(phase), this.devices
     batches = data.training(version, this.settings, begin, host.host, host.hosts)
-    try:
+    with data.reading(version):
         network.fit(
             batches,
             steps_per_epoch=data.steps_per_epoch(version, this.settings) - begin.step,
@@ -196,11 +196,6 @@ def _fit(
             verbose=(1 if sys.stdout.isatty() else 2) if host.chief else 0,
             callbacks=_callbacks(network, this, phase, begin, measured, rows),
         )
-    except tf.errors.OpError as error:
-        problem = data.user_error(error, version)
-        if problem is None:
-            raise
-        raise problem from error
 
 
 def _callbacks(
@@ -216,7 +211,7 @@ def _callbacks(
         found.append(metrics.Validation(network, batches, size, this.devices))
     if this.devices.chief:
         found.append(events.Events(job.path("logs")))
-    found.append(history.History(job.history, phase.title, rows, this.devices.chief))
+    found.append(history.History(job.history, phase.title, rows, epochs, this.devices.chief))
     every, chief = settings.checkpoint_every, this.devices.chief
     found.append(checkpoints.Checkpoints(job.checkpoints, every, epochs, chief))
     return found

@@ -93,8 +93,9 @@ class Training:
         self._folder = folder
         (phase,) = settings.phases
         self._ours = model.build(settings, len(version.labels))
-        model.compile_for(self._ours, settings, phase, 1000, version.labels)
-        self._plain = _plain(settings, len(version.labels), phase.rate)
+        batch = data.batch_size(version, settings)
+        model.compile_for(self._ours, settings, phase, 1000, batch, version.labels)
+        self._plain = _plain(settings, len(version.labels), phase.rate * batch / 32)
         self._batch = next(iter(data.training(version, settings)))
 
     def on_shards(self) -> Cost:

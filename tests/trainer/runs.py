@@ -100,8 +100,10 @@ def _prepare(run: Run) -> Seen:
 
 
 def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
-    """The head's shape, the parts of it and their devices; traces; logits of `photos`."""
+    """The head's shape, the parts of it and their devices; traces; logits of `photos`; AdamW's
+    averages of the gradients, all in one row."""
     network = seen.networks[0]
+    averages = [v for v in network.optimizer.variables if v.path.endswith("_momentum")]
     kernel = network.get_layer(heads.LOGITS).kernel.value
     shards = getattr(kernel, "addressable_shards", [])  # JAX
     return {
@@ -109,6 +111,7 @@ def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
         "shards": np.array([shard.data.shape for shard in shards]),
         "devices": np.array([shard.device.id for shard in shards]),
         "traces": np.array(seen.traces),
+        "gradients": np.concatenate([devices.to_numpy(each).ravel() for each in averages]),
         "logits": network.predict_on_batch(photos()) if served else np.array([]),
     }
 

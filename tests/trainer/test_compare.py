@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipelines import submission
 from pipelines.schema import UserError
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
-from trainer import child, compare, dataset, devices, plan, solution, speed, table, task
+from trainer import child, compare, dataset, devices, measures, plan, solution, speed, table, task
 from trainer import config as configs
 from trainer.budget import Pace, read, shortened, write
 from trainer.table import Row
@@ -32,6 +33,9 @@ def world(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("world")
     version = write_version(root / "dataset" / "gld2" / "1.0.0", photos(0, 22), photos(100, 7))
     write_split(version, "test", [photo(n, None if n % 4 == 3 else n % 4) for n in range(12)], 2)
+    stats = json.loads((version / "stats.json").read_text())
+    stats["splits"]["test"] = {"images": 12}
+    (version / "stats.json").write_text(json.dumps(stats))
     # Of four in a row, the last shows no landmark, and the first shows two.
     cells = {0: "1000 77", 1: "1001", 2: "1002", 3: ""}
     usages = ("Public", "Private", "Ignored")
@@ -192,6 +196,51 @@ def test_a_solution_needs_a_test_split(version_folder, world, tmp_path, capfd):
     given = [f"--data={version_folder}", f"--job_dir={tmp_path}", *TINY]
     assert compare.main([*given, f"--solution={world}/solution.csv"]) == 2
     assert "no gld2-test.tfrecord-* shards" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("images", "bytes_", "message"),
+    [
+        (0, 0, "stats.json: no photos in test"),
+        (12, 20_000, "expected 6 photos, found a record cut"),
+    ],
+)
+def test_a_test_split_that_is_no_good_is_told_first(
+    world, tmp_path, capfd, images, bytes_, message
+):
+    version = tmp_path / "dataset" / "gld2" / "1.0.0"
+    shutil.copytree(world / "dataset" / "gld2" / "1.0.0", version)
+    stats = json.loads((version / "stats.json").read_text())
+    stats["splits"]["test"] = {"images": images, "bytes": bytes_, "shard_lengths": [6, 6]}
+    (version / "stats.json").write_text(json.dumps(stats))
+    shard = version / "gld2-test.tfrecord-00001-of-00002"
+    shard.write_bytes(shard.read_bytes()[:-5])
+    given = [f"--data={tmp_path}/dataset", f"--job_dir={tmp_path}/job", *TINY]
+    assert compare.main([*given, f"--solution={world}/solution.csv"]) == 2
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "job").exists()
+
+
+def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, capfd):
+    data = f"--data={world}/dataset,{world}/dataset"
+    assert compare.main([data, f"--job_dir={tmp_path}", *TINY, "--epochs=3,0/3,1"]) == 2
+    assert "expected settings that all end on the same one of --data" in capfd.readouterr().err
+
+
+def test_what_is_measured_is_the_dataset_that_the_runs_end_on(world, version_folder):
+    data = f"{world}/dataset,{version_folder}"
+    passed = [f"--data={data}", "--job_dir=j", *TINY[:3], "--epochs=3,0"]
+    exam = measures.exam(plan.runs("j", "mobilenet", "", "", passed), "")
+    assert exam.version.folder.startswith(str(world))
+
+
+def test_a_table_is_written_where_nothing_could_be_timed(world, tmp_path, capfd):
+    (tmp_path / "broken.h5").write_bytes(b"not weights")
+    backbones = f"--backbones=mobilenet:0.25={tmp_path}/broken.h5"
+    given = [f"--data={world}/dataset", f"--job_dir={tmp_path}/job", *TINY, "--minutes=5"]
+    assert compare.main([*given, backbones]) == 1
+    assert "expected an HDF5 file of weights" in (tmp_path / "job" / "table1.md").read_text()
+    assert "failed: mobilenet-0.25-broken" in capfd.readouterr().err
 
 
 # ---- processes ------------------------------------------------------------------------------

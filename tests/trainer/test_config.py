@@ -15,14 +15,6 @@ def test_phases_of_a_pretrained_network():
     assert (fine.name, fine.first, fine.last, fine.rate) == ("fine", 3, 5, 0.01)
 
 
-def test_rates_scale_with_the_batch():
-    small, large = (
-        Config(weights="none", batch_size=size, scratch_rate=0.1).phases[0].rate
-        for size in (32, 64)
-    )
-    assert large == pytest.approx(2 * small)
-
-
 @pytest.mark.parametrize(("head", "epochs", "names"), [(0, 2, ["fine"]), (2, 0, ["head"])])
 def test_zero_epochs_skip_a_phase(head, epochs, names):
     assert [phase.name for phase in Config(head_epochs=head, epochs=(epochs,)).phases] == names
@@ -74,6 +66,8 @@ def test_presets_are_valid_and_flags_go_before_them(name, data):
         {"mixup": 0.2, "head": "arcface"},
         {"device": "quantum"},
         {"preset": "best", "data": ("a",)},
+        {"weights": "imagenet", "backbone": "efficientnet_lite0"},
+        {"weights": "imagenet", "backbone": "efficientnet"},
         {"label_smoothing": 1.5},
         {"fine_rate": float("nan")},
     ],

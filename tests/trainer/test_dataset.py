@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from pipelines.schema import UserError
-from tests.trainer.conftest import photos, write_version
+from tests.trainer.conftest import photos, write_split, write_version
 from trainer import dataset
 
 
@@ -77,5 +77,6 @@ def test_a_spoiled_folder_is_one_clear_error(version_folder, tmp_path, spoil, me
 
 def test_no_photos_to_train_on(tmp_path):
     write_version(tmp_path / "v", [], photos(0, 3))
-    with pytest.raises(UserError, match=r"stats\.json: no photos to train on"):
+    write_split(tmp_path / "v", "train", [], 1)
+    with pytest.raises(UserError, match=r"stats\.json: no photos in train"):
         dataset.find(str(tmp_path / "v"))

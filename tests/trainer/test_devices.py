@@ -27,13 +27,16 @@ from tests.conftest import ROOT
 from tests.trainer import runs
 from tests.trainer.conftest import photos, write_version
 from tests.trainer.runs import Run
-from trainer import checkpoints
+from trainer import budget, checkpoints, devices, task
 from trainer.checkpoints import Place
 
 EPOCHS = 3
 # Rounding differs with the number of devices, and AdamW makes much of the smallest gradients: up to
 # 1e-3 was seen. With each device normalising its own photos, losses differed by 7e-3 and more.
 RATE, NOISE = 1e-5, 3e-3
+# The same rounding makes AdamW's averages of the gradients stray by up to 0.08 of their length;
+# leaving out one of eight equal parts of independent gradients would come to sqrt(1/8) = 0.35.
+STRAY = 0.2
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="needs the extra 'test' or 'tpu'"
@@ -61,6 +64,12 @@ class Done:
     def look(self, number: int) -> dict[str, np.ndarray]:
         with np.load(self.folder / f"{number}.npz") as file:
             return dict(file)
+
+    def gradients_stray(self, number: int, other: Done, of_other: int) -> float:
+        """How far the gradients' averages are from another run's, as a share of their length."""
+        mine, theirs = self.look(number)["gradients"], other.look(of_other)["gradients"]
+        assert len(mine) > 100_000
+        return float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs))
 
     def log(self, number: int) -> list[str]:
         """The lines of one run, those of JAX's compiler among them."""
@@ -162,6 +171,7 @@ def test_eight_devices_killed_in_an_epoch_end_with_the_losses_of_one(jax_runs):
     assert "training on 8 cpu, Keras on jax" in log
     assert "continuing after epoch 1, step 2" in log
     assert jax_runs.losses(SPREAD) == pytest.approx(jax_runs.losses(ONE), rel=NOISE)
+    assert jax_runs.gradients_stray(SPREAD, jax_runs, ONE) < STRAY
 
 
 @needs_jax
@@ -180,6 +190,7 @@ def test_a_batch_that_does_not_divide_is_spread_over_fewer(jax_runs):
     found = jax_runs.look(TWELVE)
     assert found["shards"].tolist() == [found["kernel"].tolist()] * 6  # a copy on each
     assert jax_runs.losses(TWELVE) == pytest.approx(jax_runs.losses(ONE_TWELVE), rel=NOISE)
+    assert jax_runs.gradients_stray(TWELVE, jax_runs, ONE_TWELVE) < STRAY
 
 
 @needs_jax
@@ -205,6 +216,21 @@ def test_tensorflow_serves_what_jax_trained(jax_runs):
 
 
 @needs_jax
+def test_epochs_are_fitted_to_minutes_on_two_devices(data, tmp_path, on_jax):
+    command = _command(data, tmp_path / "job0")
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer.budget", *command],
+        cwd=ROOT,
+        env=os.environ | on_jax | _devices(2),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (pace,) = budget.read(task.parse(command))
+    assert pace.epoch > 0
+
+
+@needs_jax
 def test_two_hosts_have_the_losses_of_one(jax_runs, tmp_path, data, on_jax):
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -221,6 +247,7 @@ def test_two_hosts_have_the_losses_of_one(jax_runs, tmp_path, data, on_jax):
         assert "training on 8 cpu on 2 hosts, Keras on jax" in done.log(0)
         features, columns = done.look(0)["kernel"]
         assert done.look(0)["shards"].tolist() == [[features, columns // 8]] * 4
+        assert done.gradients_stray(0, jax_runs, ONE_WHOLE) < STRAY
     rows = Done(tmp_path).losses(0)
     assert rows == pytest.approx(jax_runs.losses(ONE_WHOLE), rel=NOISE)
 
@@ -247,6 +274,15 @@ def test_two_devices_of_tensorflow_have_the_losses_of_one(tensorflow_runs):
     assert tensorflow_runs.losses(TWO_CPUS) == pytest.approx(
         tensorflow_runs.losses(ONE_CPU), rel=NOISE
     )
+    assert tensorflow_runs.gradients_stray(TWO_CPUS, tensorflow_runs, ONE_CPU) < STRAY
+
+
+@pytest.mark.parametrize(("batches", "used"), [([8], 4), ([6], 3), ([8, 6], 2), ([7], 1)])
+def test_a_batch_that_does_not_divide_leaves_some_gpus_idle(batches, used, capsys):
+    four = devices.Devices("tensorflow", "gpu", ("a", "b", "c", "d"))
+    found = devices.spread(four, batches, shard_head=False)
+    assert found.names == four.names[:used]
+    assert ("let --batch_size be a multiple of 4" in capsys.readouterr().out) == (used < 4)
 
 
 @pytest.mark.parametrize(("number", "devices"), [(ONE_CPU, 1), (TWO_CPUS, 2), (HALF, 1)])

@@ -62,6 +62,15 @@ def test_gem_is_the_mean_of_cubes():
     np.testing.assert_allclose(np.array(heads.gem(features)), expected, rtol=1e-5)
 
 
+def test_what_arcface_drops_out_leaves_cosines(config):
+    settings = dataclasses.replace(config, head="arcface", dropout=0.5)
+    features = keras.Input((4, 3, 8))
+    network = keras.Model(features, heads.embedding(features, settings))
+    found = np.array(network(_random(50, 4, 3, 8), training=True))
+    assert 0.4 < np.mean(found == 0) < 0.6
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "width"),
     [({}, 8), ({"embedding": 5}, 5), ({"pooling": "gem"}, 8), ({"head": "arcface"}, 8)],

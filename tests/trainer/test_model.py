@@ -29,7 +29,7 @@ def _moved(config, phase):
     # From zero, a classifier gives its backbone no gradient at the first step.
     head = network.get_layer("logits")
     head.set_weights([np.ones_like(head.get_weights()[0]) * [1, 0, -1], head.get_weights()[1]])
-    model.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3, LABELS)
+    model.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3, 32, LABELS)
     before = [np.array(variable) for variable in network.variables]
     photos = np.random.default_rng(0).uniform(0, 255, (12, 32, 32, 3))
     network.fit(photos, np.arange(12) % 3, batch_size=4, verbose=0)
@@ -76,9 +76,10 @@ def test_scores_are_the_softmax_of_the_logits(config):
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
-def test_the_rate_warms_up_and_falls(config):
+@pytest.mark.parametrize(("batch", "peak"), [(32, 0.5), (8, 0.125)])
+def test_the_rate_warms_up_and_falls_and_scales_with_the_batch(config, batch, peak):
     network = model.build(config, 3)
-    model.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100, LABELS)
+    model.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100, batch, LABELS)
     schedule = network.optimizer._learning_rate
     rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
-    assert rates == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-3)
+    assert rates == pytest.approx([0, peak / 2, peak, peak / 2, 0], abs=1e-3)

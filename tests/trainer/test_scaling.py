@@ -50,11 +50,10 @@ def test_resolution(backbone, phi, pixels):
 
 def test_every_backbone_has_a_resolution_that_its_flag_accepts():
     for backbone in config.BACKBONES:
-        config.Config(backbone=backbone, image_size=scaling.resolution(backbone))
+        config.Config(backbone=backbone, weights="none", image_size=scaling.resolution(backbone))
     for phi in (-4, 8):
-        config.Config(
-            backbone="efficientnet", phi=phi, image_size=scaling.resolution("efficientnet", phi)
-        )
+        side = scaling.resolution("efficientnet", phi)
+        config.Config(backbone="efficientnet", weights="none", phi=phi, image_size=side)
 
 
 def test_it_needs_neither_keras_nor_tensorflow():

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pipelines import schema
 from tests.trainer.conftest import flags, photo, photos, write_version
-from trainer import checkpoints, task
+from trainer import checkpoints, model, task
 from trainer import photos as pixels
 from trainer.checkpoints import Place
 
@@ -138,6 +138,7 @@ def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, 
     for row, other in zip(rows, whole, strict=True):
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
         assert float(row["accuracy"]) == pytest.approx(float(other["accuracy"]), abs=1e-6)
+        assert float(row["seconds"]) > 0
 
 
 def _kill_after(wanted: Place, command: list[str], job: Path) -> Place:
@@ -163,8 +164,17 @@ def test_a_damaged_checkpoint_is_named(finished, job, tmp_path, capfd):
     assert f"{newest} is damaged" in line
 
 
-def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys):
+def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys, monkeypatch):
     """Clean first, then everything: two of three landmarks, then three in another order."""
+    carried = []
+
+    def seen(network, *args):
+        grown = usual(network, *args)
+        carried.extend(np.array(each.get_layer("logits").kernel) for each in (network, grown))
+        return grown
+
+    usual = model.grown
+    monkeypatch.setattr(model, "grown", seen)
     clean = write_version(tmp_path / "clean", _of_classes(0, 1), _of_classes(0, 1), classes=2)
     full = write_version(tmp_path / "full", photos(0, 21), photos(100, 9))
     (full / "labels.csv").write_text("label,landmark_id,images\n0,999,7\n1,1000,7\n2,1001,7\n")
@@ -175,6 +185,12 @@ def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys
     assert [row["phase"] for row in _history(Path(config.job_dir))][-2:] == ["scratch", "scratch 2"]
     labels = (Path(config.job_dir) / "export" / "labels.csv").read_text()
     assert labels.splitlines()[1] == "0,999,7"
+    before, after = carried
+    assert np.ptp(before) > 0
+    np.testing.assert_array_equal(after[:, 1:], before)  # 999 is new, and first
+    exported = keras.models.load_model(Path(config.job_dir) / "export" / "model.keras")
+    trained = exported.get_layer("logits").get_weights()[0]
+    assert 0 < np.abs(trained[:, 1:] - before).max() < 0.5 * np.ptp(before)  # an epoch further
 
 
 def _of_classes(*labels: int) -> list:
@@ -205,7 +221,8 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
     ("changes", "message"),
     [
         ({"data": "/nowhere"}, "--data /nowhere: no such folder"),
-        ({"job_dir": "/dev/null/job"}, "--job_dir /dev/null/job: cannot be written to"),
+        ({"job_dir": "/dev/null/job"}, "--job_dir /dev/null/job: cannot be used"),
+        ({"job_dir": "foo://bucket/job"}, "--job_dir foo://bucket/job: cannot be used"),
         ({"backbone": "alexnet"}, "--backbone alexnet: expected one of"),
         ({"batch_size": "many"}, "argument --batch_size: invalid int value: 'many'"),
         ({"epochs": "x"}, "argument --epochs: expected numbers"),
@@ -226,7 +243,24 @@ def test_a_label_out_of_range_is_one_line(config, tmp_path, capfd):
     write_version(tmp_path / "data", [*photos(0, 7), photo(7, 3)], [])
     assert task.main(flags(config, data=tmp_path / "data")) == 2
     line = _our_line(capfd.readouterr().err)
-    assert line.endswith("photo 0000000000000007: label 3, but labels.csv ends at 2")
+    shard = "gld2-train.tfrecord-00001-of-00002 record 4"
+    assert line.endswith(f"{shard}: photo 0000000000000007: label 3, but labels.csv ends at 2")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(tf.errors.UnavailableError, 1), (tf.errors.PermissionDeniedError, 2)],
+)
+def test_a_store_that_does_not_answer_is_no_mistake(config, monkeypatch, capfd, error, code):
+    """As the exit code tells, by which whoever started it knows whether to try again."""
+
+    def fails(folder: str) -> Place:
+        raise error(None, None, "it said 503\nand more")
+
+    monkeypatch.setattr(checkpoints, "latest", fails)
+    assert task.main(flags(config)) == code
+    line = _our_line(capfd.readouterr().err)
+    assert line == f"gld2 train: error: --job_dir {config.job_dir}: cannot be used: it said 503"
 
 
 def _our_line(stderr: str) -> str:
@@ -238,7 +272,7 @@ def _our_line(stderr: str) -> str:
 def test_imports_without_beam_and_help_without_tensorflow():
     script = (
         "import sys; sys.modules.update(dict.fromkeys(('apache_beam', 'tensorflow_transform')));"
-        "from trainer import task;"
+        "from trainer import compare, task;"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules;"
         "import trainer.train"
     )
