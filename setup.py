@@ -56,5 +56,5 @@ setup(
         "submit": SUBMIT,
         "test": TEST,
     },
-    entry_points={"console_scripts": ["gld2=pipelines.main:main"]},
+    entry_points={"console_scripts": ["gld2=pipelines.main:console"]},
 )

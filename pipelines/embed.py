@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import network, options, parts, photos
@@ -50,6 +51,12 @@ def embed(
     job.parts.finish(names)
     print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
     print(f"{title}: {job.parts.root}")
+
+
+def unlabelled(table: pa.Table) -> Block:
+    """Rows of `id` and `embedding` as a block whose labels say nothing."""
+    ids = np.array(table["id"].to_pylist(), np.str_)
+    return Block(ids, parts.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
 
 
 def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -86,5 +89,26 @@ def _help() -> str:
     )
 
 
+def console() -> None:
+    """The process that a shell starts: `main`, and an end that no library can spoil.
+
+    Threads of gRPC and Arrow race with C++'s destructors as a process ends: now and then one whose
+    work was done was aborted.
+    """
+    code = 1  # where main raises what nobody expected
+
+    def leave() -> None:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(leave)  # before any library's, so it runs after theirs
+    try:
+        code = main()
+    except SystemExit as end:  # argparse's, after --help
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

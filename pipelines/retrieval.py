@@ -11,7 +11,18 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import embed, engine, files, fingerprint, parts, photos, progress, records, tables
+from pipelines import (
+    embed,
+    engine,
+    files,
+    fingerprint,
+    non_landmarks,
+    parts,
+    photos,
+    progress,
+    records,
+    tables,
+)
 from pipelines.criteria import at_least
 from pipelines.neighbours import Block, mean_similarity, search
 from pipelines.parts import Parts, beside
@@ -21,7 +32,6 @@ from pipelines.schema import EVIDENCE, NON_LANDMARKS, UserError
 
 QUERIES = 4096  # photos that go through the index together
 WEIGHT = 0.0  # of the classifier: those who won went by visual similarity alone
-MOST = 20_000  # non-landmark photos: more make no better a mean, and every photo meets each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +67,9 @@ def find(unit: str, where: Search, progress_folder: str | None) -> int:
     path = where.evidence(unit)
     if files.exists(path) and tables.read_table(path, {"id": "string"})["id"] == table["id"]:
         return 0
-    other = _block(tables.read_table(where.non_landmarks, NON_LANDMARKS))
+    other = embed.unlabelled(tables.read_table(where.non_landmarks, NON_LANDMARKS))
     found = [
-        _find(_block(table.slice(start, QUERIES)), other, where)
+        _find(embed.unlabelled(table.slice(start, QUERIES)), other, where)
         for start in range(0, len(table), QUERIES)
     ]
     empty = tables.arrow_schema(EVIDENCE).empty_table()
@@ -67,11 +77,6 @@ def find(unit: str, where: Search, progress_folder: str | None) -> int:
     progress.add(progress_folder, photos=len(table))
     engine.count("compared", len(table))
     return len(table)
-
-
-def _block(table: pa.Table) -> Block:
-    ids = np.array(table["id"].to_pylist(), np.str_)
-    return Block(ids, parts.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
 
 
 def _find(some: Block, other: Block, where: Search) -> pa.Table:
@@ -100,54 +105,6 @@ def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
         yield block
 
 
-# ---- photos of no landmark ------------------------------------------------------------------
-
-
-def lowest(blocks: Iterable[tuple[np.ndarray, Block]], most: int) -> Block:
-    """The rows with the lowest keys; of equal ones, by id.
-
-    Args:
-      blocks: keys [rows] and rows.
-      most: how many.
-    """
-    keys, kept = np.zeros(0), Block(np.zeros(0, "U1"), np.zeros([0, 0], np.float32), np.zeros(0))
-    for new, block in blocks:
-        keys = np.concatenate([keys, new])
-        ids = np.concatenate([kept.ids, block.ids])
-        width = block.vectors.shape[1]
-        vectors = np.concatenate([kept.vectors.reshape(-1, width), block.vectors])
-        order = np.lexsort((ids, keys))[:most]
-        keys, kept = keys[order], Block(ids[order], vectors[order], np.zeros(len(order)))
-    return kept
-
-
-def unsure(queries: Parts, units: Sequence[str]) -> Block:
-    """Half of the scored photos, of which the classifier is least sure: most show no landmark.
-
-    No truth is looked at; GLDv2's own test set is 98 % photos of no landmark.
-    """
-    photos_scored = sum(len(queries.read(unit, "id")) for unit in units)
-
-    def keyed() -> Iterator[tuple[np.ndarray, Block]]:
-        for unit in units:
-            table = queries.read(unit, "id", "scores", "embedding")
-            if len(table):
-                yield parts.matrix(table, "scores")[:, 0], _block(table)
-
-    return lowest(keyed(), min(MOST, photos_scored // 2))
-
-
-def by_hash(kept: Parts, units: Sequence[str]) -> Block:
-    """So many of the photos, which a hash of their ids chooses."""
-
-    def keyed() -> Iterator[tuple[np.ndarray, Block]]:
-        for block in embed.blocks(kept, units):
-            hashes = [int(fingerprint.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
-            yield np.array(hashes), block
-
-    return lowest(keyed(), MOST)
-
-
 # ---- all of it ------------------------------------------------------------------------------
 
 
@@ -169,11 +126,11 @@ def compare(
     train, of_train = _embeddings(args.train, "train", job, output, args, beam_options)
     where = Search(job.parts, train, of_train, beside(output, "neighbours"))
     if args.non_landmarks:
-        other = by_hash(
+        other = non_landmarks.by_hash(
             *_embeddings(args.non_landmarks, "non_landmarks", job, output, args, beam_options)
         )
     else:
-        other = unsure(job.parts, units)
+        other = non_landmarks.unsure(job.parts, units)
     if not len(other.ids):
         raise UserError("--rerank: found no photo to take as one of no landmark")
     _claim(where, job, units, other)

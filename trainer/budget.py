@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from pipelines.schema import VALIDATION, UserError
-from trainer import config, data, dataset, devices, files, metrics, model, task, train
+from trainer import config, data, dataset, devices, faults, files, metrics, model, task, train
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.dataset import Version
 from trainer.devices import Devices
@@ -118,7 +118,7 @@ def measure(settings: Config) -> list[Pace]:
         keras.utils.clear_session()  # forgets how batches are spread, too
         used = train.spread(settings, versions, found)
         version = versions[phase.dataset]
-        with devices.scope(used), data.reading(version):
+        with devices.scope(used), faults.reading(version):
             paces.append(_pace(settings, version, phase, used))
     return paces
 

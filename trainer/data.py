@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator
-
 import numpy as np
 import tensorflow as tf
 
 from pipelines import schema
-from pipelines.schema import VALIDATION, UserError
 from trainer import photos
 from trainer.checkpoints import START, Place
 from trainer.config import Config
@@ -22,7 +17,7 @@ _PHOTO = {
 }
 _LABEL = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
 _FILES_AT_ONCE = 16
-_TEST = "test"
+TEST = "test"  # the split whose records have no label
 _UNIFORM = [0, 1 << 40]  # sets mixup's second draws apart from its first
 
 
@@ -69,7 +64,7 @@ def training(
         return records.enumerate().skip(seen).map(lambda place, r: (r, tf.stack([seed, place])))
 
     def view(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded, label, _ = _parse(record, len(version.labels))
+        encoded, label, _ = parse(record, len(version.labels))
         seed += [0, host << 40]  # hosts see different views
         photo = photos.augmented(
             encoded, config.image_size, seed, config.crop, config.colour, config.flip
@@ -99,10 +94,10 @@ def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
       ([batch, size, size, 3] float32 0-255, [batch] int64 label, 0 where the split has none,
       [batch] string id); the last batch holds what is left.
     """
-    labelled = split != _TEST
+    labelled = split != TEST
 
     def view(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        encoded, label, image_id = _parse(record, len(version.labels), labelled)
+        encoded, label, image_id = parse(record, len(version.labels), labelled)
         return photos.whole(encoded, config.image_size), label, image_id
 
     return _inline(
@@ -145,45 +140,6 @@ def blend(
     )
 
 
-@contextlib.contextmanager
-def reading(version: Version, *splits: str) -> Iterator[None]:
-    """Tells what is wrong with a dataset where that is what ended the block.
-
-    Args:
-      version: the dataset.
-      splits: that the block reads; default: train and, where there is one, validation.
-
-    Raises:
-      UserError: naming the shard and the record.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        # Of what Keras makes of it, neither the kind nor the first line tells that it was a record.
-        for split in splits or ("train", VALIDATION):
-            if version.images.get(split) and (found := _fault(version, split)):
-                raise UserError(found) from error
-        raise
-
-
-def _fault(version: Version, split: str) -> str | None:
-    """The first record that cannot be used, found by reading a shard after the other."""
-
-    def look(record: tf.Tensor) -> tf.Tensor:
-        encoded, _, _ = _parse(record, len(version.labels), split != _TEST)
-        decode = photos.decode_jpeg if split == "train" else photos.decode
-        return tf.shape(decode(encoded))
-
-    for path in version.shards(split):
-        records, number = iter(tf.data.TFRecordDataset(path).map(look, tf.data.AUTOTUNE)), 1
-        try:
-            while next(records, None) is not None:
-                number += 1
-        except tf.errors.OpError as error:
-            return f"{path} record {number}: {_reason(error)}"
-    return None
-
-
 def _inline(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Runs each step on a photo in the thread that has the photo.
 
@@ -221,7 +177,7 @@ def _balanced(
     times = tf.constant(repetitions([label.images for label in version.labels], power))
 
     def again(place: tf.Tensor, record: tf.Tensor) -> tf.data.Dataset:
-        _, label, _ = _parse(record, len(version.labels))
+        _, label, _ = parse(record, len(version.labels))
         # Rounded up or down by chance, in a way that depends on (seed, place) alone.
         draw = tf.random.stateless_uniform([], tf.stack([seed, place]))
         count = tf.cast(tf.floor(times[label] + draw), tf.int64)
@@ -245,10 +201,16 @@ def repetitions(sizes: list[int], power: float) -> np.ndarray:
     return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
 
 
-def _parse(
+def parse(
     record: tf.Tensor, classes: int, labelled: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One Example to (encoded, label, id)."""
+    """One Example to (encoded, label, id).
+
+    Args:
+      record: serialised.
+      classes: a label outside of them fails.
+      labelled: whether it has a label; else that is 0.
+    """
     example = tf.io.parse_single_example(record, _PHOTO | (_LABEL if labelled else {}))
     image_id = example[schema.IMAGE_ID]
     if not labelled:
@@ -260,12 +222,3 @@ def _parse(
     known = tf.debugging.Assert((label >= 0) & (label < classes), [problem])
     with tf.control_dependencies([known] if known is not None else []):
         return example[schema.ENCODED], tf.identity(label), image_id
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    """Without the names of TensorFlow's nodes."""
-    asserted = re.search(r"assertion failed: \[(.*?)\]", error.message)
-    if asserted:
-        return asserted[1].replace('\\"', "")
-    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).strip()
-    return text.splitlines()[0].strip() if text else "it cannot be read"

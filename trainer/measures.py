@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from pipelines.schema import VALIDATION, UserError
-from trainer import data, dataset, devices, files, solution, speed
+from trainer import data, dataset, devices, faults, files, solution, speed
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.dataset import Version
 from trainer.devices import Devices
@@ -128,7 +128,7 @@ def _scored(run: Run, on: Exam, truth: Solution) -> solution.Scored:
         tf.io.gfile.copy(f"{run.settings.job_dir}/export/model.keras", path)
         scorer = keras.models.load_model(path)
     batches = data.evaluation(on.version, run.settings, _TEST)
-    with data.reading(on.version, _TEST):
+    with faults.reading(on.version, _TEST):
         return solution.predict(scorer, batches, on.version.labels, truth)
 
 

@@ -19,6 +19,7 @@ from trainer import (
     devices,
     events,
     export,
+    faults,
     files,
     history,
     metrics,
@@ -186,7 +187,7 @@ def _fit(
 ) -> None:
     version, host = this.version(phase), this.devices
     batches = data.training(version, this.settings, begin, host.host, host.hosts)
-    with data.reading(version):
+    with faults.reading(version):
         network.fit(
             batches,
             steps_per_epoch=data.steps_per_epoch(version, this.settings) - begin.step,

@@ -90,3 +90,29 @@ def test_the_command_itself_imports_neither_beam_nor_tensorflow():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert not {"apache_beam", "tensorflow", "keras", "pandas"} & set(loaded.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--help"], 0), (["describe", "--help"], 0), (["describe"], 2), ([], 2)]
+)
+def test_exit_codes_of_a_process_of_its_own(words, code):
+    assert gld2(*words, check=False).returncode == code
+
+
+def test_a_process_ends_with_its_code_whatever_a_library_does_as_it_ends():
+    """A library that aborts where Python's own end comes after all exit handlers."""
+    script = (
+        "import ctypes, sys; from pipelines import main;"
+        "main.main = lambda: print('done') or 3;"
+        "ctypes.pythonapi.Py_AtExit(ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p));"
+        "main.console()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "done\n")
+
+
+def test_what_nobody_expected_is_a_traceback_and_code_1():
+    script = "from pipelines import main; main.main = lambda: 1 / 0; main.console()"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
