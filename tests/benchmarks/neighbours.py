@@ -3,9 +3,11 @@
     python -m tests.benchmarks.neighbours --rows 50000 200000 --queries 2000
 
 Embeddings are generated: directions at random, some of them twice so that similarities tie. They
-are written as gld2 embed writes them, in files of 10,000, and searched as gld2 score --rerank
-searches them, each index in a process of its own. Brute force holds all of the index at once, and
-sorts all rows for one query after the other, by similarity and then by id. Linux alone tells peaks.
+are written as gld2 embed writes them, in files of 10,000. What is timed is the whole step of gld2
+score --rerank: the photos' neighbours, how much these and the photos look like 20,000 of no
+landmark, and the evidence written; each index in a process of its own. Brute force holds all of the
+index at once, and sorts all rows for one query after the other, by similarity and then by id. Linux
+alone tells peaks.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ import tempfile
 import time
 
 import numpy as np
+import pyarrow as pa
 
-from pipelines import embed
-from pipelines.neighbours import Nearest, search
+from pipelines import non_landmarks, parts, retrieval, schema, tables
 from pipelines.network import Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.rerank import NEIGHBOURS
 
 FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
+QUERY, OTHER = 2**32, 2**33  # seeds, and the first rows, of queries and of non-landmark photos
 FLAT = 1.1  # goal: of the peak, for an index four times as large
 
 
@@ -36,13 +39,14 @@ class Found:
     """What a search gave and took.
 
     Attributes:
-      nearest: the neighbours.
-      seconds: files read and searched.
+      ids, similarities: [queries, NEIGHBOURS] of the neighbours.
+      seconds: files read, searched and written.
       largest: MB, the process's peak.
       before: MB, its peak before the search.
     """
 
-    nearest: Nearest
+    ids: np.ndarray
+    similarities: np.ndarray
     seconds: float
     largest: float
     before: float
@@ -76,12 +80,31 @@ def name(row: int) -> str:
     return f"{row * 0x9E3779B97F4A7C15 % 2**64:016x}"
 
 
-def blocked(folder: pathlib.Path, units: list[str], queries: np.ndarray) -> Found:
-    """The search of gld2 score."""
+def ask(folder: pathlib.Path, queries: np.ndarray) -> None:
+    """Scored photos as gld2 score leaves them, and photos of no landmark."""
+    none = np.zeros(0)
+    scored = [
+        Scored(name(QUERY + n), None, Prediction(none, none, vector))
+        for n, vector in enumerate(queries)
+    ]
+    Parts(str(folder / "scored")).write("test", "", scored, [])
+    other = vectors(OTHER, non_landmarks.MOST)
+    columns = {"id": [name(OTHER + n) for n in range(len(other))], "embedding": list(other)}
+    table = pa.table(columns, tables.arrow_schema(schema.NON_LANDMARKS))
+    tables.write_table(f"{folder}/found/non_landmarks.parquet", table)
+
+
+def blocked(folder: pathlib.Path, units: list[str]) -> Found:
+    """The step of gld2 score --rerank."""
+    scored, index = Parts(str(folder / "scored")), Parts(str(folder))
+    where = retrieval.Search(scored, index, tuple(units), str(folder / "found"))
     before = _peak()
     started = time.perf_counter()
-    nearest = search(queries, embed.blocks(Parts(str(folder)), units), NEIGHBOURS)
-    return Found(nearest, time.perf_counter() - started, _peak(), before)
+    retrieval.find("test", where, None)
+    seconds, largest = time.perf_counter() - started, _peak()
+    table = tables.read_table(where.evidence("test"), schema.EVIDENCE)
+    ids = np.array(table["neighbours"].to_pylist())
+    return Found(ids, parts.matrix(table, "similarities"), seconds, largest, before)
 
 
 def _peak() -> float:
@@ -115,14 +138,15 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--checked", type=int, default=200, help="queries for brute force")
     args = parser.parse_args()
-    queries = vectors(2**32, args.queries)
+    queries = vectors(QUERY, args.queries)
     peaks = []
     for rows in args.rows:
         with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
             units = write(pathlib.Path(folder), rows)
+            ask(pathlib.Path(folder), queries)
             context = multiprocessing.get_context("spawn")
             with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-                found = pool.submit(blocked, pathlib.Path(folder), units, queries).result()
+                found = pool.submit(blocked, pathlib.Path(folder), units).result()
         peaks.append(found.largest)
         print(
             f"{rows} x {FEATURES}: {args.queries} queries in {found.seconds:.1f} s, "
@@ -130,15 +154,15 @@ def main() -> None:
             f"{found.before:.0f} MB before",
             flush=True,
         )
-        check(rows, queries[: args.checked], found.nearest)
+        check(rows, queries[: args.checked], found)
     print(f"growth {peaks[-1] / peaks[0]:.2f}; goal: under {FLAT}")
 
 
-def check(rows: int, queries: np.ndarray, nearest: Nearest) -> None:
+def check(rows: int, queries: np.ndarray, found: Found) -> None:
     """Prints whether brute force finds the same."""
     similarities, ids, seconds = brute(rows, queries)
-    same = (nearest.ids[: len(queries)] == ids).all(axis=1).sum()
-    off = np.abs(nearest.similarities[: len(queries)] - similarities).max()
+    same = (found.ids[: len(queries)] == ids).all(axis=1).sum()
+    off = np.abs(found.similarities[: len(queries)] - similarities).max()
     print(
         f"brute force: {len(queries)} queries in {seconds:.1f} s; the same neighbours of {same}, "
         f"similarities off by at most {off:.1e}",
