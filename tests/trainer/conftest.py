@@ -105,6 +105,12 @@ def version_folder(tmp_path_factory) -> Path:
     return write_version(folder, photos(0, 22), photos(100, 7))
 
 
+@pytest.fixture(autouse=True)
+def _global_seed():
+    """As train.run sets it; another test may have left 0, with which tf.data takes no tensor."""
+    tf.random.set_seed(1)
+
+
 @pytest.fixture
 def version(version_folder) -> dataset.Version:
     return dataset.find(str(version_folder))

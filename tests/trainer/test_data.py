@@ -10,11 +10,6 @@ from trainer import data, dataset
 from trainer.checkpoints import START, Place
 
 
-@pytest.fixture(autouse=True)
-def _global_seed():
-    tf.random.set_seed(1)
-
-
 def _batches(version, config, count, begin=START, **hosts):
     return [
         (images.numpy(), labels.numpy())
