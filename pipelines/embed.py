@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, options, parts, photos
+from pipelines import files, network, options, parts, photos
 from pipelines.neighbours import Block
 from pipelines.parts import Parts
 from pipelines.photos import PhotosOptions
@@ -36,9 +36,7 @@ def embed(
             f"{job.parts.inputs}: made with another {', '.join(other)}; use the same or another "
             "folder"
         )
-    names = [unit.name for unit in job.photos.units()]
-    if job.parts.units() != names:
-        job.parts.finish(None)
+    files.remove(job.parts.units)
     predict(job, args, beam_options, title)
     embedded, rejected = 0, 0
     for unit in job.photos.units():
@@ -48,7 +46,7 @@ def embed(
         embedded += len(job.parts.read(unit.name, "id"))
     if not embedded:
         raise UserError(f"{job.parts.root}: no photo could be embedded")
-    job.parts.finish(names)
+    files.write_json(job.parts.units, [unit.name for unit in job.photos.units()])
     print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
     print(f"{title}: {job.parts.root}")
 

@@ -118,12 +118,12 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
     """
     temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        file = _create(temporary)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    try:
+        with _writing(path):
+            file = _create(temporary)
         with file:
             yield file
+        with _writing(path):
+            rename(temporary, path)
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError) and error.errno in FULL:
@@ -131,15 +131,17 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
                 f"{path}: {error.strerror}; make room and run the same command again"
             ) from None
         raise
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> Iterator[None]:
+    """What keeps a file from being made, as a UserError; a full disk is told by `atomic`."""
     try:
-        rename(temporary, path)
+        yield
     except OSError as error:
-        remove(temporary)
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: str, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written ({error.strerror or error})")
+        if error.errno in FULL:
+            raise
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def check_output(flag: str, path: str) -> None:

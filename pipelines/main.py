@@ -92,8 +92,8 @@ def _help() -> str:
 def console() -> None:
     """The process that a shell starts: `main`, and an end that no library can spoil.
 
-    Threads of gRPC and Arrow race with C++'s destructors as a process ends: now and then one whose
-    work was done was aborted.
+    One whose work was done, on a job server, was once seen to abort as it ended: "terminate called
+    without an active exception", from a thread of C++'s.
     """
     code = 1  # where main raises what nobody expected
 
@@ -108,6 +108,7 @@ def console() -> None:
         code = main()
     except SystemExit as end:  # argparse's, after --help
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        raise
 
 
 if __name__ == "__main__":

@@ -69,17 +69,17 @@ class Parts:
 
     def is_done(self, unit: str, source: object) -> bool:
         """Whether a unit's predictions are there, made from this source."""
-        done = self._done(unit)
-        return done is not None and done["source"] == _digest(source)
+        return self._counts(unit, source) is not None
 
     def is_final(self, unit: str, source: object) -> bool:
         """Whether they are, and no photo is missing for a reason that another day may mend."""
-        done = self._done(unit)
-        return done is not None and done["source"] == _digest(source) and not done.get("passing")
+        counts = self._counts(unit, source)
+        return counts is not None and not counts.get("passing")
 
-    def _done(self, unit: str) -> dict[str, Any] | None:
+    def _counts(self, unit: str, source: object) -> dict[str, Any] | None:
         path = self.done(unit)
-        return files.read_json(path) if files.exists(path) else None
+        found = files.read_json(path) if files.exists(path) else {}
+        return found if found.get("source") == _digest(source) else None
 
     def write(
         self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
@@ -105,19 +105,9 @@ class Parts:
             self.predictions(unit), {c: schema.PREDICTIONS[c] for c in columns}
         )
 
-    def finish(self, units: Sequence[str] | None) -> None:
-        """Says that these units are all there are; None: that some may be missing."""
-        if units is None:
-            files.remove(self._units)
-        else:
-            files.write_json(self._units, list(units))
-
-    def units(self) -> list[str] | None:
-        """The names of all units, or None where not all are done."""
-        return files.read_json(self._units) if files.exists(self._units) else None
-
     @property
-    def _units(self) -> str:
+    def units(self) -> str:
+        """The names of all units, written when all of them are done."""
         return files.join(self.root, "units.json")
 
 

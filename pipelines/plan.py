@@ -96,6 +96,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="CSV (name,value) or JSON of prices and assumptions; what it lacks stays as the "
         "plan's last table has it",
     )
+    _add_cost(parser)
+    args = parser.parse_args(argv)
+    for flag, least in {"image_size": 32, "epochs": 1, "photos": 100}.items():
+        at_least(args, flag, least)
+    args.deadline_hours = _hours(args.deadline)
+    return args
+
+
+def _add_cost(parser: argparse.ArgumentParser) -> None:
+    """Flags that say where a photo's cost comes from."""
     group = parser.add_argument_group("what a photo costs")
     group.add_argument(
         "--calibration",
@@ -115,11 +125,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=Normal.image_size,
         help="--image_size of gld2 prepare (default: %(default)s)",
     )
-    args = parser.parse_args(argv)
-    for flag, least in {"image_size": 32, "epochs": 1, "photos": 100}.items():
-        at_least(args, flag, least)
-    args.deadline_hours = _hours(args.deadline)
-    return args
 
 
 def _hours(text: str) -> float:

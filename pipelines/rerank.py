@@ -43,10 +43,10 @@ class Evidence:
 def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
     """The best landmark of each photo and its new score.
 
-    A landmark has the sum of its neighbours' similarities, none below 0, less
-    their penalties, and `weight` times its probability; from the best one's
-    score the photo's own similarity to non-landmark photos is taken. Where
-    `weight` is 0, only landmarks of neighbours can be given, unless there are none.
+    A landmark of the neighbours has the sum of their similarities, none below 0,
+    less their penalties, and `weight` times its probability; from the best one's
+    score the photo's own similarity to non-landmark photos is taken. A photo
+    without neighbours has the classifier's landmarks to choose from.
 
     Args:
       evidence: of the photos.
@@ -59,9 +59,9 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
     """
     there = np.isfinite(evidence.similarities)
     votes = np.where(there, np.maximum(evidence.similarities, 0) - evidence.penalties, 0)
-    # Else a class without votes would beat all neighbours wherever these are trusted less than 0.
-    classed = (weight > 0) | ~there.any(axis=1, keepdims=True)
-    named = np.concatenate([np.broadcast_to(classed, evidence.scores.shape), there], axis=1)
+    # A class that no neighbour shows has no votes: it would win wherever theirs are less than 0.
+    alone = np.broadcast_to(~there.any(axis=1, keepdims=True), evidence.scores.shape)
+    named = np.concatenate([alone, there], axis=1)
     candidates = np.concatenate([evidence.landmark_ids, evidence.neighbour_ids], axis=1)
     # [photos, candidates, candidates]: which entries are of the same landmark.
     same = (candidates[:, :, None] == candidates[:, None, :]).astype(np.float64)

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.schema import UserError
-from trainer import devices
+from trainer import devices, files
 
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")
 _KEPT = 2
@@ -62,22 +62,25 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
     """
     path = _path(folder, place)
     variables = _state(network)
-    try:
-        with tempfile.TemporaryDirectory() as local:
-            copy = Path(local) / "state.npz"
-            tf.io.gfile.copy(path, str(copy))
-            with np.load(copy) as file:
-                values = {name: file[name] for name in file.files}
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be read: {error.message}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}): remove it to go on from before it") from None
+    with files.reaching(path), tempfile.TemporaryDirectory() as local:
+        copy = Path(local) / "state.npz"
+        tf.io.gfile.copy(path, str(copy))
+        values = _values(copy, path)
     state = [values.pop(f"arr_{number}", None) for number in range(len(variables))]
     if [np.shape(value) for value in state] != [tuple(v.shape) for v in variables]:
         raise UserError(f"{path} holds the state of another network")
     for variable, value in zip(variables, state, strict=True):
         variable.assign(value)
     return {name: float(value) for name, value in values.items()}
+
+
+def _values(copy: Path, path: str) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint that was copied from `path`."""
+    try:
+        with np.load(copy) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged ({error}): remove it to go on from before it") from None
 
 
 def save(

@@ -18,7 +18,6 @@ _PHOTO = {
 _LABEL = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
 _FILES_AT_ONCE = 16
 TEST = "test"  # the split whose records have no label
-_UNIFORM = [0, 1 << 40]  # sets mixup's second draws apart from its first
 
 
 def batch_size(version: Version, config: Config) -> int:
@@ -50,16 +49,13 @@ def training(
       ([batch / hosts, size, size, 3] uint8, [batch / hosts] int64 label); with mixup, what
       `blend` gives. Every batch is full.
     """
+    steps = steps_per_epoch(version, config)
     batch = batch_size(version, config) // hosts
-    photos_an_epoch = steps_per_epoch(version, config) * batch
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         seed = number + config.seed * 1_000_003  # two seeds' epochs do not meet
-        records = _records(version, seed, host, hosts)
-        if config.class_balance:
-            records = _balanced(records, version, config.class_balance, seed)
         # Repeated, as a host's shards, or what balancing leaves, may be a little less.
-        records = records.shuffle(config.shuffle_buffer, seed=seed).repeat().take(photos_an_epoch)
+        records = _shuffled(version, config, seed, host, hosts).repeat().take(steps * batch)
         seen = tf.where(number == begin.epoch, tf.constant(begin.step * batch, tf.int64), 0)
         return records.enumerate().skip(seen).map(lambda place, r: (r, tf.stack([seed, place])))
 
@@ -78,12 +74,7 @@ def training(
         .batch(batch, drop_remainder=True)
     )
     if config.mixup:
-        first = begin.epoch * steps_per_epoch(version, config) + begin.step
-        batches = tf.data.Dataset.zip(batches, tf.data.Dataset.counter(first)).map(
-            lambda views, step: blend(
-                views[0], views[1], tf.stack([step, config.seed]), config.mixup
-            )
-        )
+        batches = _blended(batches, config, begin.epoch * steps + begin.step)
     return _inline(batches.prefetch(tf.data.AUTOTUNE))
 
 
@@ -128,8 +119,9 @@ def blend(
     # Two gammas' logarithms: at small strengths both gammas would be 0. Of Gamma(a + 1) and
     # uniform U, U**(1/a) times the one is Gamma(a). Source: Marsaglia and Tsang, "A simple method
     # for generating gamma variables", ACM TOMS 2000, section 6.
-    larger = tf.random.stateless_gamma([2], seed, alpha=strength + 1.0)
-    uniform = 1.0 - tf.random.stateless_uniform([2], seed + _UNIFORM)  # never 0
+    seeds = tf.random.split(seed, 2)
+    larger = tf.random.stateless_gamma([2], seeds[0], alpha=strength + 1.0)
+    uniform = 1.0 - tf.random.stateless_uniform([2], seeds[1])  # never 0
     logs = tf.math.log(larger) + tf.math.log(uniform) / strength
     share = tf.sigmoid(tf.abs(logs[0] - logs[1]))
     pixels = tf.cast(images, tf.float32)
@@ -149,6 +141,25 @@ def _inline(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
     return batches.with_options(options)
+
+
+def _blended(batches: tf.data.Dataset, config: Config, first: int) -> tf.data.Dataset:
+    """Batches with mixup; `first` is the run's step that the first of them is for."""
+
+    def mix(views: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return blend(*views, tf.stack([step, config.seed]), config.mixup)
+
+    return tf.data.Dataset.zip(batches, tf.data.Dataset.counter(first)).map(mix)
+
+
+def _shuffled(
+    version: Version, config: Config, seed: tf.Tensor, host: int, hosts: int
+) -> tf.data.Dataset:
+    """A host's records of one epoch in its order, balanced where that is asked for."""
+    records = _records(version, seed, host, hosts)
+    if config.class_balance:
+        records = _balanced(records, version, config.class_balance, seed)
+    return records.shuffle(config.shuffle_buffer, seed=seed)
 
 
 def _records(version: Version, seed: tf.Tensor, host: int, hosts: int) -> tf.data.Dataset:

@@ -80,11 +80,8 @@ def find(data: str, cached: str = "") -> Version:
       UserError: no such folder, no version in it, or one that cannot be read.
     """
     data = data.rstrip("/") or "/"
-    try:
+    with files.reaching(f"--data {data}"):
         return _find(data, cached)
-    except tf.errors.OpError as error:
-        said = error.message.partition("\n")[0]
-        raise UserError(f"--data {data}: cannot be read: {said}") from error
 
 
 def _find(data: str, cached: str) -> Version:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from pipelines.schema import UserError
+
+
+@contextlib.contextmanager
+def reaching(place: str) -> Iterator[None]:
+    """What TensorFlow says of files that it cannot reach, as one line.
+
+    Args:
+      place: what is reached for, as a user knows it.
+
+    Raises:
+      UserError: caused by the error, whose code tells whether it may pass.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        said = error.message.partition("\n")[0]
+        raise UserError(f"{place}: cannot be used: {said}") from error
 
 
 def read(path: str) -> str:

@@ -20,7 +20,6 @@ from trainer.plan import Run
 from trainer.solution import Solution
 from trainer.table import Row
 
-_TEST = "test"
 _FROM_TRAINING = {  # done.json -> column
     "val_accuracy": "accuracy",
     "val_gap": "gap",
@@ -60,8 +59,8 @@ def exam(runs: Sequence[Run], path: str) -> Exam:
     version = [dataset.find(folder, settings.cache) for folder in settings.data][last.pop()]
     if not path:
         return Exam(version, VALIDATION if version.has_validation else "")
-    dataset.check(version, _TEST)
-    return Exam(version, _TEST, solution.read(path), os.path.basename(path))
+    dataset.check(version, data.TEST)
+    return Exam(version, data.TEST, solution.read(path), os.path.basename(path))
 
 
 def check_weights(runs: Sequence[Run]) -> None:
@@ -127,8 +126,8 @@ def _scored(run: Run, on: Exam, truth: Solution) -> solution.Scored:
         path = f"{local}/model.keras"
         tf.io.gfile.copy(f"{run.settings.job_dir}/export/model.keras", path)
         scorer = keras.models.load_model(path)
-    batches = data.evaluation(on.version, run.settings, _TEST)
-    with faults.reading(on.version, _TEST):
+    batches = data.evaluation(on.version, run.settings, data.TEST)
+    with faults.reading(on.version, data.TEST):
         return solution.predict(scorer, batches, on.version.labels, truth)
 
 
@@ -143,7 +142,7 @@ def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:
 
 def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
     quality = {
-        _TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the exported "
+        data.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the exported "
         "model; precision is the share of predictions that are right, recall that of the queries "
         "with a landmark, as `gld2 evaluate` has them",
         VALIDATION: f"measured on the validation split ({on.version.images.get(VALIDATION, 0):,} "

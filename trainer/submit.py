@@ -55,8 +55,9 @@ def prepare(
       UserError: a flag that is wrong.
     """
     target.check(args)
-    args.train = ["--device", target.device(args), *flags]
-    args.job_dir = _check_train(args.train, target.device(args))
+    device = target.device(args)
+    args.train = ["--device", device, *flags]
+    args.job_dir = _check_train(args.train, device)
     return args
 
 

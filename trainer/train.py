@@ -121,7 +121,7 @@ def spread(settings: Config, versions: list[Version], found: Devices) -> Devices
 def _claim(job: Job, wanted: str, found: Devices) -> None:
     """Makes the folder this run's, or makes sure that it is."""
     path = job.path("config.json")
-    try:
+    with files.reaching(f"--job_dir {job.folder}"):
         begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints) > START
         if begun and tf.io.gfile.exists(path):
             changes = config.differences(files.read(path), wanted)
@@ -132,9 +132,6 @@ def _claim(job: Job, wanted: str, found: Devices) -> None:
         elif found.chief:
             tf.io.gfile.makedirs(job.folder)
             files.write(path, wanted)
-    except tf.errors.OpError as error:
-        said = error.message.partition("\n")[0]
-        raise UserError(f"--job_dir {job.folder}: cannot be used: {said}") from error
 
 
 def _train(this: Run) -> tuple[keras.Model, list[Row]]:

@@ -37,7 +37,7 @@ def slow(found: Evidence, weight: float) -> list[tuple[int, float]]:
                 votes[int(landmark)] = votes.get(int(landmark), 0.0) + clamped - penalty
         every = [
             (votes.get(i, 0.0) + weight * probability.get(i, 0.0), probability.get(i, 0.0), -i)
-            for i in ({*probability, *votes} if weight or not votes else votes)
+            for i in votes or probability
         ]
         score, _, negative = max(every)
         rows.append((-negative, score - found.own[n]))
@@ -74,8 +74,9 @@ def test_neighbours_outvote_the_classifier_and_non_landmarks_weigh():
     assert scores == pytest.approx([0.7 + 0.9 - 0.2, 0.7 + 0.9 - 0.3])
 
 
-def test_no_class_that_no_neighbour_shows_is_given():
-    """Though its sum of 0 is more than neighbours have that look like no landmark."""
+@pytest.mark.parametrize("weight", [0.0, 0.01, 2.0])
+def test_no_class_that_no_neighbour_shows_is_given(weight):
+    """Though its sum is more than neighbours have that look like no landmark."""
     found = Evidence(
         landmark_ids=np.array([[5, 6]] * 2),
         scores=np.array([[0.9, 0.1]] * 2),
@@ -84,9 +85,9 @@ def test_no_class_that_no_neighbour_shows_is_given():
         penalties=np.array([[0.5, 0.5, 0.5]] * 2),
         own=np.array([0.2, 0.2]),
     )
-    landmarks, scores = rerank(found, 0.0)
+    landmarks, scores = rerank(found, weight)
     assert landmarks.tolist() == [8, 5]  # the other photo has no neighbour at all
-    assert scores == pytest.approx([0.3 - 0.5 - 0.2, -0.2])
+    assert scores == pytest.approx([0.3 - 0.5 - 0.2, 0.9 * weight - 0.2])
 
 
 def test_demoted_landmarks_come_last_in_their_order():

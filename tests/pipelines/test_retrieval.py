@@ -105,11 +105,10 @@ def test_reranked_scores_by_another_way(prepared, export, train, world, tmp_path
     probabilities = _probabilities(export, test)
     for n, image_id in enumerate(ids):
         near = np.argsort(-(queries[n] @ rows.T))[: rerank.NEIGHBOURS]
-        sums = {c: 0.5 * p for c, p in sorted(zip(classes, probabilities[n], strict=True),
-                                              key=lambda pair: -pair[1])[:5]}  # fmt: skip
+        likely = dict(sorted(zip(classes, probabilities[n], strict=True), key=lambda p: -p[1])[:5])
+        sums = {landmarks[row]: 0.5 * likely.get(landmarks[row], 0.0) for row in near}
         for row in near:
-            vote = max(0.0, queries[n] @ rows[row]) - of_index[row]
-            sums[landmarks[row]] = sums.get(landmarks[row], 0.0) + vote
+            sums[landmarks[row]] += max(0.0, queries[n] @ rows[row]) - of_index[row]
         best = max(sums, key=sums.__getitem__)
         mine = -np.sort(-to_other[n])[: rerank.OF_PHOTO].mean()
         assert found.loc[image_id, "landmark_id"] == best

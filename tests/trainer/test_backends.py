@@ -26,28 +26,25 @@ NETWORKS = (
 )
 
 
-def _agree(folder, names):
+DEEPEST = ("efficientnet_b7", "resnet152")
+
+
+@pytest.mark.parametrize(
+    "names", [NETWORKS, pytest.param(DEEPEST, marks=pytest.mark.slow)], ids=["each", "deepest"]
+)
+def test_logits_agree(tmp_path, names):
     pytest.importorskip("jax", reason="needs the extra 'test' or 'tpu'")
     expected = {}
     for name in names:
         keras.utils.set_random_seed(0)
         network = logits.build(name)
         logits.settle(network)
-        network.save_weights(folder / f"{name}.weights.h5")
+        network.save_weights(tmp_path / f"{name}.weights.h5")
         expected[name] = logits.compute(network)
-    command = [sys.executable, "-m", "tests.trainer.logits", str(folder), *names]
+    command = [sys.executable, "-m", "tests.trainer.logits", str(tmp_path), *names]
     env = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     subprocess.run(command, cwd=ROOT, env=env, check=True)  # one start of JAX for all of them
     for name in names:
         assert expected[name].std(axis=0).min() > 0.01, f"{name} hardly looks at the photos"
-        found = np.load(folder / f"{name}.npy")
+        found = np.load(tmp_path / f"{name}.npy")
         np.testing.assert_allclose(found, expected[name], rtol=0, atol=1e-3, err_msg=name)
-
-
-def test_logits_agree(tmp_path):
-    _agree(tmp_path, NETWORKS)
-
-
-@pytest.mark.slow
-def test_logits_agree_in_the_deepest(tmp_path):
-    _agree(tmp_path, ("efficientnet_b7", "resnet152"))
