@@ -66,8 +66,9 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
         copy = Path(local) / "state.npz"
         tf.io.gfile.copy(path, str(copy))
         values = _values(copy, path)
-    state = [values.pop(f"arr_{number}", None) for number in range(len(variables))]
-    if [np.shape(value) for value in state] != [tuple(v.shape) for v in variables]:
+    # NumPy keeps the order in which the arrays were given to it.
+    state = [values.pop(name) for name in list(values) if name.startswith("arr_")]
+    if [value.shape for value in state] != [tuple(v.shape) for v in variables]:
         raise UserError(f"{path} holds the state of another network")
     for variable, value in zip(variables, state, strict=True):
         variable.assign(value)
