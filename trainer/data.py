@@ -70,6 +70,7 @@ def training(
     batches = (
         tf.data.Dataset.counter(begin.epoch)
         .flat_map(epoch)  # (record, seed)
+        .prefetch(tf.data.AUTOTUNE)  # the next epoch's are shuffled while this one's are decoded
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # (photo, label)
         .batch(batch, drop_remainder=True)
     )
