@@ -111,23 +111,31 @@ def compile_for(
         # Pretrained averages stay: a few small batches of other photos would only spoil them.
         backbones.unfreeze(backbone, normalisation=phase.name == SCRATCH)
     network.compile(
-        optimizer=_optimizer(config, phase.rate * batch / 32, steps),
-        loss=_loss(config, labels),
+        optimizer=optimizer(config, phase.rate * batch / 32, steps),
+        loss=loss(config, labels),
         metrics=[keras.metrics.MeanMetricWrapper(losses.is_best, name="accuracy")],
     )
     network.optimizer.build(network.trainable_variables)
 
 
-def _loss(config: Config, labels: Sequence[Label]) -> losses.Loss:
-    loss = losses.smoothed_cross_entropy(config.label_smoothing)
+def loss(config: Config, labels: Sequence[Label]) -> losses.Loss:
+    """Cross-entropy, with ArcFace's margins by class size or mixup's two labels."""
+    smoothed = losses.smoothed_cross_entropy(config.label_smoothing)
     if config.head == ARCFACE:
         sizes = np.array([label.images for label in labels])
         margins = losses.margins_by_size(sizes, config.margin)
-        return losses.with_margin(loss, margins, config.arcface_scale)
-    return losses.mixed(loss) if config.mixup else loss
+        return losses.with_margin(smoothed, margins, config.arcface_scale)
+    return losses.mixed(smoothed) if config.mixup else smoothed
 
 
-def _optimizer(config: Config, peak: float, steps: int) -> keras.Optimizer:
+def optimizer(config: Config, peak: float, steps: int) -> keras.Optimizer:
+    """AdamW with a linear warm-up and a cosine decay.
+
+    Args:
+      config: the run.
+      peak: the highest learning rate.
+      steps: until it is 0 again.
+    """
     warmup = int(config.warmup * steps)
     rate = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else peak,
@@ -135,6 +143,6 @@ def _optimizer(config: Config, peak: float, steps: int) -> keras.Optimizer:
         warmup_steps=warmup,
         decay_steps=steps - warmup,
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    adamw = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    adamw.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return adamw

@@ -70,7 +70,7 @@ def measured(case: Case) -> Cost:
     }
     command = [sys.executable, "-m", "tests.benchmarks.heads", "--case"]
     words = [*command, json.dumps(dataclasses.asdict(case))]
-    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -93,8 +93,8 @@ def run(case: Case) -> Cost:
     network = keras.Model(embeddings, head(embeddings))
     labels = [Label(number, number, 10) for number in range(case.classes)]
     network.compile(
-        optimizer=model._optimizer(config, config.phases[0], 2 * case.steps),
-        loss=model._loss(config, labels),
+        optimizer=model.optimizer(config, config.phases[0].rate, 2 * case.steps),
+        loss=model.loss(config, labels),
     )
     generator = np.random.default_rng(0)
     photos = BATCH * case.steps

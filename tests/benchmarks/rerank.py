@@ -91,8 +91,8 @@ def gaps(root: pathlib.Path, truth: Truth) -> list[float]:
     """Trains and scores; GAP of the classifier alone, then with each weight."""
     data, job, output = root / "dataset", root / "job", root / "s.csv"
     gld2("train", data=data, job_dir=job, backbone="mobilenet_v2", alpha=0.35, weights=WEIGHTS_035)
-    flags = {"images": data, "model": job / "export", "train": data}
-    gld2("score", rerank="retrieval", output=output, **flags)
+    model = job / "export"
+    gld2("score", rerank="retrieval", output=output, images=data, model=model, train=data)
     scored = Parts(f"{root}/s.parts")
     table = scored.read(UNIT, "id", "landmark_ids", "scores")
     where = retrieval.Search(scored, Parts(f"{root}/s.train"), (), f"{root}/s.neighbours")
