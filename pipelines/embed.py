@@ -39,14 +39,15 @@ def embed(
     files.remove(job.parts.units)
     predict(job, args, beam_options, title)
     embedded, rejected = 0, 0
-    for unit in job.photos.units():
+    units = list(job.photos.units())
+    for unit in units:
         rejected += len(parts.read_rejects(job.parts.rejects(unit.name)))
         if not job.parts.is_done(unit.name, unit):
             raise UserError(f"{unit.name} could not be read; {job.parts.rejects(unit.name)} why")
         embedded += len(job.parts.read(unit.name, "id"))
     if not embedded:
         raise UserError(f"{job.parts.root}: no photo could be embedded")
-    files.write_json(job.parts.units, [unit.name for unit in job.photos.units()])
+    files.write_json(job.parts.units, [unit.name for unit in units])
     print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
     print(f"{title}: {job.parts.root}")
 

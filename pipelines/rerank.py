@@ -23,7 +23,7 @@ class Evidence:
     """What is known of some photos.
 
     Attributes:
-      landmark_ids: [photos, classes] int64 of the classifier's best classes.
+      landmark_ids: [photos, classes] int64 of the classifier's best classes, the best first.
       scores: [photos, classes] float, their probabilities.
       neighbour_ids: [photos, neighbours] int64, landmarks of the nearest train photos.
       similarities: [photos, neighbours] float cosines; -inf where there is none.
@@ -46,7 +46,7 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
     A landmark of the neighbours has the sum of their similarities, none below 0,
     less their penalties, and `weight` times its probability; from the best one's
     score the photo's own similarity to non-landmark photos is taken. A photo
-    without neighbours has the classifier's landmarks to choose from.
+    without neighbours keeps the classifier's best landmark.
 
     Args:
       evidence: of the photos.
@@ -59,23 +59,20 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
     """
     there = np.isfinite(evidence.similarities)
     votes = np.where(there, np.maximum(evidence.similarities, 0) - evidence.penalties, 0)
-    # A class that no neighbour shows has no votes: it would win wherever theirs are less than 0.
-    alone = np.broadcast_to(~there.any(axis=1, keepdims=True), evidence.scores.shape)
-    named = np.concatenate([alone, there], axis=1)
-    candidates = np.concatenate([evidence.landmark_ids, evidence.neighbour_ids], axis=1)
-    # [photos, candidates, candidates]: which entries are of the same landmark.
-    same = (candidates[:, :, None] == candidates[:, None, :]).astype(np.float64)
-    absent = np.zeros(votes.shape)
-    probable = _sums(same, np.concatenate([evidence.scores, absent], axis=1))
-    voted = _sums(same, np.concatenate([np.zeros(evidence.scores.shape), votes], axis=1))
-    sums = np.where(named, voted + weight * probable, -np.inf)
+    # A class that no neighbour shows is none: it would win wherever their votes are less than 0.
+    alone = ~there.any(axis=1, keepdims=True)
+    candidates = np.where(alone, evidence.landmark_ids[:, :1], evidence.neighbour_ids)
+    probable = _sums(candidates, evidence.landmark_ids, evidence.scores)
+    sums = _sums(candidates, evidence.neighbour_ids, votes) + weight * probable
+    sums = np.where(there | alone, sums, -np.inf)
     best = np.lexsort((candidates, -probable, -sums), axis=1)[:, :1]
     landmark_ids = np.take_along_axis(candidates, best, axis=1)[:, 0]
     return landmark_ids, np.take_along_axis(sums, best, axis=1)[:, 0] - evidence.own
 
 
-def _sums(same: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.einsum("pij,pj->pi", same, values)
+def _sums(candidates: np.ndarray, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """[photos, candidates]: of the values [photos, ids] whose id is the candidate's."""
+    return np.einsum("pci,pi->pc", candidates[:, :, None] == ids[:, None, :], values)
 
 
 def demote(landmark_ids: np.ndarray, scores: np.ndarray, over: int) -> np.ndarray:

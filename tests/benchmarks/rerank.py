@@ -32,7 +32,7 @@ WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 VERSION = "dataset/gld2/1.0.0"
 UNIT = "gld2-test-00000-of-00001"
 
-Photo = tuple[str, bytes, int | None]  # id, JPEG, landmark
+Photo = tuple[str, bytes, int]  # id, JPEG, landmark
 Photos = dict[int, list[Photo]]  # by landmark
 Truth = dict[str, int]  # id -> landmark
 
@@ -42,8 +42,9 @@ def read(version: pathlib.Path) -> Photos:
     found: Photos = {}
     for split in ("train", "validation"):
         for path in records.find(str(version), split):
-            for photo in records.read_labelled(path):
-                found.setdefault(photo[2] or 0, []).append(photo)
+            for image_id, encoded, landmark in records.read_labelled(path):
+                if landmark is not None:
+                    found.setdefault(landmark, []).append((image_id, encoded, landmark))
     return found
 
 
@@ -59,7 +60,7 @@ def lay_out(folder: pathlib.Path, photos: Photos, known: Sequence[int], seed: in
         test += [photos[landmark][n] for n in order[cut:]]
     others = [photo for landmark in set(photos) - set(known) for photo in photos[landmark]]
     unknown = rng.permutation(len(others))[: int(UNKNOWN * len(test))]
-    truth = {photo[0]: photo[2] or 0 for photo in test}
+    truth = {photo[0]: photo[2] for photo in test}
     test += [others[n] for n in unknown]
     train = [train[n] for n in rng.permutation(len(train))]
     _write(folder, "train", train, {landmark: n for n, landmark in enumerate(known)})
@@ -82,7 +83,6 @@ def _write(
         for image_id, encoded, landmark in photos:
             features: dict[str, Any] = {schema.IMAGE_ID: image_id.encode(), schema.ENCODED: encoded}
             if labels:
-                assert landmark is not None
                 features |= {schema.LABEL: labels[landmark], schema.LANDMARK_ID: landmark}
             file.write(tfrecord.frame(example.encode(features)))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import pathlib
 import tempfile
@@ -62,6 +63,16 @@ class Watch:
         """What one of `count` took."""
         seconds, cpu = time.perf_counter() - self._seconds, time.process_time() - self._cpu
         return Cost(seconds / count, cpu / count)
+
+
+def after_a_few(work: Callable[[], object], times: int, count: int) -> Cost:
+    """What one of `count` takes when work is done so many times, the first few apart."""
+    for _ in range(WARM):
+        work()
+    watch = Watch()
+    for _ in range(times):
+        work()
+    return watch.each(count)
 
 
 class Steps(keras.callbacks.Callback):
@@ -120,12 +131,8 @@ class Training:
         return steps.cost
 
     def bare(self) -> Cost:
-        for _ in range(WARM):
-            self._plain.train_on_batch(*self._batch)
-        watch = Watch()
-        for _ in range(self._steps):
-            self._plain.train_on_batch(*self._batch)
-        return watch.each(self._steps)
+        step = functools.partial(self._plain.train_on_batch, *self._batch)
+        return after_a_few(step, self._steps, self._steps)
 
 
 def _plain(settings: Config, classes: int, rate: float) -> keras.Model:
@@ -184,13 +191,8 @@ class Input:
 
     def _each(self, batches: tf.data.Dataset) -> Cost:
         """A photo's, without the threads' start and their end, which may take half a second."""
-        taken = iter(batches)
-        for _ in range(WARM):
-            next(taken)
-        watch = Watch()
-        for _ in range(self._steps):
-            next(taken)
-        return watch.each(self._steps * self._batch)
+        take = functools.partial(next, iter(batches))
+        return after_a_few(take, self._steps, self._steps * self._batch)
 
 
 # ---- rounds and the report ------------------------------------------------------------------
