@@ -72,7 +72,8 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _sums(candidates: np.ndarray, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
     """[photos, candidates]: of the values [photos, ids] whose id is the candidate's."""
-    return np.einsum("pci,pi->pc", candidates[:, :, None] == ids[:, None, :], values)
+    same = (candidates[:, :, None] == ids[:, None, :]).astype(np.float64)
+    return np.einsum("pci,pi->pc", same, values)
 
 
 def demote(landmark_ids: np.ndarray, scores: np.ndarray, over: int) -> np.ndarray:

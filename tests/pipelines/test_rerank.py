@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,19 @@ def test_rerank_is_its_definition(seed, classes, neighbours, weight):
     expected = slow(found, weight)
     assert landmarks.tolist() == [landmark for landmark, _ in expected]
     np.testing.assert_allclose(scores, [score for _, score in expected], atol=1e-12)
+
+
+def test_sums_of_single_precision_are_of_double():
+    """Files hold the former; a submission's six decimals want the latter."""
+    found = evidence(np.random.default_rng(0), 50, 5, 3)
+    small = dataclasses.replace(found, scores=found.scores.astype(np.float32))
+    exact = dataclasses.replace(small, scores=small.scores.astype(np.float64))
+    assert rerank(small, 0.3)[1].tolist() == rerank(exact, 0.3)[1].tolist()
+    single = {
+        name: getattr(found, name).astype(np.float32)
+        for name in ("scores", "similarities", "penalties", "own")
+    }
+    assert rerank(dataclasses.replace(found, **single), 0.3)[1].dtype == np.float64
 
 
 def test_neighbours_outvote_the_classifier_and_non_landmarks_weigh():
