@@ -15,8 +15,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from pipelines.common.schema import Reason
 from pipelines.politeness import Politeness
-from pipelines.schema import Reason
 
 HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how networks without IPv4 reach the rest

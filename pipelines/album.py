@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from pipelines import schema, sheet, split, tables
-from pipelines.schema import Reason
+from pipelines import sheet, split, tables
+from pipelines.common import schema
+from pipelines.common.schema import Reason
 
 KEPT = "kept"
 PHOTOS = 4 * sheet.COLUMNS  # on a sheet without groups

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines import gap
-from pipelines.gap import Ranking
-from pipelines.schema import UserError
+from pipelines.common import gap
+from pipelines.common.gap import Ranking
+from pipelines.common.schema import UserError
 
 INTERVAL = (2.5, 97.5)  # percent
 

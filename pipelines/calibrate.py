@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import files, sample, schema, tables, tfrecord
+from pipelines import files, sample, tables, tfrecord
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import SPLITS, STAGED, UserError
 from pipelines.gather import Place, gather
 from pipelines.images import Normal
-from pipelines.layout import Output
-from pipelines.schema import SPLITS, STAGED, UserError
 from pipelines.source import discover, expand
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit

@@ -8,7 +8,8 @@ from typing import Any
 
 import jinja2
 
-from pipelines import files, schema
+from pipelines import files
+from pipelines.common import schema
 
 
 def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> None:

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import example, files, gather, schema, sheet, tables
+from pipelines import example, files, gather, sheet, tables
 from pipelines.album import Group, Sheet
-from pipelines.layout import Output
-from pipelines.schema import Reason, UserError
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason, UserError
 
 DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
 PLACE = ("unit", "offset", "length")

@@ -18,8 +18,8 @@ from urllib3.response import BaseHTTPResponse
 from pipelines import addresses
 from pipelines.addresses import Refused, shown
 from pipelines.archive import Member
+from pipelines.common.schema import Reason
 from pipelines.politeness import Politeness, Turns, opted_out, retry_after, turns
-from pipelines.schema import Reason
 
 WINDOW = 4  # rows in hand for each thread: a slow one holds up few others, and memory is bounded
 PIECE = 1 << 16  # bytes

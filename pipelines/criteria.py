@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Iterable
 
 from pipelines import dedupe, hamming
+from pipelines.common.cli import at_least
+from pipelines.common.schema import UserError
 from pipelines.decisions import Parameters
 from pipelines.filters import Filters
-from pipelines.flags import at_least
-from pipelines.schema import UserError
 
 
 class CurateOptions:

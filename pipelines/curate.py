@@ -21,19 +21,18 @@ from pipelines import (
     fetch,
     files,
     funnel,
-    layout,
     options,
     pairs,
     progress,
     repartition,
-    schema,
     tables,
 )
+from pipelines.common import paths, schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Label, UserError
 from pipelines.decisions import Parameters
 from pipelines.join import Join
-from pipelines.layout import Output
 from pipelines.repartition import Repartition
-from pipelines.schema import Label, UserError
 from pipelines.source import Source, discover_metadata, with_filters
 from pipelines.vocabulary import NO_LABELS, Labels, LearnLabels
 
@@ -199,7 +198,7 @@ def write_part(keyed: Keyed, output: Output, parts: int) -> dict[str, Any]:
     """Writes one file of decisions; returns its number, digest and funnel."""
     part, images = keyed
     images = images.sort_values(["id", "split", "unit", "offset"])
-    path = files.join(output.decisions, f"decisions-{layout.part(part, parts)}.parquet")
+    path = files.join(output.decisions, f"decisions-{paths.part(part, parts)}.parquet")
     digest = tables.write(path, images, schema.DECISIONS)
     return {"part": part, "sha256": digest, "funnel": dict(decisions.funnel(images))}
 
@@ -267,7 +266,7 @@ def curate(
     staged = _staged(output, {*splits, *parameters.against})
     has_train = any(summary["split"] == "train" for summary in staged)
     if has_train and not source.train_csv:
-        raise UserError(f"--source {source.root}: found no {layout.TRAIN_CSV}")
+        raise UserError(f"--source {source.root}: found no {paths.TRAIN_CSV}")
     inputs = _digest(staged, source)
     if not _is_done(output, parameters, inputs):
         _remove_old(output)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipelines.gap import Ranking
+from pipelines.common.gap import Ranking
 
 POINTS = 2000  # about as many as there are pixels, of a curve over thresholds
 SHARES = np.linspace(0, 1, 6)  # of the predictions, where a threshold is told

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import hamming, schema, split, tables
+from pipelines import hamming, split, tables
+from pipelines.common import schema
+from pipelines.common.schema import Reason
 from pipelines.filters import Filters, mark
-from pipelines.schema import Reason
 from pipelines.vocabulary import Labels
 
 # What decides travels alone: no URL, no hash but the one that is compared.

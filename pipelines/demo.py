@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipelines import evaluate, files, prepare, report, sample, score, server
-from pipelines.layout import Output
+from pipelines.common.paths import Output
+from pipelines.common.schema import UserError
 from pipelines.options import OutputOptions, Parser
-from pipelines.schema import UserError
 from pipelines.world import World
 
 EXAMPLES = """\

@@ -12,8 +12,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import engine, files, options, progress
-from pipelines.layout import Output
-from pipelines.schema import UserError
+from pipelines.common.paths import Output
+from pipelines.common.schema import UserError
 from pipelines.source import Source, discover, discover_urls, expand
 from pipelines.stage import stage
 from pipelines.unit import PASSING, Effort, Parameters, Unit

@@ -10,11 +10,11 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import files, network, options, parts, photos
+from pipelines.common.schema import UserError
 from pipelines.neighbours import Block
 from pipelines.parts import Parts
 from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict
-from pipelines.schema import UserError
 
 EXAMPLES = """\
   gld2 embed --images OUT/dataset --split train --model JOB/export --output OUT/embeddings

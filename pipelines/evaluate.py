@@ -12,9 +12,9 @@ import pandas as pd
 
 from pipelines import bootstrap, files, submission
 from pipelines.bootstrap import Difference
-from pipelines.flags import Parser, at_least
+from pipelines.common.cli import Parser, at_least
+from pipelines.common.schema import UserError
 from pipelines.metrics import Metrics, join, made, ranking, score, subsets
-from pipelines.schema import UserError
 
 DEFAULTS = ("metrics.json", "comparison.json")  # what is written: of one submission, of several
 EXAMPLES = """\

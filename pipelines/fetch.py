@@ -16,8 +16,8 @@ import tenacity
 import urllib3
 
 from pipelines import files
+from pipelines.common.schema import UserError
 from pipelines.politeness import retry_after
-from pipelines.schema import UserError
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two bytes

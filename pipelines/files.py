@@ -17,7 +17,7 @@ from typing import IO, Any
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 
 UNREADABLE = (OSError, GoogleAPIError, GoogleAuthError)  # Beam's errors are OSErrors
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import metadata, tables
-from pipelines.schema import Reason, UserError
+from pipelines.common.schema import Reason, UserError
 
 CREDITS = {"id": "string", "licensed": "bool", "excluded": "bool"}
 SAYS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from pipelines import files, schema, tables
-from pipelines.layout import Output
-from pipelines.schema import Reason
+from pipelines import files, tables
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason
 
 LEAKS = 5  # that are named; decisions name all
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 from pipelines import files, tfrecord
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 
 GAP = 64 << 10  # bytes that are cheaper read and thrown away than skipped by a new read
 LONGEST = 16 << 20  # bytes of one read

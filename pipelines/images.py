@@ -11,8 +11,8 @@ import warnings
 
 from PIL import Image
 
+from pipelines.common.schema import Reason, UserError
 from pipelines.fingerprint import Perceptual, perceptual
-from pipelines.schema import Reason, UserError
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
 # How files in these formats begin.

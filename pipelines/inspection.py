@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import files, frames, gather, options, quiet, schema, sheet, verify
-from pipelines.flags import Parser, at_least
-from pipelines.schema import DATASET, OUTPUT_SPLITS, Label, UserError
+from pipelines import files, frames, gather, options, sheet, verify
+from pipelines.common import quiet, schema
+from pipelines.common.cli import Parser, at_least
+from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label, UserError
 
 EXAMPLES = """\
 examples:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines import decisions, metadata, repartition, tables
+from pipelines.common.schema import Reason
 from pipelines.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
-from pipelines.schema import Reason
 from pipelines.source import Source
 
 Counts = dict[str, int]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import fetch
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 
 BLOCK = 8 << 20  # bytes read at a time
 MAX_BYTES = 256 << 20  # of a file: twice a row for each of GLDv2's four million photos

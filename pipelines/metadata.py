@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipelines import fetch, schema, tables
-from pipelines.schema import UserError
+from pipelines import fetch, tables
+from pipelines.common import schema
+from pipelines.common.schema import UserError
 
 BLOCK = 8 << 20  # bytes of CSV read at a time
 MAX_HEADER = 1 << 16  # bytes

@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from pipelines import contact, files, images, layout, records, schema, sheet
+from pipelines import contact, files, images, records, sheet
+from pipelines.common import paths, schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import UserError
 from pipelines.images import Normal
-from pipelines.layout import Output
-from pipelines.schema import UserError
 
 SPLIT = "test"
 WIDTH = 24  # characters of a line
@@ -81,7 +82,7 @@ def photos(place: str, ids: Collection[str]) -> dict[str, bytes]:
 def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
     found = {}
     for image_id in sorted(filter(schema.ID.match, ids)):
-        deep = layout.photo(SPLIT, image_id)
+        deep = paths.photo(SPLIT, image_id)
         for name in (deep, deep.removeprefix(f"{SPLIT}/"), f"{image_id}.jpg"):
             path = files.join(place, name)
             if image_id not in found and files.exists(path):

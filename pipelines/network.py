@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import files, fingerprint, quiet, schema
+from pipelines import files, fingerprint
+from pipelines.common import quiet, schema
+from pipelines.common.schema import Label, Reason, UserError
 from pipelines.images import Unreadable
-from pipelines.schema import Label, Reason, UserError
 
 # What the network sees at once, as Keras' predict has it. In a batch of another size, or elsewhere
 # in the batch, sums run in another order and the last digits of a score change. So photos come

@@ -14,14 +14,14 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from pipelines import quiet
+from pipelines.common import quiet
+from pipelines.common.cli import Parser as Parser
+from pipelines.common.cli import at_least
+from pipelines.common.schema import SPLITS, STAGED_SPLITS, UserError
 from pipelines.criteria import CurateOptions as CurateOptions
 from pipelines.criteria import FilterOptions as FilterOptions
-from pipelines.flags import Parser as Parser
-from pipelines.flags import at_least
 from pipelines.images import Normal
 from pipelines.politeness import Politeness
-from pipelines.schema import SPLITS, STAGED_SPLITS, UserError
 from pipelines.source import parse_numbers
 from pipelines.unit import Effort, Parameters
 

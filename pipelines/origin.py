@@ -9,8 +9,8 @@ from typing import Any
 
 from pipelines import crawl, fetch, files
 from pipelines.archive import BadArchive, Digest, Member, members
-from pipelines.layout import photo
-from pipelines.schema import Reason
+from pipelines.common.paths import photo
+from pipelines.common.schema import Reason
 from pipelines.unit import BadUnit, Effort, Parameters, Unit
 
 MD5 = re.compile("[0-9a-fA-F]{32}")

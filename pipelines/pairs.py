@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import dedupe, engine, files, hamming, layout, progress, repartition, schema, tables
+from pipelines import dedupe, engine, files, hamming, progress, repartition, tables
+from pipelines.common import paths, schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.hamming import PHOTO
-from pipelines.layout import Output
-from pipelines.schema import STAGED, STAGED_SPLITS
 
 HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
 # A plain surface is like every other one, whatever was photographed.
@@ -125,7 +126,7 @@ def write_part(
     pairs = pd.DataFrame(np.unique(np.concatenate(list(found))))
     for column in ("a_split", "b_split"):
         pairs[column] = np.array(STAGED_SPLITS, object)[pairs[column]]
-    path = output.pairs(f"{name}-{layout.part(part, parts)}.parquet")
+    path = output.pairs(f"{name}-{paths.part(part, parts)}.parquet")
     tables.write(path, pairs, schema.PAIRS)
     return len(pairs)
 

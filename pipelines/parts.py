@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import files, fingerprint, schema, tables
+from pipelines import files, fingerprint, tables
+from pipelines.common import schema
+from pipelines.common.schema import Reason, Reject, UserError
 from pipelines.network import Prediction
-from pipelines.schema import Reason, Reject, UserError
 from pipelines.unit import PASSING
 
 Inputs = Mapping[str, Any]

@@ -6,9 +6,10 @@ import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from pipelines import files, parts, records, schema, source
+from pipelines import files, parts, records, source
+from pipelines.common import schema
+from pipelines.common.schema import Reject, UserError
 from pipelines.images import Normal, Unreadable, normalise
-from pipelines.schema import Reject, UserError
 from pipelines.source import Part
 from pipelines.unit import Parameters, Unit
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pipelines import calibrate, fetch, files, metadata, outlook, rates
 from pipelines.bill import NETWORKS
 from pipelines.calibrate import Calibration
+from pipelines.common.cli import Parser, at_least
+from pipelines.common.schema import STAGED_SPLITS, UserError
 from pipelines.estimate import PUBLISHED, Split
-from pipelines.flags import Parser, at_least
 from pipelines.images import Normal
-from pipelines.schema import STAGED_SPLITS, UserError
 from pipelines.source import BLOCK, discover
 from pipelines.unit import Unit
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 
 AGENT = "gld2"
 LONGEST_PAUSE = 600.0  # seconds that a server's Retry-After can hold a host

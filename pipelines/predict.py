@@ -15,14 +15,14 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import engine, files, network, options, parts, photos, progress, records
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reject
 from pipelines.criteria import at_least
 from pipelines.handler import LandmarkHandler
 from pipelines.images import Unreadable
-from pipelines.layout import Output
 from pipelines.network import CHUNK, Place, Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.photos import Encoded, Folder, Photos, Records
-from pipelines.schema import Reject
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit
 

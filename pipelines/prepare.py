@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines import curate, download, options, shard
-from pipelines.layout import Output
+from pipelines.common.paths import Output
 from pipelines.source import with_filters
 
 EXAMPLES = """\

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from pipelines import card, example, files, layout, schema, tfds, tfrecord
+from pipelines import card, example, files, tfds, tfrecord
+from pipelines.common import paths, schema
 
 if TYPE_CHECKING:
     from pipelines.shard import Plan
@@ -83,7 +84,7 @@ def _split(name: str, shards: Sequence[dict[str, Any]], plan: Plan) -> dict[str,
     number = plan.shards[name]
     mine = {shard["number"]: shard for shard in shards if shard["split"] == name}
     for missing in sorted(set(range(number)) - set(mine)):
-        files.write(files.join(plan.incomplete, layout.shard(name, missing, number)), b"")
+        files.write(files.join(plan.incomplete, paths.shard(name, missing, number)), b"")
     lengths = [mine[n]["images"] if n in mine else 0 for n in range(number)]
     if sum(lengths) != plan.images[name]:
         raise AssertionError(f"{name}: {plan.images[name]} images kept, {sum(lengths)} sharded")

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 
 HEADER = ["name", "value", "unit", "note"]
 FILE = "rates.csv"

@@ -7,8 +7,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from pipelines import example, files, schema, tfrecord
-from pipelines.schema import DATASET, UserError
+from pipelines import example, files, tfrecord
+from pipelines.common import schema
+from pipelines.common.schema import DATASET, UserError
 
 
 def find(place: str, split: str) -> list[str]:

@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from pipelines import album, contact, files, gather, schema, shard, tables
-from pipelines.layout import Output
+from pipelines import album, contact, files, gather, shard, tables
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason, UserError
 from pipelines.options import OutputOptions, Parser
-from pipelines.schema import Reason, UserError
 
 EXAMPLES = """\
 examples:

@@ -23,12 +23,12 @@ from pipelines import (
     records,
     tables,
 )
+from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
 from pipelines.criteria import at_least
 from pipelines.neighbours import Block, mean_similarity, search
 from pipelines.parts import Parts, beside
 from pipelines.predict import Job
 from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
-from pipelines.schema import EVIDENCE, NON_LANDMARKS, UserError
 
 QUERIES = 4096  # photos that go through the index together
 # Of the classifier. Those who won went by visual similarity alone, which is 0; on photos held out

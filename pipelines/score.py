@@ -23,13 +23,13 @@ from pipelines import (
     tables,
     validate,
 )
+from pipelines.common.schema import TOP_K, Reason, Reject, UserError
 from pipelines.criteria import at_least
 from pipelines.parts import Parts, beside
 from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict
 from pipelines.rerank import demote
 from pipelines.retrieval import RerankOptions
-from pipelines.schema import TOP_K, Reason, Reject, UserError
 
 EXAMPLES = """\
   gld2 score --source ROOT --model JOB/export --output submission.csv

@@ -20,21 +20,20 @@ from pipelines import (
     example,
     fetch,
     files,
-    layout,
     metadata,
     options,
     progress,
     publish,
     repartition,
-    schema,
     source,
     split,
     tables,
     tfrecord,
 )
+from pipelines.common import paths, schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
 from pipelines.gather import Place, gather
-from pipelines.layout import Output
-from pipelines.schema import OUTPUT_SPLITS, STAGED, UserError
 
 EXAMPLES = """\
   gld2 shard --output OUT
@@ -199,7 +198,7 @@ def write_shard(
     """
     (name, number), found = keyed
     images = pd.concat(list(found)).sort_values(["order", "id"], ignore_index=True)
-    path = files.join(plan.incomplete, layout.shard(name, number, plan.shards[name]))
+    path = files.join(plan.incomplete, paths.shard(name, number, plan.shards[name]))
     if not files.exists(path):
         with files.atomic(path) as file:
             for record in _records(images, plan.output):

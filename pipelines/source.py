@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from pipelines import fetch, files, layout, metadata
+from pipelines import fetch, files, metadata
+from pipelines.common import paths
+from pipelines.common.schema import UserError
 from pipelines.filters import Filters, allowed_landmarks
-from pipelines.schema import UserError
 from pipelines.unit import Unit
 
 BLOCK = 4096  # loose photos in a unit
@@ -150,7 +151,7 @@ def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
     """
     found = discover_metadata(root)
     if not found.train_csv:
-        raise UserError(f"--from_urls: found no {layout.TRAIN_CSV} at {root}")
+        raise UserError(f"--from_urls: found no {paths.TRAIN_CSV} at {root}")
     metadata.check_header(found.train_csv, metadata.URLS | metadata.TRAIN)
     parts = tuple(Lane("train", found.train_csv, number, lanes) for number in range(lanes))
     absent = tuple(f"URLs of {split} photos" for split in splits if split != "train")
@@ -160,12 +161,12 @@ def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
 def discover_metadata(root: str) -> Source:
     """The source without its photos, for what needs their metadata alone."""
     try:
-        train_csv = _first_there(root, layout.TRAIN_CSV, layout.KAGGLE_TRAIN_CSV)
-        test_csv = _first_there(root, layout.TEST_CSV, layout.KAGGLE_TEST_CSV)
-        clean_csv = _first_there(root, layout.CLEAN_CSV)
+        train_csv = _first_there(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
+        test_csv = _first_there(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
+        clean_csv = _first_there(root, paths.CLEAN_CSV)
     except fetch.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
-    absent = () if clean_csv else (layout.CLEAN_CSV,)
+    absent = () if clean_csv else (paths.CLEAN_CSV,)
     for path, columns in (
         (train_csv, metadata.TRAIN),
         (clean_csv, metadata.CLEAN),
@@ -183,13 +184,13 @@ def with_filters(source: Source, filters: Filters) -> Source:
       UserError: a filter wants what the source does not have, a category among it.
     """
     if filters.clean_only and not source.clean_csv:
-        raise UserError(f"--clean_only: found no {layout.CLEAN_CSV} at {source.root}")
+        raise UserError(f"--clean_only: found no {paths.CLEAN_CSV} at {source.root}")
     attribution = categories = None
     if filters.needs_credits:
         flag = "--licences" if filters.licences else "--exclude_author"
         attribution = attribution_csv(source.root, flag, metadata.ATTRIBUTION)
     if filters.categories:
-        categories = _wanted(source.root, "--categories", metadata.CATEGORY, *layout.CATEGORY_CSVS)
+        categories = _wanted(source.root, "--categories", metadata.CATEGORY, *paths.CATEGORY_CSVS)
         allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
     return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)
 
@@ -200,7 +201,7 @@ def attribution_csv(root: str, flag: str, columns: Mapping[str, str]) -> str:
     Raises:
       UserError: nowhere, though `flag` wants them, or without these columns.
     """
-    return _wanted(root, flag, columns, layout.ATTRIBUTION_CSV)
+    return _wanted(root, flag, columns, paths.ATTRIBUTION_CSV)
 
 
 def _wanted(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
@@ -225,7 +226,7 @@ def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -
         tars = _tars(root, split, numbers)
         if tars:
             parts += [_tar(root, split, number) for number in tars]
-            absent += [layout.archive(split, n) for n in numbers or () if n not in tars]
+            absent += [paths.archive(split, n) for n in numbers or () if n not in tars]
         elif listing and _has_photos(root, split, listing):
             parts.append(Loose(split, root, listing))
         else:
@@ -233,10 +234,10 @@ def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -
     if not parts:
         raise UserError(
             f"--source {root}: found no photos of {' or '.join(splits)}; expected "
-            f"{layout.archive(splits[0], 0)}, or {splits[0]}/a/b/c/<id>.jpg beside a train.csv"
+            f"{paths.archive(splits[0], 0)}, or {splits[0]}/a/b/c/<id>.jpg beside a train.csv"
         )
     if any(part.split == "train" for part in parts) and not source.train_csv:
-        raise UserError(f"--source {root}: found train photos but no {layout.TRAIN_CSV}")
+        raise UserError(f"--source {root}: found train photos but no {paths.TRAIN_CSV}")
     return dataclasses.replace(source, parts=tuple(parts), absent=tuple(absent))
 
 
@@ -248,8 +249,8 @@ def _tar(root: str, split: str, number: int) -> Unit:
     return Unit(
         f"{split}-images_{number:03d}",
         split,
-        files.join(root, layout.archive(split, number)),
-        files.join(root, layout.md5(split, number)),
+        files.join(root, paths.archive(split, number)),
+        files.join(root, paths.md5(split, number)),
     )
 
 
@@ -271,16 +272,16 @@ class _Probe:
         self._root, self._split = root, split
 
     def __len__(self) -> int:
-        return layout.MAX_ARCHIVES
+        return paths.MAX_ARCHIVES
 
     def __getitem__(self, number: int) -> bool:
-        return not fetch.exists(files.join(self._root, layout.archive(self._split, number)))
+        return not fetch.exists(files.join(self._root, paths.archive(self._split, number)))
 
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
     """Looks for the first few listed photos: a listing of millions of files takes hours."""
     first = next(metadata.ids(listing), [])[:LOOKS]
-    return any(fetch.exists(files.join(root, layout.photo(split, image_id))) for image_id in first)
+    return any(fetch.exists(files.join(root, paths.photo(split, image_id))) for image_id in first)
 
 
 def _blocks(chunks: Iterable[list[T]], size: int) -> Iterator[list[T]]:

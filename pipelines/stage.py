@@ -12,12 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import example, fetch, files, origin, progress, schema, tables, tfrecord
+from pipelines import example, fetch, files, origin, progress, tables, tfrecord
 from pipelines.archive import Member
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
 from pipelines.fingerprint import sha256
 from pipelines.images import Normal, Photo, Unreadable, normalise
-from pipelines.layout import Output
-from pipelines.schema import REJECTED, STAGED, Reason, Reject
 from pipelines.unit import PASSING, BadUnit, Effort, Parameters, Unit
 
 WINDOW = 4  # photos in flight for each thread: bounds memory, keeps the order

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import lines
+from pipelines.common.schema import UserError
 from pipelines.lines import Fault
-from pipelines.schema import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import files
+from pipelines.common.schema import UserError
 from pipelines.fingerprint import sha256
-from pipelines.schema import UserError
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:

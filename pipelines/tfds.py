@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines import files, quiet, schema
-from pipelines.schema import DATASET, OUTPUT_SPLITS, Label
+from pipelines import files
+from pipelines.common import quiet, schema
+from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label
 
 RELABELING_HEADER = ("new_label", "old_label")  # DELF's: ours, and GLDv2's landmark_id
 HOMEPAGE = "https://github.com/cvdfoundation/google-landmark"

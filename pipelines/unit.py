@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipelines.common.schema import Reason
 from pipelines.images import Normal
 from pipelines.politeness import Politeness
-from pipelines.schema import Reason
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import fetch, lines, metadata, schema, submission
-from pipelines.flags import Parser
+from pipelines import fetch, lines, metadata, submission
+from pipelines.common import schema
+from pipelines.common.cli import Parser
+from pipelines.common.schema import UserError
 from pipelines.lines import Fault
-from pipelines.schema import UserError
 from pipelines.submission import Predictions
 
 COMMAND = "validate-submission"
@@ -154,11 +155,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _ids_path(args: argparse.Namespace) -> str:
     if args.ids:
         return args.ids
-    from pipelines import layout, source  # slow to import
+    from pipelines import source  # slow to import
+    from pipelines.common import paths
 
     if path := source.discover_metadata(args.source).test_csv:
         return path
-    wanted = f"{layout.TEST_CSV} or {layout.KAGGLE_TEST_CSV}"
+    wanted = f"{paths.TEST_CSV} or {paths.KAGGLE_TEST_CSV}"
     raise UserError(f"--source {args.source}: found no {wanted} there")
 
 

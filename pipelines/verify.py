@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import example, files, frames, images, layout, schema
-from pipelines.schema import Label, UserError
+from pipelines import example, files, frames, images
+from pipelines.common import paths, schema
+from pipelines.common.schema import Label, UserError
 
 NAMED = 10  # faults of a kind that are told one by one
 LOSSES = ("crc", "example", "file", "frame", "label")  # kinds that keep an image from being counted
@@ -158,7 +159,7 @@ def _names(folder: str) -> set[str]:
 
 def _wanted(stats: Mapping[str, Any]) -> list[str]:
     return [
-        layout.shard(split, number, counts["shards"])
+        paths.shard(split, number, counts["shards"])
         for split, counts in stats["splits"].items()
         for number in range(counts["shards"])
     ]

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipelines import files, quiet
+from pipelines import files
+from pipelines.common import quiet
 
 # tensorflow and tft are imported where they are used: they take four seconds,
 # and --help, download and shard do without.

@@ -11,7 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipelines import schema, structures
+from pipelines import structures
+from pipelines.common import schema
 
 LANDMARK_IDS = 203_094  # train's landmark ids lie below this
 TAIL = 8  # the largest class has so many times the images of the smallest

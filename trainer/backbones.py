@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet  # its parts are not public
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import scaling
 from trainer.config import IMAGENET, NO_WEIGHTS
 

@@ -17,7 +17,7 @@ import time
 import keras
 import tensorflow as tf
 
-from pipelines.schema import VALIDATION, UserError
+from pipelines.common.schema import VALIDATION, UserError
 from trainer import config, data, dataset, devices, faults, files, metrics, model, task, train
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.dataset import Version

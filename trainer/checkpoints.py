@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import devices, files
 
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")

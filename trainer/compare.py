@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import child, devices, plan, table, task
 from trainer.config import Config
 from trainer.plan import Run

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer.presets import PRESETS
 from trainer.scaling import COMPOUND, resolution
 

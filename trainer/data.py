@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from pipelines import schema
+from pipelines.common import schema
 from trainer import photos
 from trainer.checkpoints import START, Place
 from trainer.config import Config

@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines import schema
-from pipelines.schema import DATASET, VALIDATION, Label, UserError
+from pipelines.common import schema
+from pipelines.common.schema import DATASET, VALIDATION, Label, UserError
 from trainer import cache, files
 
 _VERSION = re.compile(r"\d+(\.\d+)*\Z")

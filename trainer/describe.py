@@ -10,7 +10,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import scaling, task
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 

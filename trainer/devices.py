@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer.config import AUTO
 
 JAX, TENSORFLOW = "jax", "tensorflow"

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import schema
+from pipelines.common import schema
 from trainer import files, model, photos
 from trainer.config import Config
 from trainer.dataset import Version

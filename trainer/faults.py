@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pipelines.schema import VALIDATION, UserError
+from pipelines.common.schema import VALIDATION, UserError
 from trainer import data, photos
 from trainer.dataset import Version
 

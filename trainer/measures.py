@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from pipelines.schema import VALIDATION, UserError
+from pipelines.common.schema import VALIDATION, UserError
 from trainer import data, dataset, devices, faults, files, solution, speed
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.dataset import Version

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipelines import gap
+from pipelines.common import gap
 from trainer import devices
 from trainer.devices import Devices
 

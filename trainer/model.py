@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from pipelines.schema import Label
+from pipelines.common.schema import Label
 from trainer import backbones, heads, losses
 from trainer.config import ARCFACE, AUTO, HEAD, MANY_CLASSES, ON, SCRATCH, Config, Phase
 

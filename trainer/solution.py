@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import gap
-from pipelines.schema import Label, UserError
+from pipelines.common import gap
+from pipelines.common.schema import Label, UserError
 from trainer import files
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from pipelines.schema import Label
+from pipelines.common.schema import Label
 from trainer import describe, devices, metrics, model
 from trainer.config import NO_WEIGHTS, Config
 from trainer.devices import Devices

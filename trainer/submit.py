@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import proto
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import cloud, submit_options, task
 from trainer.config import AUTO, IMAGENET, NO_WEIGHTS
 

@@ -17,7 +17,7 @@ from google.cloud.storage import Client
 from google.cloud.tpu_v2 import CreateQueuedResourceRequest, Node, QueuedResource
 from google.cloud.tpu_v2 import QueuedResourceState as State
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import cloud, staging, startup
 from trainer.cloud import Outcome, Status
 

@@ -10,7 +10,7 @@ import sys
 import keras
 import tensorflow as tf
 
-from pipelines.schema import VALIDATION, UserError
+from pipelines.common.schema import VALIDATION, UserError
 from trainer import (
     checkpoints,
     config,

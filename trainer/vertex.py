@@ -17,7 +17,7 @@ from google.cloud.aiplatform_v1 import (
 )
 from google.rpc import code_pb2
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import cloud
 from trainer.cloud import Outcome, Status
 

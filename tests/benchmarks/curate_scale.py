@@ -30,10 +30,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pipelines import files, pairs, schema, tables
+from pipelines import files, pairs, tables
+from pipelines.common import schema
+from pipelines.common.paths import Output
 from pipelines.fingerprint import Perceptual
 from pipelines.images import Normal, normalise
-from pipelines.layout import Output
 from pipelines.unit import Parameters
 from tests import planted
 from tests.benchmarks.download import Run, run

@@ -30,7 +30,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipelines import layout
+from pipelines.common import paths
 from tests import planted
 from tests.conftest import MINI, gld2
 from tests.planted import KINDS
@@ -76,7 +76,7 @@ def lay_out(folder: pathlib.Path, number: int) -> pd.DataFrame:
             for row in some
         ]
     files = pd.DataFrame(rows, columns=["id", "kind", "landmark_id"])
-    files[["id", "landmark_id"]].to_csv(folder / layout.KAGGLE_TRAIN_CSV, index=False)
+    files[["id", "landmark_id"]].to_csv(folder / paths.KAGGLE_TRAIN_CSV, index=False)
     return files
 
 
@@ -88,7 +88,7 @@ def _write(folder: pathlib.Path, original: tuple[int, bytes]) -> list[tuple[str,
     rows = []
     for file, (kind, content) in enumerate(files):
         image_id = hashlib.sha256(f"{number}/{file}".encode()).hexdigest()[:16]
-        path = folder / layout.photo("train", image_id)
+        path = folder / paths.photo("train", image_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         rows.append((image_id, kind, number))
@@ -134,7 +134,7 @@ def imagededup(python: str, source: pathlib.Path, ids: pd.Series) -> Side:
 
 def exhaustive(source: pathlib.Path, ids: pd.Series) -> Side:
     started = time.perf_counter()
-    paths = [source / layout.photo("train", image_id) for image_id in ids]
+    paths = [source / paths.photo("train", image_id) for image_id in ids]
     with ProcessPoolExecutor(2) as pool:
         hashes = np.array(list(pool.map(_phash, paths, chunksize=64)), np.uint64)
     joined = np.array([np.bitwise_count(one ^ hashes) <= RADIUS for one in hashes])

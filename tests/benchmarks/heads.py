@@ -79,7 +79,7 @@ def run(case: Case) -> Cost:
     import keras
     import numpy as np
 
-    from pipelines.schema import Label
+    from pipelines.common.schema import Label
     from trainer import devices, heads, model
     from trainer.config import Config
 

@@ -24,7 +24,8 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from pipelines import non_landmarks, parts, retrieval, schema, tables
+from pipelines import non_landmarks, parts, retrieval, tables
+from pipelines.common import schema
 from pipelines.network import Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.rerank import NEIGHBOURS

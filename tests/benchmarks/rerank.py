@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import example, gap, records, retrieval, schema, tfrecord
+from pipelines import example, records, retrieval, tfrecord
+from pipelines.common import gap, schema
+from pipelines.common.schema import Label
 from pipelines.parts import Parts
-from pipelines.schema import Label
 from tests.conftest import MINI, gld2
 from tests.test_real_photos import WEIGHTS_035
 

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from pipelines import quiet, schema
+from pipelines.common import quiet, schema
 from pipelines.images import Normal, normalise
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS

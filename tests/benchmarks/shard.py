@@ -34,8 +34,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines import example, files, quiet, schema, tables, tfrecord
-from pipelines.layout import Output
+from pipelines import example, files, tables, tfrecord
+from pipelines.common import quiet, schema
+from pipelines.common.paths import Output
 from tests.benchmarks.download import Run, run
 from tests.conftest import MINI, gld2
 

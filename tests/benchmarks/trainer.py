@@ -27,7 +27,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import schema
+from pipelines.common import schema
 from tests.benchmarks.shard import spread
 from tests.conftest import MINI, gld2
 from trainer import backbones, checkpoints, data, dataset, model

@@ -10,8 +10,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.common.schema import EngineError
 from pipelines.engine import run
-from pipelines.schema import EngineError
 from tests.conftest import ROOT, gld2
 from tests.engines import gcs
 from tests.engines.conftest import Place, results, words

@@ -12,8 +12,8 @@ from hypothesis import strategies
 
 from pipelines import addresses
 from pipelines.addresses import Refused
+from pipelines.common.schema import Reason
 from pipelines.politeness import Politeness
-from pipelines.schema import Reason
 
 PRIVATE = [
     "127.0.0.1", "127.255.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1",

@@ -12,9 +12,9 @@ import pytest
 
 from pipelines import archive
 from pipelines.archive import BadArchive, Digest, Member
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason
 from pipelines.images import Normal
-from pipelines.layout import Output
-from pipelines.schema import Reason
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipelines import bootstrap, evaluate, metrics
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from tests.pipelines.test_gap import slow_gap, tables
 
 QUERIES = 60

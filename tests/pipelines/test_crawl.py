@@ -17,8 +17,8 @@ import tenacity
 
 from pipelines import crawl, server
 from pipelines.archive import Member
+from pipelines.common.schema import Reason
 from pipelines.politeness import Politeness
-from pipelines.schema import Reason
 
 PHOTO = bytes(range(256)) * 40
 MAX_BYTES = 20_000

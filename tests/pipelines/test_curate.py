@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import curate, files, hamming, schema, tables
-from pipelines.layout import Output
-from pipelines.schema import Reason
+from pipelines import curate, files, hamming, tables
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason
 from tests.pipelines.conftest import read_tables
 
 IMAGES = 600

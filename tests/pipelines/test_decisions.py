@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import decisions, repartition, split, tables
-from pipelines.schema import Label, UserError, format_labels, parse_labels
+from pipelines.common.schema import Label, UserError, format_labels, parse_labels
 from pipelines.vocabulary import Labels
 
 PARAMETERS = decisions.Parameters(min_images_per_class=4, validation_share=None, seed=0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import decisions, dedupe, tables
-from pipelines.schema import Reason
+from pipelines.common.schema import Reason
 
 
 def hex_id(number: int) -> str:

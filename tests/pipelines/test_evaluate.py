@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipelines import curves, main, metrics, mistakes, sheet
-from pipelines.gap import rank
+from pipelines.common.gap import rank
 from pipelines.images import Normal, normalise
 from tests.conftest import ROOT
 from tests.pipelines.conftest import kaggle_layout

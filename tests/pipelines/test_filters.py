@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import filters, options, tables
+from pipelines.common.schema import FACTS, UserError
 from pipelines.criteria import CurateOptions, FilterOptions
 from pipelines.decisions import Parameters
 from pipelines.filters import Filters
-from pipelines.schema import FACTS, UserError
 from pipelines.source import Source, with_filters
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16

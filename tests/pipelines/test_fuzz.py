@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import archive, schema
+from pipelines import archive
 from pipelines.archive import BadArchive, Digest
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason
 from pipelines.images import Normal, Photo, Unreadable, normalise
-from pipelines.layout import Output
-from pipelines.schema import Reason
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit
 from tests.pipelines.conftest import read_tables

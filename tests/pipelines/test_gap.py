@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import evaluate, gap, metrics, submission
-from pipelines.schema import UserError
+from pipelines import evaluate, metrics, submission
+from pipelines.common import gap
+from pipelines.common.schema import UserError
 from tests.conftest import SHARED, needs_shared
 
 

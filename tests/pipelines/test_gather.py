@@ -8,8 +8,8 @@ import pytest
 from google.cloud import storage
 
 from pipelines import files, gather, tfrecord
+from pipelines.common.schema import UserError
 from pipelines.gather import Place
-from pipelines.schema import UserError
 
 RECORDS = [bytes([n]) * 3000 for n in range(100)]
 FRAME = len(tfrecord.frame(RECORDS[0]))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.common.schema import Reason, UserError
 from pipelines.fingerprint import perceptual
 from pipelines.images import Normal, Unreadable, normalise
-from pipelines.schema import Reason, UserError
 
 
 def photo(width=640, height=480) -> Image.Image:

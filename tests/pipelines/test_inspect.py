@@ -13,11 +13,12 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from pipelines import example, frames, inspection, layout, main, schema, tfrecord
-from pipelines.schema import UserError
+from pipelines import example, frames, inspection, main, tfrecord
+from pipelines.common import paths, schema
+from pipelines.common.schema import UserError
 
 VERSION = "dataset/gld2/1.0.0"
-TRAIN, VALIDATION, TEST = (layout.shard(split, 0, 1) for split in schema.OUTPUT_SPLITS)
+TRAIN, VALIDATION, TEST = (paths.shard(split, 0, 1) for split in schema.OUTPUT_SPLITS)
 
 Spoil = Callable[[pathlib.Path], None]
 
@@ -254,7 +255,7 @@ def in_shards(folder: pathlib.Path, number: int) -> None:
     found = records(folder / TRAIN)
     (folder / TRAIN).unlink()
     for shard in range(number):
-        write(folder / layout.shard("train", shard, number), found[shard::number])
+        write(folder / paths.shard("train", shard, number), found[shard::number])
     stats = json.loads((folder / "stats.json").read_text())
     stats["splits"]["train"]["shards"] = number
     for split in stats["splits"].values():
@@ -279,7 +280,7 @@ def test_an_older_dataset_lacks_its_info_alone(folder: pathlib.Path, capsys):
 
 def test_a_lost_shard_hides_no_fault_of_the_others(folder: pathlib.Path, capsys):
     in_shards(folder, 3)
-    lost, spoilt = (layout.shard("train", number, 3) for number in (0, 2))
+    lost, spoilt = (paths.shard("train", number, 3) for number in (0, 2))
     (folder / lost).unlink()
     flip(spoilt, 60)(folder)
     lines = verified(folder, capsys)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import decisions, metadata, tables
+from pipelines.common.schema import Reason
 from pipelines.filters import Filters, read_credits
 from pipelines.join import Join, join
-from pipelines.schema import Reason
 from pipelines.source import Source, with_filters
 
 A, B, C, D, E = ("abcde"[i] * 16 for i in range(5))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines import metadata
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from tests.conftest import SHARED, needs_shared
 
 A, B = "a" * 16, "b" * 16

@@ -12,8 +12,8 @@ import pytest
 
 from pipelines import bill, calibrate, estimate, main, plan, rates
 from pipelines.calibrate import Calibration
+from pipelines.common.schema import UserError
 from pipelines.estimate import PUBLISHED, Split
-from pipelines.schema import UserError
 from tests.conftest import SHARED, needs_shared
 
 ROUND = Calibration(  # a million photos: 2.5 core-hours to stage, a quarter to shard

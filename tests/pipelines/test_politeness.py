@@ -10,8 +10,8 @@ from email.utils import format_datetime
 
 import pytest
 
+from pipelines.common.schema import UserError
 from pipelines.politeness import LONGEST_PAUSE, Politeness, Turns, opted_out, retry_after, turns
-from pipelines.schema import UserError
 
 
 @pytest.mark.parametrize("contact", ["", "me", "a@b\r\nX: y", "a@b (c)", "ü@example.org"])

@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import curate, prepare, schema, server, shard
-from pipelines.schema import UserError
+from pipelines import curate, prepare, server, shard
+from pipelines.common import schema
+from pipelines.common.schema import UserError
 from pipelines.world import Summary
 from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables

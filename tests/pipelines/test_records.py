@@ -9,7 +9,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import example, schema, tables, tfrecord
+from pipelines import example, tables, tfrecord
+from pipelines.common import schema
 
 FEATURES = {"image/encoded": b"\xff\xd8photo", "image/height": 288, "image/id": b"00ff"}
 

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import album, contact, files, report, schema, sheet, tables
-from pipelines.layout import Output
-from pipelines.schema import Reason
+from pipelines import album, contact, files, report, sheet, tables
+from pipelines.common import schema
+from pipelines.common.paths import Output
+from pipelines.common.schema import Reason
 from tests.pipelines.conftest import read_tables
 
 REPEATS = (Reason.DUPLICATE, Reason.LABEL_CONFLICT, Reason.IN_TEST)

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import embed, example, neighbours, rerank, schema, score, submission, tfrecord
-from pipelines.schema import UserError
+from pipelines import embed, example, neighbours, rerank, score, submission, tfrecord
+from pipelines.common import schema
+from pipelines.common.schema import UserError
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
 from tests.pipelines.exports import SIZE, VERSION, make_export

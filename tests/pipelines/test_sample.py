@@ -12,7 +12,8 @@ import urllib.parse
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines import sample, scenery, schema, server, structures, world
+from pipelines import sample, scenery, server, structures, world
+from pipelines.common import schema
 from tests.pipelines.conftest import TINY
 
 Members = dict[str, bytes]

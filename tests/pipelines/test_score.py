@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import example, metadata, network, schema, score, submission, tfrecord
-from pipelines.schema import UserError
+from pipelines import example, metadata, network, score, submission, tfrecord
+from pipelines.common import schema
+from pipelines.common.schema import UserError
 from pipelines.world import Summary
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables

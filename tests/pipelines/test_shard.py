@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from pipelines import shard
-from pipelines.schema import ATTRIBUTION, IMAGE_ID, UserError
+from pipelines.common.schema import ATTRIBUTION, IMAGE_ID, UserError
 from tests.pipelines.conftest import read_shards, read_tables
 
 VERSION = "dataset/gld2/1.0.0"

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from pipelines import curate, engine, hamming, options, publish, repartition, shard, split
-from pipelines.layout import Output
+from pipelines.common.paths import Output
 from tests import planted
 from tests.benchmarks import curate_scale
 from tests.conftest import needs_shared

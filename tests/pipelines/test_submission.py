@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import lines, submission
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import WorkerOptions
 from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
 from pipelines import main, options
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from tests.conftest import ROOT
 
 TEMPLATES = runpy.run_path(str(ROOT / "docker" / "templates.py"))

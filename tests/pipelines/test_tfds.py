@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import example, schema, tfds, tfrecord
-from pipelines.schema import ATTRIBUTION, Label
+from pipelines import example, tfds, tfrecord
+from pipelines.common import schema
+from pipelines.common.schema import ATTRIBUTION, Label
 from tests.conftest import ROOT
 from tests.pipelines.conftest import read_shards, read_tables
 
@@ -158,7 +159,7 @@ def test_all_of_gldv2s_labels_are_written_in_silence_and_without_tensorflow(tmp_
 import socket, sys
 socket.socket.connect = lambda *args: sys.exit("it went to the network")
 from pipelines import tfds
-from pipelines.schema import Label
+from pipelines.common.schema import Label
 stats = {{"version": "1.0.0", "attribution": False, "splits": {{}}}}
 tfds.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
 assert "tensorflow" not in sys.modules

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipelines import curate, download, server, source
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_tables
 

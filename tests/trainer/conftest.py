@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import trainer  # noqa: F401  (chooses Keras' backend)
-from pipelines import schema
+from pipelines.common import schema
 from trainer import dataset
 from trainer.config import Config
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import checkpoints
 from trainer.checkpoints import START, Place
 

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from tests.trainer.conftest import photos, write_split, write_version
 from trainer import dataset
 

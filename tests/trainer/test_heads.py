@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.schema import Label
+from pipelines.common.schema import Label
 from trainer import heads, model
 
 FEATURES = 6

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import gap
+from pipelines.common import gap
 from trainer import metrics
 from trainer.devices import TENSORFLOW, Devices
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.schema import Label
+from pipelines.common.schema import Label
 from trainer import losses, model
 from trainer.config import FINE, HEAD, SCRATCH, Phase
 

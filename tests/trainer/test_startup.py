@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipelines.schema import UserError
+from pipelines.common.schema import UserError
 from trainer import startup
 
 VALUES = {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import schema
+from pipelines.common import schema
 from tests.trainer.conftest import flags, photo, photos, write_version
 from trainer import checkpoints, model, task
 from trainer import photos as pixels

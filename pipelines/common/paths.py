@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipelines.common.schema import DATASET
 from pipelines.files import join
-from pipelines.schema import DATASET
 
 # ---- a source in GLDv2's published layout ---------------------------------------------------
 
