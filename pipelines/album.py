@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from pipelines import sheet, split, tables
+from pipelines import sheet, split
 from pipelines.common import schema
 from pipelines.common.schema import Reason
+from pipelines.storage import parquet
 
 KEPT = "kept"
 PHOTOS = 4 * sheet.COLUMNS  # on a sheet without groups
@@ -44,9 +45,9 @@ class Digest:
 def digest(paths: Iterable[str]) -> Digest:
     """Reads decisions a file at a time."""
     before = after = pd.Series(dtype="int64")
-    samples, repeats = tables.empty(SAMPLE), [tables.empty(REPEAT)]
+    samples, repeats = parquet.empty(SAMPLE), [parquet.empty(REPEAT)]
     for path in paths:
-        images = tables.read(path, COLUMNS)
+        images = parquet.read(path, COLUMNS)
         images = images[images["split"].isin(["train", schema.VALIDATION])]
         kept = images["reason"].isna()
         before = _add(before, images["landmark_id"])

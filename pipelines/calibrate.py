@@ -11,14 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import files, sample, tables, tfrecord
+from pipelines import sample
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED, UserError
-from pipelines.gather import Place, gather
 from pipelines.images import Normal
 from pipelines.source import discover, expand
 from pipelines.stage import stage
+from pipelines.storage import filesystem, parquet, tfrecord
+from pipelines.storage.ranged_reads import Place, gather
 from pipelines.unit import Effort, Parameters, Unit
 from pipelines.world import World
 
@@ -54,7 +55,7 @@ class Calibration:
 
 def load(path: str) -> Calibration:
     """Raises UserError where the file is not what `save` writes."""
-    found = files.read_json(path)
+    found = filesystem.read_json(path)
     try:
         calibration = Calibration(**found)
         good = all(value > 0 for name, value in found.items() if name != "source")
@@ -66,7 +67,7 @@ def load(path: str) -> Calibration:
 
 
 def save(calibration: Calibration, path: str) -> None:
-    files.write(path, json.dumps(dataclasses.asdict(calibration), indent=2) + "\n")
+    filesystem.write(path, json.dumps(dataclasses.asdict(calibration), indent=2) + "\n")
 
 
 def measure(root: str | None, photos: int, image_size: int) -> Calibration:
@@ -83,7 +84,7 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         units = _units(root or _drawn(f"{folder}/source", photos))
         output, normal = Output(folder), Normal(image_size)
-        files.make_folder(folder)
+        filesystem.make_folder(folder)
         begun = time.process_time()
         summaries = list(_staged(units, output, normal, photos))
         staged_in = time.process_time() - begun
@@ -102,8 +103,8 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
             photos=number,
             image_size=image_size,
             source_bytes=round(fetched / number),
-            staged_bytes=round(sum(files.size(output.staged(n)) for n in names) / staged),
-            facts_bytes=round(sum(files.size(output.facts(n)) for n in names) / number, 1),
+            staged_bytes=round(sum(filesystem.size(output.staged(n)) for n in names) / staged),
+            facts_bytes=round(sum(filesystem.size(output.facts(n)) for n in names) / number, 1),
             stage_ms=round(1000 * staged_in / number, 3),
             shard_ms=round(1000 * sharded_in / staged, 3),
         )
@@ -142,10 +143,10 @@ def _units(root: str) -> Iterator[Unit]:
 
 def _shard(output: Output, units: Iterable[str]) -> None:
     """As a shard's writer does it, in the order of ids and not of places."""
-    facts = pd.concat([tables.read(output.facts(unit), COLUMNS) for unit in units])
+    facts = pd.concat([parquet.read(output.facts(unit), COLUMNS) for unit in units])
     rows = facts[facts["status"] == STAGED].sort_values("id")
     columns = rows[["unit", "offset", "length"]].itertuples(index=False)
     places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
-    with files.atomic(files.join(output.root, "shard")) as file:
+    with filesystem.atomic(filesystem.join(output.root, "shard")) as file:
         for record in gather(places, output.staged):
             file.write(tfrecord.frame(record))

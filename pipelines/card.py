@@ -8,8 +8,8 @@ from typing import Any
 
 import jinja2
 
-from pipelines import files
 from pipelines.common import schema
+from pipelines.storage import filesystem
 
 
 def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> None:
@@ -20,7 +20,7 @@ def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> Non
       stats: as stats.json has them.
       done: decisions' done.json.
     """
-    files.write(files.join(folder, "README.md"), render(stats, done))
+    filesystem.write(filesystem.join(folder, "README.md"), render(stats, done))
 
 
 def render(stats: Mapping[str, Any], done: Mapping[str, Any]) -> str:

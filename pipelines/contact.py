@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import example, files, gather, sheet, tables
+from pipelines import sheet
 from pipelines.album import Group, Sheet
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
+from pipelines.storage import filesystem, parquet, ranged_reads, tf_example
 
 DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
 PLACE = ("unit", "offset", "length")
@@ -46,8 +47,8 @@ def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]
     # Of an id that came twice, what is said last is said: that one was kept.
     decided = _rows(decisions, DECISIONS, ids).sort_values("reason", na_position="last")
     staged = _rows(facts, FACTS, ids).dropna(subset="offset").sort_values(["unit", "offset"])
-    known = Known({row["id"]: row for row in tables.to_rows(decided, DECISIONS)}, {})
-    for row in tables.to_rows(staged, FACTS):
+    known = Known({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
+    for row in parquet.to_rows(staged, FACTS):
         known.facts.setdefault(row["id"], []).append(row)
     return known
 
@@ -58,14 +59,14 @@ def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]
 
     def read(path: str) -> pa.Table:
         try:
-            with files.open_read(path) as file:
+            with filesystem.open_read(path) as file:
                 return pq.read_table(file, columns=list(columns), filters=wanted)
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path}: expected Parquet with {[*columns]}, found: {error}") from None
 
-    with concurrent.futures.ThreadPoolExecutor(gather.READERS) as pool:
-        found = [tables.arrow_schema(columns).empty_table(), *pool.map(read, paths)]
-    return tables.frame(pa.concat_tables(found))
+    with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
+        found = [parquet.arrow_schema(columns).empty_table(), *pool.map(read, paths)]
+    return parquet.frame(pa.concat_tables(found))
 
 
 def picture(chosen: Sheet, known: Known, output: Output) -> bytes | None:
@@ -82,11 +83,11 @@ def picture(chosen: Sheet, known: Known, output: Output) -> bytes | None:
 def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
     """The photos of rows of facts, in their order."""
     places = [
-        gather.Place(row["unit"], row["offset"], row["length"], index)
+        ranged_reads.Place(row["unit"], row["offset"], row["length"], index)
         for index, row in enumerate(facts)
     ]
-    records = gather.gather(places, output.staged)
-    return [example.decode(record)[schema.ENCODED] for record in records]  # type: ignore[misc]
+    records = ranged_reads.gather(places, output.staged)
+    return [tf_example.decode(record)[schema.ENCODED] for record in records]  # type: ignore[misc]
 
 
 # ---- tiles ----------------------------------------------------------------------------------

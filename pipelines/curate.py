@@ -18,14 +18,11 @@ from pipelines import (
     dedupe,
     download,
     engine,
-    fetch,
-    files,
     funnel,
     options,
     pairs,
     progress,
     repartition,
-    tables,
 )
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
@@ -34,6 +31,7 @@ from pipelines.decisions import Parameters
 from pipelines.join import Join
 from pipelines.repartition import Repartition
 from pipelines.source import Source, discover_metadata, with_filters
+from pipelines.storage import filesystem, parquet, streams
 from pipelines.vocabulary import NO_LABELS, Labels, LearnLabels
 
 EXAMPLES = """\
@@ -156,15 +154,15 @@ class Curate(beam.PTransform):
 
 def read_facts(paths: Sequence[str]) -> pd.DataFrame:
     """One table of some units' facts."""
-    return pd.concat([tables.read(path, decisions.FACTS) for path in paths], ignore_index=True)
+    return pd.concat([parquet.read(path, decisions.FACTS) for path in paths], ignore_index=True)
 
 
 def resolve(
     parameters: Parameters, linked: list[pd.DataFrame], alike: list[pd.DataFrame]
 ) -> pd.DataFrame:
     """dedupe.resolve over all that is like something: a few hundredths of all images."""
-    images = pd.concat([tables.empty(decisions.WORK), *linked], ignore_index=True)
-    found = pd.concat([tables.empty(schema.PAIRS), *alike], ignore_index=True)
+    images = pd.concat([parquet.empty(decisions.WORK), *linked], ignore_index=True)
+    found = pd.concat([parquet.empty(schema.PAIRS), *alike], ignore_index=True)
     return dedupe.resolve(images, found, parameters.on_conflict, parameters.against)
 
 
@@ -198,8 +196,8 @@ def write_part(keyed: Keyed, output: Output, parts: int) -> dict[str, Any]:
     """Writes one file of decisions; returns its number, digest and funnel."""
     part, images = keyed
     images = images.sort_values(["id", "split", "unit", "offset"])
-    path = files.join(output.decisions, f"decisions-{paths.part(part, parts)}.parquet")
-    digest = tables.write(path, images, schema.DECISIONS)
+    path = filesystem.join(output.decisions, f"decisions-{paths.part(part, parts)}.parquet")
+    digest = parquet.write(path, images, schema.DECISIONS)
     return {"part": part, "sha256": digest, "funnel": dict(decisions.funnel(images))}
 
 
@@ -225,11 +223,11 @@ def finish(
     if not curate.rows == images == dropped + kept:
         raise AssertionError(f"{curate.rows} facts, {images} decisions, {kept} + {dropped} counted")
     found = list(classes)
-    labels = pd.concat([tables.empty(decisions.KEPT), *(some.kept for some in found)])
+    labels = pd.concat([parquet.empty(decisions.KEPT), *(some.kept for some in found)])
     labels = labels.sort_values("label")
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
     text = schema.format_labels(Label(*map(int, row)) for row in rows)
-    files.write(curate.output.labels, text)
+    filesystem.write(curate.output.labels, text)
     done = {
         "funnel": counts,
         "unseen": add(unseen),
@@ -244,7 +242,7 @@ def finish(
         "inputs": curate.inputs,
         "decisions_sha256": [p["sha256"] for p in sorted(written, key=lambda p: p["part"])],
     }
-    files.write_json(curate.output.decisions_done, done)
+    filesystem.write_json(curate.output.decisions_done, done)
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -278,7 +276,7 @@ def curate(
             parameters,
             sum(summary["images"] for summary in staged),
             has_train,
-            files.join(output.root, "temp"),
+            filesystem.join(output.root, "temp"),
             inputs,
         )
         paths = repartition.batches({output.facts(s["unit"]): s["images"] for s in staged})
@@ -288,8 +286,8 @@ def curate(
         ) as folder:
             transform.progress_folder = folder
             engine.run(lambda p: p | beam.Create(paths) | transform, beam_options)
-        files.remove(transform.temp_dir)
-    done = files.read_json(output.decisions_done)
+        filesystem.remove(transform.temp_dir)
+    done = filesystem.read_json(output.decisions_done)
     funnel.show(output, done)
     return done
 
@@ -305,28 +303,28 @@ def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:
 
 
 def _is_done(output: Output, parameters: Parameters, inputs: str) -> bool:
-    if not files.exists(output.decisions_done):
+    if not filesystem.exists(output.decisions_done):
         return False
-    done = files.read_json(output.decisions_done)
+    done = filesystem.read_json(output.decisions_done)
     return done["inputs"] == inputs and done["parameters"] == parameters.as_json()
 
 
 def _remove_old(output: Output) -> None:
     """Other decisions may have another number of files: none of them may stay among the new."""
-    files.remove(output.decisions_done)
-    files.remove(output.labels, output.transform_fn, *_parts(output))
-    files.remove_temporaries(output.decisions)
+    filesystem.remove(output.decisions_done)
+    filesystem.remove(output.labels, output.transform_fn, *_parts(output))
+    filesystem.remove_temporaries(output.decisions)
 
 
 def _parts(output: Output) -> list[str]:
-    return files.match(files.join(output.decisions, "decisions-*.parquet"))
+    return filesystem.match(filesystem.join(output.decisions, "decisions-*.parquet"))
 
 
 def _digest(staged: list[dict[str, Any]], source: Source) -> str:
     """Of all that decisions are made from: the facts, and metadata's versions."""
     units = [[s["unit"], s["facts_sha256"]] for s in staged]
     paths = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
-    csvs = [fetch.version(path) for path in paths if path]
+    csvs = [streams.version(path) for path in paths if path]
     return hashlib.sha256(json.dumps([units, csvs], sort_keys=True).encode()).hexdigest()
 
 

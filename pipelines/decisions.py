@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import hamming, split, tables
+from pipelines import hamming, split
 from pipelines.common import schema
 from pipelines.common.schema import Reason
 from pipelines.filters import Filters, mark
+from pipelines.storage import parquet
 from pipelines.vocabulary import Labels
 
 # What decides travels alone: no URL, no hash but the one that is compared.
@@ -110,7 +111,7 @@ def classes(train: pd.DataFrame, parameters: Parameters) -> Classes:
 
 def to_validation(images: pd.DataFrame, chosen: Iterable[Classes]) -> pd.DataFrame:
     """Moves the images that were chosen."""
-    ids = pd.concat([tables.empty(TRAIN)["id"], *(some.validation for some in chosen)])
+    ids = pd.concat([parquet.empty(TRAIN)["id"], *(some.validation for some in chosen)])
     moves = images["keep"] & (images["split"] == "train") & images["id"].isin(ids)
     return images.assign(split=images["split"].mask(moves, schema.VALIDATION))
 
@@ -139,4 +140,4 @@ def funnel(images: pd.DataFrame) -> Iterator[tuple[str, int]]:
 
 def typed(images: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     """Exactly these columns, each of its type."""
-    return images[list(columns)].astype(tables.empty(columns).dtypes.to_dict())
+    return images[list(columns)].astype(parquet.empty(columns).dtypes.to_dict())

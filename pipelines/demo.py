@@ -9,10 +9,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from pipelines import evaluate, files, prepare, report, sample, score, server
+from pipelines import evaluate, prepare, report, sample, score, server
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.options import OutputOptions, Parser
+from pipelines.storage import filesystem
 from pipelines.world import World
 
 EXAMPLES = """\
@@ -46,8 +47,11 @@ def demo(root: str, epochs: str, world: World) -> None:
     """
     from trainer import task
 
-    source, output, job = (files.join(root, name) for name in ("source", "prepared", "job"))
-    submission, metrics = files.join(root, "submission.csv"), files.join(root, "metrics.json")
+    source, output, job = (filesystem.join(root, name) for name in ("source", "prepared", "job"))
+    submission, metrics = (
+        filesystem.join(root, "submission.csv"),
+        filesystem.join(root, "metrics.json"),
+    )
     _write_world(source, world)
     with server.serve(source) as url:
         _stage(prepare.main, source=url, output=output, seed=world.seed)
@@ -60,7 +64,7 @@ def demo(root: str, epochs: str, world: World) -> None:
             **TRAIN,
         )
         # By its path: the server's address is another one each time, as if the photos were.
-        _stage(score.main, source=source, model=files.join(job, "export"), output=submission)
+        _stage(score.main, source=source, model=filesystem.join(job, "export"), output=submission)
         solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
         _stage(evaluate.main, submission=submission, solution=solution, output=metrics)
     _stage(report.main, output=output, job_dir=job, metrics=metrics)
@@ -68,14 +72,14 @@ def demo(root: str, epochs: str, world: World) -> None:
 
 
 def _write_world(source: str, world: World) -> None:
-    note = files.join(source, WORLD)
-    if files.exists(note):
-        if files.read_json(note) != repr(world):
+    note = filesystem.join(source, WORLD)
+    if filesystem.exists(note):
+        if filesystem.read_json(note) != repr(world):
             raise UserError(f"{source}: holds another world; remove it or give another --output")
         print(f"demo: the sample world is in {source}")
         return
     summary = sample.write(source, world, workers=min(2, os.cpu_count() or 1))
-    files.write_json(note, repr(world))
+    filesystem.write_json(note, repr(world))
     counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.counts().items())
     print(f"demo: a sample world in {source}: {counts}")
 
@@ -90,13 +94,13 @@ def _stage(main: Callable[[list[str]], int], **flags: object) -> None:
 
 
 def _table(output: str, job: str, metrics: str) -> str:
-    done = files.read_json(Output(output).decisions_done)
+    done = filesystem.read_json(Output(output).decisions_done)
     funnel = done["funnel"]
     dropped: collections.Counter[str] = collections.Counter()
     for key, number in funnel.items():
         if key.startswith("dropped/"):
             dropped[key.split("/")[2]] += number
-    scores = files.read_json(metrics)["all"]
+    scores = filesystem.read_json(metrics)["all"]
     rows = [
         ("images seen", funnel["images"]),
         *[(f"  dropped: {reason}", number) for reason, number in dropped.most_common()],
@@ -106,7 +110,7 @@ def _table(output: str, job: str, metrics: str) -> str:
         ("training time", f"{_training_seconds(job):.0f} s"),
         ("accuracy", f"{scores['accuracy']:.4f}"),
         ("GAP", f"{scores['gap']:.4f}"),
-        ("report", files.join(Output(output).report, "index.html")),
+        ("report", filesystem.join(Output(output).report, "index.html")),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {value}" for name, value in rows]
@@ -115,7 +119,7 @@ def _table(output: str, job: str, metrics: str) -> str:
 
 
 def _training_seconds(job: str) -> float:
-    history = files.read(files.join(job, "history.csv")).decode()
+    history = filesystem.read(filesystem.join(job, "history.csv")).decode()
     return sum(float(row["seconds"]) for row in csv.DictReader(io.StringIO(history)))
 
 
@@ -141,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     args = parser.parse_args(argv)
     OutputOptions.check(args)
-    files.make_folder(args.output)
+    filesystem.make_folder(args.output)
     world = World(train_images=args.train_images, test_images=args.test_images, seed=args.seed)
     demo(args.output, args.epochs, world)
     return 0

@@ -11,11 +11,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import engine, files, options, progress
+from pipelines import engine, options, progress
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.source import Source, discover, discover_urls, expand
 from pipelines.stage import stage
+from pipelines.storage import filesystem
 from pipelines.unit import PASSING, Effort, Parameters, Unit
 
 EXAMPLES = """\
@@ -86,10 +87,10 @@ def download(
       UserError: the folder was made with other parameters, or no unit at all
         could be staged.
     """
-    files.make_folder(output.root)
+    filesystem.make_folder(output.root)
     refuse_other_parameters(output, parameters)
     for part in ("staged", "facts", "rejects"):
-        files.remove_temporaries(files.join(output.root, part))
+        filesystem.remove_temporaries(filesystem.join(output.root, part))
     started = time.monotonic()
     with progress.bar("download", output.progress("download"), "units", source.archives) as folder:
         transform = StageUnits(output, parameters, dataclasses.replace(effort, progress=folder))
@@ -120,7 +121,7 @@ def refuse_other_parameters(output: Output, parameters: Parameters) -> None:
 
 def summaries(output: Output) -> list[dict[str, Any]]:
     """The done.json of every staged unit, in the order of their names."""
-    return [files.read_json(path) for path in files.match(output.done("*"))]
+    return [filesystem.read_json(path) for path in filesystem.match(output.done("*"))]
 
 
 def _print(source: Source, output: Output, counters: Mapping[str, int], seconds: float) -> None:

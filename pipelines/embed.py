@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import files, network, options, parts, photos
+from pipelines import network, options, parts, photos
 from pipelines.common.schema import UserError
 from pipelines.neighbours import Block
 from pipelines.parts import Parts
 from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict
+from pipelines.storage import filesystem
 
 EXAMPLES = """\
   gld2 embed --images OUT/dataset --split train --model JOB/export --output OUT/embeddings
@@ -36,7 +37,7 @@ def embed(
             f"{job.parts.inputs}: made with another {', '.join(other)}; use the same or another "
             "folder"
         )
-    files.remove(job.parts.units)
+    filesystem.remove(job.parts.units)
     predict(job, args, beam_options, title)
     embedded, rejected = 0, 0
     units = list(job.photos.units())
@@ -47,7 +48,7 @@ def embed(
         embedded += len(job.parts.read(unit.name, "id"))
     if not embedded:
         raise UserError(f"{job.parts.root}: no photo could be embedded")
-    files.write_json(job.parts.units, [unit.name for unit in units])
+    filesystem.write_json(job.parts.units, [unit.name for unit in units])
     print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
     print(f"{title}: {job.parts.root}")
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pipelines import bootstrap, files, submission
+from pipelines import bootstrap, submission
 from pipelines.bootstrap import Difference
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import UserError
 from pipelines.metrics import Metrics, join, made, ranking, score, subsets
+from pipelines.storage import filesystem
 
 DEFAULTS = ("metrics.json", "comparison.json")  # what is written: of one submission, of several
 EXAMPLES = """\
@@ -49,11 +50,11 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     rankings = {name: ranking(rows) for name, rows in found.items()}
     metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
     print_metrics("evaluate", metrics)
-    files.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
+    filesystem.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
     print(f"evaluate: {output}")
     ranked = made(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
-    files.write(curve, curves.draw(rankings, ranked["score"].to_numpy()))
+    filesystem.write(curve, curves.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")
     if images:
         _sheet(ranked, images, _beside(output, "mistakes.jpg"))
@@ -64,7 +65,7 @@ def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:
 
     worst = mistakes.worst(ranked)
     if len(worst):
-        files.write(path, mistakes.picture(worst, images))
+        filesystem.write(path, mistakes.picture(worst, images))
     print(f"evaluate: {path if len(worst) else 'there is no mistake to show'}")
 
 
@@ -194,7 +195,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.images and len(args.submissions) > 1:
         raise UserError("--images: expected one submission, whose mistakes to show")
     args.output = args.output or DEFAULTS[len(args.submissions) > 1]
-    files.check_output("--output", args.output)
+    filesystem.check_output("--output", args.output)
     return args
 
 
@@ -207,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     found = compare(joined, args.resamples, args.seed)
     print_comparison(found)
-    files.write_json(args.output, dataclasses.asdict(found))
+    filesystem.write_json(args.output, dataclasses.asdict(found))
     print(f"evaluate: {args.output}")
     return 0
 

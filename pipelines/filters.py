@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import metadata, tables
+from pipelines import metadata
 from pipelines.common.schema import Reason, UserError
+from pipelines.storage import parquet
 
 CREDITS = {"id": "string", "licensed": "bool", "excluded": "bool"}
 SAYS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")
@@ -96,7 +97,7 @@ def read_credits(path: str, filters: Filters) -> Iterator[pd.DataFrame]:
         licensed = pc.match_substring_regex(table["license"], licences, ignore_case=True)
         excluded = pc.is_in(_plain(table["author"]), authors)
         columns = {"id": table["id"], "licensed": licensed, "excluded": excluded}
-        yield tables.frame(pa.table(columns))
+        yield parquet.frame(pa.table(columns))
 
 
 def allowed_landmarks(path: str | None, categories: Sequence[str]) -> np.ndarray | None:
@@ -109,8 +110,8 @@ def allowed_landmarks(path: str | None, categories: Sequence[str]) -> np.ndarray
         return None
     names = [name for name in SAYS if name in metadata.header(path)]
     columns = {"landmark_id": "int64"} | dict.fromkeys(names, "string")
-    blocks = map(tables.frame, metadata.blocks(path, columns))
-    landmarks = pd.concat([tables.empty(columns), *blocks], ignore_index=True)
+    blocks = map(parquet.frame, metadata.blocks(path, columns))
+    landmarks = pd.concat([parquet.empty(columns), *blocks], ignore_index=True)
     # Of each landmark, not of each image: Arrow cannot decode %C3%A9.
     said = landmarks[names].apply(lambda column: column.map(category_name))
     for category in categories:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from pipelines import files, tfrecord
-from pipelines.tfrecord import HEADER, OVERHEAD, Corrupt
+from pipelines.storage import filesystem, tfrecord
+from pipelines.storage.tfrecord import HEADER, OVERHEAD, Corrupt
 
 BLOCK = 1 << 16  # bytes searched at a time
 ZEROS = re.compile(rb"\0{4,}")  # the upper half of every length below 4 GB
@@ -57,8 +57,8 @@ def near(path: str, share: float) -> Frame | None:
 
     Little more than that frame is read.
     """
-    size = files.size(path)
-    with files.open_ranges(path) as file:
+    size = filesystem.size(path)
+    with filesystem.open_ranges(path) as file:
         offset = find(file, int(size * share), size)
         if offset == size:
             offset = find(file, 0, size)

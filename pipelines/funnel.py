@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from pipelines import files, tables
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
+from pipelines.storage import filesystem, parquet
 
 LEAKS = 5  # that are named; decisions name all
 
@@ -66,8 +66,10 @@ def _show_leaks(output: Output, counts: dict[str, int]) -> None:
     """Some of the train images that are in test, with the test image that each is."""
     leaked = [Reason.IN_TEST, Reason.NEAR_TEST, Reason.IN_INDEX, Reason.NEAR_INDEX]
     left = min(LEAKS, sum(counts.get(f"dropped/train/{reason}", 0) for reason in leaked))
-    for path in files.match(files.join(output.decisions, "decisions-*.parquet")) if left else ():
-        rows = tables.read(path, schema.DECISIONS)
+    for path in (
+        filesystem.match(filesystem.join(output.decisions, "decisions-*.parquet")) if left else ()
+    ):
+        rows = parquet.read(path, schema.DECISIONS)
         rows = rows[rows["reason"].isin(leaked)][:left]
         for row in rows.itertuples(index=False):
             print(

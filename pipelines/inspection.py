@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import files, frames, gather, options, sheet, verify
+from pipelines import frames, options, sheet, verify
 from pipelines.common import quiet, schema
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label, UserError
+from pipelines.storage import filesystem, ranged_reads
 
 EXAMPLES = """\
 examples:
@@ -38,10 +39,10 @@ def find(dataset: str) -> str:
       UserError: there is none.
     """
     dataset = dataset.rstrip("/") or "/"
-    if files.exists(files.join(dataset, "labels.csv")):
+    if filesystem.exists(filesystem.join(dataset, "labels.csv")):
         return dataset
-    for parent in (dataset, files.join(dataset, DATASET)):
-        found = [path.rpartition("/")[0] for path in files.match(f"{parent}/*/labels.csv")]
+    for parent in (dataset, filesystem.join(dataset, DATASET)):
+        found = [path.rpartition("/")[0] for path in filesystem.match(f"{parent}/*/labels.csv")]
         found = [folder for folder in found if VERSION.match(folder.rpartition("/")[2])]
         if found:
             return max(found, key=_numbers)
@@ -58,10 +59,10 @@ def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
     Raises:
       UserError: one of them cannot be read.
     """
-    path = files.join(folder, "labels.csv")
-    labels = schema.parse_labels(files.read(path).decode("utf-8", "replace"), path)
-    path = files.join(folder, "stats.json")
-    stats = files.read_json(path)
+    path = filesystem.join(folder, "labels.csv")
+    labels = schema.parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
+    path = filesystem.join(folder, "stats.json")
+    stats = filesystem.read_json(path)
     try:
         splits = {name: stats["splits"][name] for name in OUTPUT_SPLITS if name in stats["splits"]}
         for counts in splits.values():
@@ -134,8 +135,8 @@ def photos_sheet(folder: str, stats: dict[str, Any], seed: int) -> bytes | None:
 def _tiles(folder: str, names: list[str], split: str, rng: np.random.Generator) -> list[sheet.Tile]:
     if not names:
         return []
-    paths = [files.join(folder, names[n]) for n in rng.integers(len(names), size=TRIES)]
-    with concurrent.futures.ThreadPoolExecutor(gather.READERS) as pool:
+    paths = [filesystem.join(folder, names[n]) for n in rng.integers(len(names), size=TRIES)]
+    with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
         found = pool.map(frames.near, paths, rng.random(TRIES))
         records = dict.fromkeys(frame.record for frame in found if frame)
     return [tile for record in records if record for tile in _tile(record, split)][:TILES]
@@ -160,9 +161,9 @@ def draw(folder: str, stats: dict[str, Any], labels: list[Label], output: str, s
     photos = photos_sheet(folder, stats, seed)
     pictures = {"classes.png": classes_plot(labels) if labels else None, "photos.jpg": photos}
     for name, data in pictures.items():
-        path = files.join(output, name)
+        path = filesystem.join(output, name)
         if data:
-            files.write(path, data)
+            filesystem.write(path, data)
         print(f"inspect: {path}{'' if data else ': there is nothing to show'}")
 
 

@@ -9,10 +9,11 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
-from pipelines import decisions, metadata, repartition, tables
+from pipelines import decisions, metadata, repartition
 from pipelines.common.schema import Reason
 from pipelines.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
 from pipelines.source import Source
+from pipelines.storage import parquet
 
 Counts = dict[str, int]
 
@@ -173,4 +174,4 @@ def _image_counts(
 
 def _concat(found: Iterable[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
     """One table of all rows, in no particular order, with its columns even where it has no row."""
-    return pd.concat([tables.empty(columns), *found], ignore_index=True)
+    return pd.concat([parquet.empty(columns), *found], ignore_index=True)

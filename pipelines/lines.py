@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import fetch
 from pipelines.common.schema import UserError
+from pipelines.storage import streams
 
 BLOCK = 8 << 20  # bytes read at a time
 MAX_BYTES = 256 << 20  # of a file: twice a row for each of GLDv2's four million photos
@@ -82,7 +82,7 @@ def read(path: str, header: Sequence[str]) -> Rows:
       UserError: it cannot be read at all.
     """
     try:
-        with fetch.open_stream(path) as stream:
+        with streams.open_stream(path) as stream:
             blocks = [_Lines(), *_blocks(stream)]
     except (OSError, UserError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None

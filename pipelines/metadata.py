@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipelines import fetch, tables
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.storage import parquet, streams
 
 BLOCK = 8 << 20  # bytes of CSV read at a time
 MAX_HEADER = 1 << 16  # bytes
@@ -41,9 +41,9 @@ def header(path: str) -> list[str]:
       UserError: the file cannot be read.
     """
     try:
-        with fetch.open_stream(path) as stream:
+        with streams.open_stream(path) as stream:
             head = stream.read(MAX_HEADER)
-    except fetch.Unreachable as error:
+    except streams.Unreachable as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     text = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
     return next(filter(None, csv.reader(text)), [])
@@ -78,14 +78,14 @@ def blocks(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
     for table in _text_blocks(path, list(columns)):
         for name in (name for name in columns if name in CELLS):
             _check(path, row, table[name], *CELLS[name])
-        yield table.cast(tables.arrow_schema(columns))
+        yield table.cast(parquet.arrow_schema(columns))
         row += len(table)
 
 
 def train_rows(path: str) -> Iterator[pd.DataFrame]:
     """Blocks of train.csv: id, landmark_id."""
     for table in blocks(path, TRAIN):
-        yield tables.frame(table)
+        yield parquet.frame(table)
 
 
 def clean_ids(path: str) -> Iterator[pd.DataFrame]:
@@ -94,7 +94,7 @@ def clean_ids(path: str) -> Iterator[pd.DataFrame]:
         images = pc.ascii_split_whitespace(table["images"])
         landmarks = table["landmark_id"].take(pc.list_parent_indices(images))
         found = pa.table({"id": pc.list_flatten(images), "landmark_id": landmarks})
-        yield tables.frame(found.filter(pc.not_equal(found["id"], "")))
+        yield parquet.frame(found.filter(pc.not_equal(found["id"], "")))
 
 
 def ids(path: str) -> Iterator[list[str]]:
@@ -112,7 +112,7 @@ def urls(path: str) -> Iterator[list[tuple[str, str]]]:
 def attributions(path: str) -> Iterator[pd.DataFrame]:
     """Blocks of train_attribution.csv: id, url, author, license, title."""
     for table in blocks(path, CREDIT):
-        yield tables.frame(table)
+        yield parquet.frame(table)
 
 
 def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
@@ -123,7 +123,7 @@ def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
     )
     try:
         with (
-            fetch.open_stream(path) as stream,
+            streams.open_stream(path) as stream,
             pa_csv.open_csv(
                 pa.PythonFile(stream, mode="r"),
                 pa_csv.ReadOptions(block_size=BLOCK, use_threads=False),
@@ -133,7 +133,7 @@ def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
         ):
             for batch in reader:
                 yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, fetch.Unreachable, KeyError) as error:
+    except (pa.ArrowException, streams.Unreachable, KeyError) as error:
         said = " ".join(str(error).split())  # Arrow cites the row, line breaks and all
         raise UserError(f"{path}: expected rows of {','.join(columns)}; {said}") from None
 

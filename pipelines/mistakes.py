@@ -6,11 +6,12 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from pipelines import contact, files, images, records, sheet
+from pipelines import contact, images, sheet
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.images import Normal
+from pipelines.storage import filesystem, photo_records
 
 SPLIT = "test"
 WIDTH = 24  # characters of a line
@@ -84,15 +85,15 @@ def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
     for image_id in sorted(filter(schema.ID.match, ids)):
         deep = paths.photo(SPLIT, image_id)
         for name in (deep, deep.removeprefix(f"{SPLIT}/"), f"{image_id}.jpg"):
-            path = files.join(place, name)
-            if image_id not in found and files.exists(path):
-                found[image_id] = files.read(path)
+            path = filesystem.join(place, name)
+            if image_id not in found and filesystem.exists(path):
+                found[image_id] = filesystem.read(path)
     return found
 
 
 def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
     """By facts, which say where each photo lies: no other is read."""
-    facts = contact.look_up(ids, [], files.match(output.facts(f"{SPLIT}-*"))).facts
+    facts = contact.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
     rows = {name: places[0] for name, places in facts.items()}
     return dict(zip(rows, contact.jpegs(rows.values(), output), strict=True))
 
@@ -100,8 +101,8 @@ def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
 def _records(place: str, ids: Collection[str]) -> dict[str, bytes]:
     """By reading records until all are found."""
     found: dict[str, bytes] = {}
-    for path in records.find(place, SPLIT):
-        for image_id, jpeg in records.read(path):
+    for path in photo_records.find(place, SPLIT):
+        for image_id, jpeg in photo_records.read(path):
             if image_id in ids:
                 found[image_id] = jpeg
             if len(found) == len(ids):

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import files, fingerprint
+from pipelines import fingerprint
 from pipelines.common import quiet, schema
 from pipelines.common.schema import Label, Reason, UserError
 from pipelines.images import Unreadable
+from pipelines.storage import filesystem
 
 # What the network sees at once, as Keras' predict has it. In a batch of another size, or elsewhere
 # in the batch, sums run in another order and the last digits of a score change. So photos come
@@ -56,15 +57,15 @@ class Place:
 
     def labels(self) -> list[Label]:
         """Raises UserError where there is no labels.csv, or it is malformed."""
-        path = files.join(self.export, "labels.csv")
-        return schema.parse_labels(files.read(path).decode("utf-8", "replace"), path)
+        path = filesystem.join(self.export, "labels.csv")
+        return schema.parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
 
     def digest(self) -> str:
         """sha256 of all that a prediction hangs on."""
-        parts = [self.path, *files.match(files.join(self.path, "*"))]
-        parts += files.match(files.join(self.path, "variables", "*"))
+        parts = [self.path, *filesystem.match(filesystem.join(self.path, "*"))]
+        parts += filesystem.match(filesystem.join(self.path, "variables", "*"))
         parts = [path for path in parts if path.rpartition("/")[2] not in (SAVED, "variables")]
-        parts.append(files.join(self.export, "labels.csv"))
+        parts.append(filesystem.join(self.export, "labels.csv"))
         return fingerprint.sha256("".join(map(_sha256, parts)).encode())
 
 
@@ -83,7 +84,7 @@ def find(model: str) -> Place:
     if model.endswith((".keras", f"/{SAVED}")):
         found = Place(model, model.rpartition("/")[0] or ".")
     else:
-        paths = [files.join(model, name) for name in (KERAS, SAVED)]
+        paths = [filesystem.join(model, name) for name in (KERAS, SAVED)]
         found = Place(next(filter(_is_there, paths), model), model)
     if not _is_there(found.path) or found.path == model == found.export:
         raise UserError(f"--model {model}: {EXPECTED}, with {KERAS} or {SAVED}/; found neither")
@@ -91,11 +92,13 @@ def find(model: str) -> Place:
 
 
 def _is_there(path: str) -> bool:
-    return files.exists(path if path.endswith(".keras") else files.join(path, "saved_model.pb"))
+    return filesystem.exists(
+        path if path.endswith(".keras") else filesystem.join(path, "saved_model.pb")
+    )
 
 
 def _sha256(path: str) -> str:
-    return fingerprint.sha256(files.read(path))
+    return fingerprint.sha256(filesystem.read(path))
 
 
 class Network:
@@ -200,7 +203,7 @@ def _keras(path: str, embed: bool) -> Loaded:
 
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         local = os.path.join(folder, KERAS)  # it may lie on gs://
-        files.write(local, files.read(path))
+        filesystem.write(local, filesystem.read(path))
         scorer = keras.saving.load_model(local, compile=False)
     size = scorer.input_shape[1]
     outputs = {"scores": scorer.output}

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from pipelines import crawl, fetch, files
+from pipelines import crawl
 from pipelines.archive import BadArchive, Digest, Member, members
 from pipelines.common.paths import photo
 from pipelines.common.schema import Reason
+from pipelines.storage import filesystem, streams
 from pipelines.unit import BadUnit, Effort, Parameters, Unit
 
 MD5 = re.compile("[0-9a-fA-F]{32}")
@@ -54,13 +55,13 @@ def _crawled(
 
 
 def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
-    path = files.join(unit.source, photo(unit.split, image_id))
+    path = filesystem.join(unit.source, photo(unit.split, image_id))
     try:
-        with fetch.open_stream(path, on_retry) as stream:
+        with streams.open_stream(path, on_retry) as stream:
             data = stream.read(max_bytes + 1)
-    except fetch.Missing:
+    except streams.Missing:
         return Member(image_id, None, Reason.MISSING, f"{path}: there is no such file")
-    except fetch.Unreachable as error:
+    except streams.Unreachable as error:
         return Member(image_id, None, Reason.UNREACHABLE, str(error))
     if len(data) > max_bytes:
         return Member(image_id, None, Reason.TOO_LARGE, f"over {max_bytes} bytes")
@@ -72,7 +73,7 @@ def _tar(
     unit: Unit, parameters: Parameters, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
     expected = _published_md5(unit, on_retry)
-    with fetch.open_stream(unit.source, on_retry) as stream:
+    with streams.open_stream(unit.source, on_retry) as stream:
         digest = Digest(stream)
         found = _first(digest, parameters, expected)
         unread = parameters.limit is not None
@@ -95,8 +96,8 @@ def _published_md5(unit: Unit, on_retry: OnRetry) -> str | None:
     if unit.md5_source is None:
         return None
     try:
-        words = fetch.read_small(unit.md5_source, on_retry).decode("ascii", "replace").split()
-    except fetch.Missing:
+        words = streams.read_small(unit.md5_source, on_retry).decode("ascii", "replace").split()
+    except streams.Missing:
         return None
     if not words or not MD5.fullmatch(words[0]):
         raise BadUnit(Reason.MD5_MISMATCH, f"{unit.md5_source}: expected 32 hex, found {words[:1]}")

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import dedupe, engine, files, hamming, progress, repartition, tables
+from pipelines import dedupe, engine, hamming, progress, repartition
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.hamming import PHOTO
+from pipelines.storage import filesystem, parquet
 
 HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
 # A plain surface is like every other one, whatever was photographed.
@@ -79,7 +80,7 @@ class FindPairs(beam.PTransform):
 
 def read_photos(paths: Sequence[str], name: str) -> np.ndarray:
     """[photos] PHOTO: the staged ones with a picture in them."""
-    facts = pd.concat([tables.read(path, COLUMNS | {name: schema.FACTS[name]}) for path in paths])
+    facts = pd.concat([parquet.read(path, COLUMNS | {name: schema.FACTS[name]}) for path in paths])
     facts = facts[(facts["status"] == STAGED) & (facts["entropy"] >= LEAST_ENTROPY)]
     photos = np.empty(len(facts), PHOTO)
     photos["hash"] = hamming.spread(facts[name].to_numpy(np.uint64))
@@ -127,7 +128,7 @@ def write_part(
     for column in ("a_split", "b_split"):
         pairs[column] = np.array(STAGED_SPLITS, object)[pairs[column]]
     path = output.pairs(f"{name}-{paths.part(part, parts)}.parquet")
-    tables.write(path, pairs, schema.PAIRS)
+    parquet.write(path, pairs, schema.PAIRS)
     return len(pairs)
 
 
@@ -138,7 +139,7 @@ def finish(pairs: int, find_pairs: FindPairs, met: Iterable[dict[str, int]]) -> 
         total.update(some)
     counts = {"pairs": pairs} | {name: total[name] for name in ("photos", "near", "crowded")}
     done = {"counts": counts, "inputs": find_pairs.inputs}
-    files.write_json(_done(find_pairs.output, find_pairs.hash), done)
+    filesystem.write_json(_done(find_pairs.output, find_pairs.hash), done)
 
 
 def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -168,8 +169,8 @@ def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions)
     steps = len(missing) * hamming.BYTES * min(256, repartition.partitions(rows))
     with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
         for name in missing:  # one after the other: each holds a copy of the photos for each byte
-            files.remove(_done(output, name))
-            files.remove(*files.match(output.pairs(f"{name}-*.parquet")))
+            filesystem.remove(_done(output, name))
+            filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))
             _run(FindPairs(name, output, rows, inputs, folder), paths, options)
 
 
@@ -183,20 +184,20 @@ def _done(output: Output, name: str) -> str:
 
 def _is_done(output: Output, name: str, inputs: str) -> bool:
     path = _done(output, name)
-    return files.exists(path) and files.read_json(path)["inputs"] == inputs
+    return filesystem.exists(path) and filesystem.read_json(path)["inputs"] == inputs
 
 
 def counts(output: Output) -> dict[str, dict[str, int]]:
     """What the searches met, by hash; nothing of one that never ended."""
     return {
-        name: files.read_json(_done(output, name))["counts"]
+        name: filesystem.read_json(_done(output, name))["counts"]
         for name in HASHES
-        if files.exists(_done(output, name))
+        if filesystem.exists(_done(output, name))
     }
 
 
 def pair_files(output: Output) -> list[str]:
-    return sorted(files.match(output.pairs("*.parquet")))
+    return sorted(filesystem.match(output.pairs("*.parquet")))
 
 
 def read(output: Output, radius: int) -> pd.DataFrame:
@@ -204,9 +205,9 @@ def read(output: Output, radius: int) -> pd.DataFrame:
 
     `same` says that no bit tells the two apart, by one hash and the finer one.
     """
-    found = [tables.empty(schema.PAIRS)]
+    found = [parquet.empty(schema.PAIRS)]
     for path in pair_files(output):
-        pairs = tables.read(path, schema.PAIRS)
+        pairs = parquet.read(path, schema.PAIRS)
         near = (pairs["distance"] <= radius) & (pairs["fine"] <= hamming.FINE * radius)
         found.append(pairs[near])
     pairs = pd.concat(found, ignore_index=True)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import files, fingerprint, tables
+from pipelines import fingerprint
 from pipelines.common import schema
 from pipelines.common.schema import Reason, Reject, UserError
 from pipelines.network import Prediction
+from pipelines.storage import filesystem, parquet
 from pipelines.unit import PASSING
 
 Inputs = Mapping[str, Any]
@@ -39,19 +40,19 @@ class Parts:
     root: str
 
     def predictions(self, unit: str) -> str:
-        return files.join(self.root, f"{unit}.parquet")
+        return filesystem.join(self.root, f"{unit}.parquet")
 
     def rejects(self, unit: str) -> str:
-        return files.join(self.root, f"{unit}.rejects.jsonl")
+        return filesystem.join(self.root, f"{unit}.rejects.jsonl")
 
     def done(self, unit: str) -> str:
         """Written last: the unit's counts, and the digest of what it was made from."""
-        return files.join(self.root, f"{unit}.done.json")
+        return filesystem.join(self.root, f"{unit}.done.json")
 
     @property
     def inputs(self) -> str:
         """What all units are made with."""
-        return files.join(self.root, "inputs.json")
+        return filesystem.join(self.root, "inputs.json")
 
     def claim(self, inputs: Inputs) -> list[str]:
         """Makes the folder one of predictions made with these inputs.
@@ -60,12 +61,12 @@ class Parts:
           what is otherwise, where it holds predictions made with others; it is
           then left as it is.
         """
-        files.make_folder(self.root)
-        files.remove_temporaries(self.root)
-        if files.exists(self.inputs):
-            found = files.read_json(self.inputs)
+        filesystem.make_folder(self.root)
+        filesystem.remove_temporaries(self.root)
+        if filesystem.exists(self.inputs):
+            found = filesystem.read_json(self.inputs)
             return [n for n in sorted({*found, *inputs}) if found.get(n) != inputs.get(n)]
-        files.write_json(self.inputs, inputs)
+        filesystem.write_json(self.inputs, inputs)
         return []
 
     def is_done(self, unit: str, source: object) -> bool:
@@ -79,22 +80,22 @@ class Parts:
 
     def _counts(self, unit: str, source: object) -> dict[str, Any] | None:
         path = self.done(unit)
-        found = files.read_json(path) if files.exists(path) else {}
+        found = filesystem.read_json(path) if filesystem.exists(path) else {}
         return found if found.get("source") == _digest(source) else None
 
     def write(
         self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
     ) -> None:
         """Writes a unit's part; done.json comes last."""
-        files.remove(self.done(unit))
-        tables.write_table(self.predictions(unit), _table(rows))
+        filesystem.remove(self.done(unit))
+        parquet.write_table(self.predictions(unit), _table(rows))
         self.write_rejects(unit, rejects)
         passing = sum(reject.reason in PASSING for reject in rejects)
         counts = {"photos": len(rows), "rejected": len(rejects), "passing": passing}
-        files.write_json(self.done(unit), counts | {"source": _digest(source)})
+        filesystem.write_json(self.done(unit), counts | {"source": _digest(source)})
 
     def write_rejects(self, unit: str, rejects: Iterable[Reject]) -> None:
-        files.write(self.rejects(unit), jsonl(rejects))
+        filesystem.write(self.rejects(unit), jsonl(rejects))
 
     def read(self, unit: str, *columns: str) -> pa.Table:
         """Some columns of PREDICTIONS.
@@ -102,14 +103,14 @@ class Parts:
         Raises:
           UserError: the part is not there or is no such table.
         """
-        return tables.read_table(
+        return parquet.read_table(
             self.predictions(unit), {c: schema.PREDICTIONS[c] for c in columns}
         )
 
     @property
     def units(self) -> str:
         """The names of all units, written when all of them are done."""
-        return files.join(self.root, "units.json")
+        return filesystem.join(self.root, "units.json")
 
 
 def jsonl(rejects: Iterable[Reject]) -> str:
@@ -117,7 +118,7 @@ def jsonl(rejects: Iterable[Reject]) -> str:
 
 
 def read_rejects(path: str) -> list[Reject]:
-    rows = map(json.loads, files.read(path).splitlines())
+    rows = map(json.loads, filesystem.read(path).splitlines())
     return [Reject(**row | {"reason": Reason(row["reason"])}) for row in rows]
 
 
@@ -156,7 +157,7 @@ def _table(rows: Sequence[Scored]) -> pa.Table:
         "scores": [row.prediction.scores for row in rows],
         "embedding": [row.prediction.embedding for row in rows],
     }
-    return pa.table(columns, tables.arrow_schema(schema.PREDICTIONS))
+    return pa.table(columns, parquet.arrow_schema(schema.PREDICTIONS))
 
 
 def _digest(source: object) -> str:

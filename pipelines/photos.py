@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from pipelines import files, parts, records, source
+from pipelines import parts, source
 from pipelines.common import schema
 from pipelines.common.schema import Reject, UserError
 from pipelines.images import Normal, Unreadable, normalise
 from pipelines.source import Part
+from pipelines.storage import filesystem, photo_records
 from pipelines.unit import Parameters, Unit
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -35,7 +36,7 @@ class Records:
 
     def read(self, normal: Normal, rejects: list[Reject]) -> Iterator[Encoded]:
         """The photos; they were normalised before."""
-        return records.read_labelled(self.path)
+        return photo_records.read_labelled(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Folder:
         """The photos, normalised; what cannot be read is put to the rejects."""
         for path in self.paths:
             try:
-                photo = normalise(files.read(files.join(self.root, path)), normal)
+                photo = normalise(filesystem.read(filesystem.join(self.root, path)), normal)
             except Unreadable as error:
                 rejects.append(Reject(path, self.name, "score", error.reason, error.detail))
             else:
@@ -98,13 +99,13 @@ def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
     """Raises UserError where two files have the same name."""
     paths = list(paths)
     found = parts.names(path.rpartition("/")[2].replace(".tfrecord", "") for path in paths)
-    return tuple(Records(n, p, files.checksum(p)) for n, p in zip(found, paths, strict=True))
+    return tuple(Records(n, p, filesystem.checksum(p)) for n, p in zip(found, paths, strict=True))
 
 
 def of_folder(root: str) -> tuple[Folder, ...]:
     """The photos in a folder and below it, by their names' endings."""
     prefix = f"{root.rstrip('/')}/"
-    paths = [path for path in files.match(f"{prefix}**") if path.lower().endswith(IMAGES)]
+    paths = [path for path in filesystem.match(f"{prefix}**") if path.lower().endswith(IMAGES)]
     names = [path.removeprefix(prefix) for path in paths]
     blocks = [tuple(names[start : start + BLOCK]) for start in range(0, len(names), BLOCK)]
     return tuple(Folder(f"folder-{n:05d}", root, block) for n, block in enumerate(blocks))
@@ -117,7 +118,7 @@ def anywhere(place: str, parameters: Parameters) -> Photos:
       UserError: there are none.
     """
     for split in schema.STAGED_SPLITS:
-        if found := records.look(place, split):
+        if found := photo_records.look(place, split):
             return Photos(of_records(found), parameters)
     if folders := of_folder(place):
         return Photos(folders, parameters)
@@ -136,7 +137,7 @@ def named(args: argparse.Namespace, normal: Normal) -> Photos:
     """
     parameters = Parameters(normal, args.limit, args.max_bytes)
     if args.images:
-        items: tuple[Item, ...] = of_records(records.find(args.images, args.split))
+        items: tuple[Item, ...] = of_records(photo_records.find(args.images, args.split))
         found = source.discover_metadata(args.source) if args.source else None
     else:
         found = source.discover(args.source, [args.split], args.archives)
@@ -147,11 +148,11 @@ def named(args: argparse.Namespace, normal: Normal) -> Photos:
 
 def normal_of(export: str) -> Normal:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
-    path = files.join(export, "stats.json")
-    if not files.exists(path):
+    path = filesystem.join(export, "stats.json")
+    if not filesystem.exists(path):
         return Normal()
     try:
-        return Normal(**files.read_json(path)["photos"])
+        return Normal(**filesystem.read_json(path)["photos"])
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{path}: expected `photos`, how they were normalised; found {error}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pipelines import calibrate, fetch, files, metadata, outlook, rates
+from pipelines import calibrate, metadata, outlook, rates
 from pipelines.bill import NETWORKS
 from pipelines.calibrate import Calibration
 from pipelines.common.cli import Parser, at_least
@@ -15,6 +15,7 @@ from pipelines.common.schema import STAGED_SPLITS, UserError
 from pipelines.estimate import PUBLISHED, Split
 from pipelines.images import Normal
 from pipelines.source import BLOCK, discover
+from pipelines.storage import filesystem, streams
 from pipelines.unit import Unit
 
 UNITS = {"m": 1 / 60, "h": 1.0, "d": 24.0}  # hours
@@ -57,8 +58,8 @@ def _bytes(tars: Sequence[str]) -> int | None:
     """Of all of them; None where a server does not say."""
     try:
         with ThreadPoolExecutor(ASKED) as pool:
-            sizes = list(pool.map(fetch.size, tars))
-    except fetch.Unreachable as error:
+            sizes = list(pool.map(streams.size, tars))
+    except streams.Unreachable as error:
         raise UserError(str(error)) from None
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None
@@ -135,7 +136,7 @@ def _hours(text: str) -> float:
 
 
 def _calibration(args: argparse.Namespace) -> Calibration:
-    if files.exists(args.calibration):
+    if filesystem.exists(args.calibration):
         found = calibrate.load(args.calibration)
         if found.image_size != args.staged_size or args.calibrate not in (None, found.source):
             raise UserError(
@@ -155,5 +156,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = outlook.render(args, splits, _calibration(args), known)
     print(text)
     if args.output:
-        files.write(args.output, text)
+        filesystem.write(args.output, text)
     return 0

@@ -14,7 +14,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import engine, files, network, options, parts, photos, progress, records
+from pipelines import engine, network, options, parts, photos, progress
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reject
 from pipelines.criteria import at_least
@@ -24,6 +24,7 @@ from pipelines.network import CHUNK, Place, Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.photos import Encoded, Folder, Photos, Records
 from pipelines.stage import stage
+from pipelines.storage import filesystem, photo_records
 from pipelines.unit import Effort, Parameters, Unit
 
 AnyUnit = Unit | Records | Folder
@@ -102,7 +103,7 @@ def open_unit(
         if "failed" in summary:
             kept.write_rejects(unit.name, rejects)
         else:
-            found = records.read_labelled(output.staged(unit.name))
+            found = photo_records.read_labelled(output.staged(unit.name))
             yield from _chunks(unit, found, kept, rejects)
 
 
@@ -207,7 +208,7 @@ def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, t
         return
     threads = options.threads(args, beam_options)
     handler = LandmarkHandler(job.place, args.batch_size, threads, job.top_k, job.embed)
-    with progress.bar(title, files.join(job.parts.root, "progress"), "photos") as folder:
+    with progress.bar(title, filesystem.join(job.parts.root, "progress"), "photos") as folder:
         effort = Effort(args.attempts, threads, progress=folder)
         step = Predict(job.parts, job.photos.parameters, effort, handler)
         counters = engine.run(

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from pipelines import files
+from pipelines.storage import filesystem
 
 SECONDS = 1.0  # between two writes, and between two looks
 
@@ -50,7 +50,7 @@ def add(folder: str | None, **counts: float) -> None:
             return
         _written[folder] = now
         snapshot = dict(total)
-    files.write_json(files.join(folder, f"{_name}.json"), snapshot)
+    filesystem.write_json(filesystem.join(folder, f"{_name}.json"), snapshot)
 
 
 def passed(element: T, folder: str | None, unit: str) -> T:
@@ -84,7 +84,7 @@ def bar(title: str, folder: str, unit: str, total: int | None = None) -> Iterato
         finally:
             stop.set()
             thread.join()
-            files.remove(folder)
+            filesystem.remove(folder)
             _counts.pop(folder, None)
         shown.n = total or shown.n  # all went well; the last files may not have been read
 
@@ -104,7 +104,7 @@ def _rates(counts: dict[str, int], seconds: float) -> dict[str, int]:
 
 def _sum(folder: str) -> dict[str, int]:
     total: dict[str, float] = collections.defaultdict(float)
-    for path in files.match(files.join(folder, "*.json")):
-        for name, number in files.read_json(path).items():
+    for path in filesystem.match(filesystem.join(folder, "*.json")):
+        for name, number in filesystem.read_json(path).items():
             total[name] += number
     return {name: round(number) for name, number in total.items()}

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from pipelines import card, example, files, tfds, tfrecord
+from pipelines import card, tfds
 from pipelines.common import paths, schema
+from pipelines.storage import filesystem, tf_example, tfrecord
 
 if TYPE_CHECKING:
     from pipelines.shard import Plan
@@ -31,9 +32,9 @@ def channels(path: str) -> list[int]:
       [8]: photos, pixels, three sums, three sums of squares.
     """
     total = np.zeros(8, np.int64)
-    with files.open_read(path) as file:
+    with filesystem.open_read(path) as file:
         for record in itertools.islice(tfrecord.read(file), SAMPLE):
-            total += _channels(example.decode(record)[schema.ENCODED])  # type: ignore[arg-type]
+            total += _channels(tf_example.decode(record)[schema.ENCODED])  # type: ignore[arg-type]
     return total.tolist()
 
 
@@ -50,11 +51,11 @@ def publish(shards: list[dict[str, Any]], plan: Plan) -> None:
       shards: what was written: split, number, images, bytes, channels of each.
       plan: what was to be written.
     """
-    if files.exists(files.join(plan.final, STATS)):
+    if filesystem.exists(filesystem.join(plan.final, STATS)):
         return  # this step ran before, on a worker that was not heard of again
     folder = plan.incomplete
     splits = {name: _split(name, shards, plan) for name in plan.shards}
-    labels = files.read(plan.output.labels)
+    labels = filesystem.read(plan.output.labels)
     classes = schema.parse_labels(labels.decode(), plan.output.labels)
     stats = {
         "splits": splits,
@@ -66,17 +67,17 @@ def publish(shards: list[dict[str, Any]], plan: Plan) -> None:
         "seed": plan.seed,
         "inputs": plan.inputs,
     }
-    files.write(files.join(folder, "labels.csv"), labels)
+    filesystem.write(filesystem.join(folder, "labels.csv"), labels)
     tfds.write_metadata(folder, stats, classes)
-    card.write(folder, stats, files.read_json(plan.output.decisions_done))
-    files.remove(note(plan))
-    files.write_json(files.join(folder, STATS), stats)
-    files.rename_folder(folder, plan.final, last=STATS)
+    card.write(folder, stats, filesystem.read_json(plan.output.decisions_done))
+    filesystem.remove(note(plan))
+    filesystem.write_json(filesystem.join(folder, STATS), stats)
+    filesystem.rename_folder(folder, plan.final, last=STATS)
 
 
 def note(plan: Plan) -> str:
     """Says what the unfinished shards beside it are made from."""
-    return files.join(plan.incomplete, "inputs.json")
+    return filesystem.join(plan.incomplete, "inputs.json")
 
 
 def _split(name: str, shards: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def _split(name: str, shards: Sequence[dict[str, Any]], plan: Plan) -> dict[str,
     number = plan.shards[name]
     mine = {shard["number"]: shard for shard in shards if shard["split"] == name}
     for missing in sorted(set(range(number)) - set(mine)):
-        files.write(files.join(plan.incomplete, paths.shard(name, missing, number)), b"")
+        filesystem.write(filesystem.join(plan.incomplete, paths.shard(name, missing, number)), b"")
     lengths = [mine[n]["images"] if n in mine else 0 for n in range(number)]
     if sum(lengths) != plan.images[name]:
         raise AssertionError(f"{name}: {plan.images[name]} images kept, {sum(lengths)} sharded")

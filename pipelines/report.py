@@ -14,11 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from pipelines import album, contact, files, gather, shard, tables
+from pipelines import album, contact, shard
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
 from pipelines.options import OutputOptions, Parser
+from pipelines.storage import filesystem, parquet, ranged_reads
 
 EXAMPLES = """\
 examples:
@@ -72,20 +73,20 @@ def funnel(counts: dict[str, int]) -> tuple[list[str], list[Step]]:
 
 def rejected(paths: Iterable[str]) -> list[dict[str, Any]]:
     """Some images, archives and rows that download rejected, of each reason: REJECT."""
-    with concurrent.futures.ThreadPoolExecutor(gather.READERS) as pool:
-        found = pd.concat([tables.empty(REJECT), *pool.map(_rejects, paths)])
+    with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
+        found = pd.concat([parquet.empty(REJECT), *pool.map(_rejects, paths)])
     order = {str(reason): place for place, reason in enumerate(Reason)}
     found = _some(found).sort_values("reason", key=lambda names: names.map(order), kind="stable")
-    return tables.to_rows(found, REJECT)
+    return parquet.to_rows(found, REJECT)
 
 
 def _rejects(path: str) -> pd.DataFrame:
-    data = files.read(path)
+    data = filesystem.read(path)
     if not data:
-        return tables.empty(REJECT)
-    columns = pa_json.ParseOptions(explicit_schema=tables.arrow_schema(REJECT))
+        return parquet.empty(REJECT)
+    columns = pa_json.ParseOptions(explicit_schema=parquet.arrow_schema(REJECT))
     try:
-        return _some(tables.frame(pa_json.read_json(pa.BufferReader(data), parse_options=columns)))
+        return _some(parquet.frame(pa_json.read_json(pa.BufferReader(data), parse_options=columns)))
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: expected a JSON object a line, found: {error}") from None
 
@@ -131,13 +132,16 @@ def landmarks_plot(found: album.Digest, threshold: int) -> bytes:
 def _sheets(found: album.Digest, output: Output) -> list[dict[str, Any]]:
     """Draws the contact sheets that have photos; returns what the page says of each."""
     sheets = list(album.sheets(found))
-    decided, facts = files.match(shard.decision_files(output)), files.match(output.facts("*"))
+    decided, facts = (
+        filesystem.match(shard.decision_files(output)),
+        filesystem.match(output.facts("*")),
+    )
     known = contact.look_up(set().union(*(chosen.ids for chosen in sheets)), decided, facts)
     drawn = []
     for chosen in sheets:
         if jpeg := contact.picture(chosen, known, output):
             file = f"{chosen.reason}-{chosen.which}.jpg"
-            files.write(files.join(output.report, file), jpeg)
+            filesystem.write(filesystem.join(output.report, file), jpeg)
             drawn.append({"file": file, "reason": chosen.reason, "which": chosen.which})
     return drawn
 
@@ -151,13 +155,13 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     Raises:
       UserError: nothing is curated, or a file that was named is not there.
     """
-    if not files.exists(output.decisions_done):
+    if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
-    done = files.read_json(output.decisions_done)
-    found = album.digest(files.match(shard.decision_files(output)))
+    done = filesystem.read_json(output.decisions_done)
+    found = album.digest(filesystem.match(shard.decision_files(output)))
     if has_landmarks := len(found.before) > 0:
         plot = landmarks_plot(found, done["parameters"]["min_images_per_class"])
-        files.write(files.join(output.report, "classes.png"), plot)
+        filesystem.write(filesystem.join(output.report, "classes.png"), plot)
     splits, steps = funnel(done["funnel"])
     page = _template().render(
         output=output.root,
@@ -166,13 +170,13 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
         splits=splits,
         steps=steps,
         sheets=_sheets(found, output),
-        rejected=rejected(files.match(output.rejects("*"))),
-        curves=_copy(job_dir and files.join(job_dir, "curves.png"), output),
-        metrics=files.read_json(metrics) if metrics else None,
-        pr_curve=_copy(metrics and files.join(_folder(metrics), "pr_curve.png"), output),
+        rejected=rejected(filesystem.match(output.rejects("*"))),
+        curves=_copy(job_dir and filesystem.join(job_dir, "curves.png"), output),
+        metrics=filesystem.read_json(metrics) if metrics else None,
+        pr_curve=_copy(metrics and filesystem.join(_folder(metrics), "pr_curve.png"), output),
     )
-    path = files.join(output.report, "index.html")
-    files.write(path, page)
+    path = filesystem.join(output.report, "index.html")
+    filesystem.write(path, page)
     return path
 
 
@@ -182,10 +186,10 @@ def _template() -> jinja2.Template:
 
 
 def _copy(path: str | None, output: Output) -> str | None:
-    if not path or not files.exists(path):
+    if not path or not filesystem.exists(path):
         return None
     name = path.rsplit("/", 1)[1]
-    files.write(files.join(output.report, name), files.read(path))
+    filesystem.write(filesystem.join(output.report, name), filesystem.read(path))
     return name
 
 

@@ -11,24 +11,14 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import (
-    embed,
-    engine,
-    files,
-    fingerprint,
-    non_landmarks,
-    parts,
-    photos,
-    progress,
-    records,
-    tables,
-)
+from pipelines import embed, engine, fingerprint, non_landmarks, parts, photos, progress
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
 from pipelines.criteria import at_least
 from pipelines.neighbours import Block, mean_similarity, search
 from pipelines.parts import Parts, beside
 from pipelines.predict import Job
 from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
+from pipelines.storage import filesystem, parquet, photo_records
 
 QUERIES = 4096  # photos that go through the index together
 # Of the classifier. Those who won went by visual similarity alone, which is 0; on photos held out
@@ -54,10 +44,10 @@ class Search:
 
     @property
     def non_landmarks(self) -> str:
-        return files.join(self.root, "non_landmarks.parquet")
+        return filesystem.join(self.root, "non_landmarks.parquet")
 
     def evidence(self, unit: str) -> str:
-        return files.join(self.root, f"{unit}.evidence.parquet")
+        return filesystem.join(self.root, f"{unit}.evidence.parquet")
 
 
 def find(unit: str, where: Search, progress_folder: str | None) -> int:
@@ -67,15 +57,15 @@ def find(unit: str, where: Search, progress_folder: str | None) -> int:
     """
     table = where.queries.read(unit, "id", "embedding")
     path = where.evidence(unit)
-    if files.exists(path) and tables.read_table(path, {"id": "string"})["id"] == table["id"]:
+    if filesystem.exists(path) and parquet.read_table(path, {"id": "string"})["id"] == table["id"]:
         return 0
-    other = embed.unlabelled(tables.read_table(where.non_landmarks, NON_LANDMARKS))
+    other = embed.unlabelled(parquet.read_table(where.non_landmarks, NON_LANDMARKS))
     found = [
         _find(embed.unlabelled(table.slice(start, QUERIES)), other, where)
         for start in range(0, len(table), QUERIES)
     ]
-    empty = tables.arrow_schema(EVIDENCE).empty_table()
-    tables.write_table(path, pa.concat_tables([empty, *found]))
+    empty = parquet.arrow_schema(EVIDENCE).empty_table()
+    parquet.write_table(path, pa.concat_tables([empty, *found]))
     progress.add(progress_folder, photos=len(table))
     engine.count("compared", len(table))
     return len(table)
@@ -94,7 +84,7 @@ def _find(some: Block, other: Block, where: Search) -> pa.Table:
         "penalties": list(penalties.reshape(nearest.ids.shape)),
         "own": mean_similarity(some.vectors, other, OF_PHOTO, some.ids),
     }
-    return pa.table(columns, tables.arrow_schema(EVIDENCE))
+    return pa.table(columns, parquet.arrow_schema(EVIDENCE))
 
 
 def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
@@ -136,7 +126,7 @@ def compare(
     if not len(other.ids):
         raise UserError("--rerank: found no photo to take as one of no landmark")
     _claim(where, job, units, other)
-    with progress.bar("rerank", files.join(where.root, "progress"), "photos") as folder:
+    with progress.bar("rerank", filesystem.join(where.root, "progress"), "photos") as folder:
         counters = engine.run(
             lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where, folder),
             beam_options,
@@ -157,16 +147,16 @@ def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
     }
     folder = Parts(where.root)
     if folder.claim(inputs):
-        files.remove(where.root)
+        filesystem.remove(where.root)
         folder.claim(inputs)
     columns = {"id": other.ids, "embedding": list(other.vectors)}
-    table = pa.table(columns, tables.arrow_schema(NON_LANDMARKS))
-    tables.write_table(where.non_landmarks, table)
+    table = pa.table(columns, parquet.arrow_schema(NON_LANDMARKS))
+    parquet.write_table(where.non_landmarks, table)
 
 
 def _digest(kept: Parts, units: Iterable[str]) -> str:
     """Of what units were made from."""
-    return fingerprint.sha256(b"".join(files.read(kept.done(unit)) for unit in units))
+    return fingerprint.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
 
 
 def _embeddings(
@@ -179,23 +169,23 @@ def _embeddings(
 ) -> tuple[Parts, tuple[str, ...]]:
     """Embeddings that gld2 embed made, or of photos that are embedded now; and their units."""
     there = Parts(place.rstrip("/"))
-    if files.exists(there.inputs):
-        if files.read_json(there.inputs)["model"] != job.place.digest():
+    if filesystem.exists(there.inputs):
+        if filesystem.read_json(there.inputs)["model"] != job.place.digest():
             raise UserError(f"--{name} {place}: embeddings of another model than {job.place.path}")
-        if not files.exists(there.units):
+        if not filesystem.exists(there.units):
             raise UserError(
                 f"--{name} {place}: not all photos are embedded yet; run its gld2 embed again"
             )
-        return there, tuple(files.read_json(there.units))
+        return there, tuple(filesystem.read_json(there.units))
     parameters = job.photos.parameters
     if name == "train":
-        found = photos.Photos(photos.of_records(records.find(place, name)), parameters)
+        found = photos.Photos(photos.of_records(photo_records.find(place, name)), parameters)
     else:
         found = photos.anywhere(place, parameters)
     made = Parts(beside(output, name))
     embedding = Job(found, job.place, made, top_k=1, embed=True)
     if made.claim(embedding.inputs):
-        files.remove(made.root)
+        filesystem.remove(made.root)
     embed.embed(embedding, args, beam_options, name)
     return made, tuple(unit.name for unit in found.units())
 
@@ -205,7 +195,7 @@ def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.nda
     table = where.queries.read(unit, "id", "landmark_ids", "scores")
     if not len(table):
         return np.zeros(0, np.int64), np.zeros(0)
-    found = tables.read_table(where.evidence(unit), EVIDENCE)
+    found = parquet.read_table(where.evidence(unit), EVIDENCE)
     evidence = Evidence(
         landmark_ids=parts.matrix(table, "landmark_ids"),
         scores=parts.matrix(table, "scores"),

@@ -12,17 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import (
-    files,
-    network,
-    options,
-    parts,
-    photos,
-    retrieval,
-    submission,
-    tables,
-    validate,
-)
+from pipelines import network, options, parts, photos, retrieval, submission, validate
 from pipelines.common.schema import TOP_K, Reason, Reject, UserError
 from pipelines.criteria import at_least
 from pipelines.parts import Parts, beside
@@ -30,6 +20,7 @@ from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict
 from pipelines.rerank import demote
 from pipelines.retrieval import RerankOptions
+from pipelines.storage import filesystem, parquet
 
 EXAMPLES = """\
   gld2 score --source ROOT --model JOB/export --output submission.csv
@@ -97,7 +88,7 @@ def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
 
 def write_top_k(job: Job, path: str) -> None:
     """All classes that were kept of each photo, a row for each: CSV, or Parquet by its name."""
-    tables_of = [tables.arrow_schema(TOP_K).empty_table()]
+    tables_of = [parquet.arrow_schema(TOP_K).empty_table()]
     for unit in job.photos.units():
         if job.parts.is_done(unit.name, unit):
             table = job.parts.read(unit.name, "id", "landmark_ids", "scores")
@@ -108,12 +99,12 @@ def write_top_k(job: Job, path: str) -> None:
                 "landmark_id": pc.list_flatten(table["landmark_ids"]),
                 "score": pc.list_flatten(table["scores"]),
             }
-            tables_of.append(pa.table(rows, tables.arrow_schema(TOP_K)))
+            tables_of.append(pa.table(rows, parquet.arrow_schema(TOP_K)))
     table = pa.concat_tables(tables_of)
     if path.endswith(".parquet"):
-        tables.write_table(path, table)
+        parquet.write_table(path, table)
     else:
-        files.write(path, table.to_pandas().to_csv(index=False, lineterminator="\n"))
+        filesystem.write(path, table.to_pandas().to_csv(index=False, lineterminator="\n"))
 
 
 def listed_ids(path: str | None) -> list[str] | None:
@@ -167,13 +158,13 @@ def write(
     _check(counts)
     rejects = beside(path, "rejects.jsonl")
     refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
-    files.write(rejects, parts.jsonl(refused))
+    filesystem.write(rejects, parts.jsonl(refused))
     if not cells:
         raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
     if over:
         cells = demoted({i: cells[i] for i in rows if i in cells}, over)
-    files.write(path, submission.write(rows, cells))
-    files.write_json(beside(path, "counts.json"), counts)
+    filesystem.write(path, submission.write(rows, cells))
+    filesystem.write_json(beside(path, "counts.json"), counts)
     return counts
 
 
@@ -220,7 +211,7 @@ class ScoreOptions:
 
     @classmethod
     def check(cls, args: argparse.Namespace) -> None:
-        files.check_output("--output", args.output)
+        filesystem.check_output("--output", args.output)
         at_least(args, "top_k", 1)
         if args.top_k_output and not args.top_k_output.endswith((".csv", ".parquet")):
             raise UserError(f"--top_k_output: expected .csv or .parquet, found {args.top_k_output}")
@@ -244,7 +235,7 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
     ids = listed_ids(args.ids or found.ids)
     wants_retrieval = args.rerank == "retrieval"
     job = Job(found, place, Parts(beside(args.output, "parts")), args.top_k, embed=wants_retrieval)
-    files.remove(*files.match(beside(args.output, "*.tmp")))  # that a killed run left
+    filesystem.remove(*filesystem.match(beside(args.output, "*.tmp")))  # that a killed run left
     _claim(job)
     predict(job, args, beam_options, "score")
     answers: Answers = functools.partial(classified, job)
@@ -263,7 +254,7 @@ def _claim(job: Job) -> None:
     """Predictions that another model made, or with other flags, are of no use here."""
     if other := job.parts.claim(job.inputs):
         print(f"score: {job.parts.root} was made with another {', '.join(other)}: made anew")
-        files.remove(job.parts.root)
+        filesystem.remove(job.parts.root)
         job.parts.claim(job.inputs)
 
 

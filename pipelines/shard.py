@@ -17,9 +17,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import (
     download,
     engine,
-    example,
-    fetch,
-    files,
     metadata,
     options,
     progress,
@@ -27,13 +24,12 @@ from pipelines import (
     repartition,
     source,
     split,
-    tables,
-    tfrecord,
 )
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
-from pipelines.gather import Place, gather
+from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
+from pipelines.storage.ranged_reads import Place, gather
 
 EXAMPLES = """\
   gld2 shard --output OUT
@@ -134,7 +130,7 @@ class Shard(beam.PTransform):
 
 
 def decision_files(output: Output) -> str:
-    return files.join(output.decisions, "decisions-*.parquet")
+    return filesystem.join(output.decisions, "decisions-*.parquet")
 
 
 # ---- the steps ------------------------------------------------------------------------------
@@ -142,12 +138,12 @@ def decision_files(output: Output) -> str:
 
 def read_staged(paths: Sequence[str]) -> pd.DataFrame:
     """One table of some units' staged images."""
-    facts = pd.concat([tables.read(path, FACTS) for path in paths])
+    facts = pd.concat([parquet.read(path, FACTS) for path in paths])
     return facts[facts["status"] == STAGED]
 
 
 def read_kept(path: str, digest: str) -> pd.DataFrame:
-    decisions = tables.read(path, DECISIONS, digest)
+    decisions = parquet.read(path, DECISIONS, digest)
     return decisions[decisions["keep"]]
 
 
@@ -158,9 +154,9 @@ def place(
 
     Of an id staged twice, the first is the image.
     """
-    found = pd.concat([tables.empty(FACTS), *facts]).sort_values(["unit", "offset"])
+    found = pd.concat([parquet.empty(FACTS), *facts]).sort_values(["unit", "offset"])
     found = found.rename(columns={"split": "source"}).drop_duplicates(["source", "id"])
-    wanted = pd.concat([tables.empty(DECISIONS), *kept])
+    wanted = pd.concat([parquet.empty(DECISIONS), *kept])
     wanted["source"] = wanted["split"].where(wanted["split"] != schema.VALIDATION, "train")
     placed = wanted.merge(found, on=["source", "id"], how="left")
     lost = placed.loc[placed["offset"].isna(), "id"]
@@ -169,7 +165,7 @@ def place(
             f"decisions keep {len(lost)} images that are not staged, {lost.min()} first; "
             "run gld2 curate again"
         )
-    thanks = pd.concat([tables.empty(metadata.CREDIT), *credits]).drop_duplicates("id")
+    thanks = pd.concat([parquet.empty(metadata.CREDIT), *credits]).drop_duplicates("id")
     return placed.merge(thanks, on="id", how="left") if len(thanks) else placed
 
 
@@ -198,14 +194,19 @@ def write_shard(
     """
     (name, number), found = keyed
     images = pd.concat(list(found)).sort_values(["order", "id"], ignore_index=True)
-    path = files.join(plan.incomplete, paths.shard(name, number, plan.shards[name]))
-    if not files.exists(path):
-        with files.atomic(path) as file:
+    path = filesystem.join(plan.incomplete, paths.shard(name, number, plan.shards[name]))
+    if not filesystem.exists(path):
+        with filesystem.atomic(path) as file:
             for record in _records(images, plan.output):
                 file.write(tfrecord.frame(record))
     engine.count("sharded", len(images))
     progress.add(progress_folder, images=len(images), shards=1)
-    written = {"split": name, "number": number, "images": len(images), "bytes": files.size(path)}
+    written = {
+        "split": name,
+        "number": number,
+        "images": len(images),
+        "bytes": filesystem.size(path),
+    }
     return written | {"channels": publish.channels(path)}
 
 
@@ -226,7 +227,7 @@ def _more(images: pd.DataFrame) -> Iterator[bytes]:
     for row in images[list(names)].itertuples(index=False, name=None):
         found = {k: v for k, v in zip(names.values(), row, strict=True) if pd.notna(v)}
         texts = {k: v.encode() if isinstance(v, str) else int(v) for k, v in found.items()}
-        yield example.encode(texts) if texts else b""
+        yield tf_example.encode(texts) if texts else b""
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -259,9 +260,9 @@ def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions)
         something else.
     """
     plan = _plan(output, parameters)
-    stats_path = files.join(plan.final, "stats.json")
-    if files.exists(stats_path):
-        if files.read_json(stats_path)["inputs"] != plan.inputs:
+    stats_path = filesystem.join(plan.final, "stats.json")
+    if filesystem.exists(stats_path):
+        if filesystem.read_json(stats_path)["inputs"] != plan.inputs:
             raise UserError(
                 f"{plan.final}: made from other decisions or flags; "
                 "give another --version, or remove it"
@@ -271,7 +272,7 @@ def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions)
         total = sum(plan.images.values())
         with progress.bar("shard", output.progress("shard"), "images", total) as folder:
             engine.run(lambda p: p | Shard(plan, folder), beam_options)
-    stats = files.read_json(stats_path)
+    stats = filesystem.read_json(stats_path)
     for name, counts in stats["splits"].items():
         print(
             f"shard {name}: {plan.images[name]} images kept = {counts['images']} sharded, "
@@ -282,9 +283,9 @@ def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions)
 
 
 def _plan(output: Output, parameters: Parameters) -> Plan:
-    if not files.exists(output.decisions_done):
+    if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
-    done = files.read_json(output.decisions_done)
+    done = filesystem.read_json(output.decisions_done)
     funnel = done["funnel"]
     images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
     if not images:
@@ -298,7 +299,7 @@ def _plan(output: Output, parameters: Parameters) -> Plan:
     facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
     made_from: list[Any] = [done["decisions_sha256"], facts, shards, parameters.seed]
     if parameters.attribution_csv:
-        made_from.append(fetch.version(parameters.attribution_csv))
+        made_from.append(streams.version(parameters.attribution_csv))
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     photos = staged[0]["parameters"]["normal"]
     return Plan(
@@ -315,7 +316,7 @@ def _plan(output: Output, parameters: Parameters) -> Plan:
 
 
 def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
-    paths = files.match(decision_files(output))
+    paths = filesystem.match(decision_files(output))
     if len(paths) != len(digests):
         raise UserError(
             f"{output.decisions}: expected {len(digests)} files of decisions, found {len(paths)}; "
@@ -331,10 +332,10 @@ def _prepare_folder(plan: Plan) -> None:
     was killed while it gave shard after shard its name.
     """
     note = publish.note(plan)
-    if not files.exists(note) or files.read_json(note) != plan.inputs:
-        files.remove(plan.incomplete, plan.final)
-        files.write_json(note, plan.inputs)
-    files.remove_temporaries(plan.incomplete)
+    if not filesystem.exists(note) or filesystem.read_json(note) != plan.inputs:
+        filesystem.remove(plan.incomplete, plan.final)
+        filesystem.write_json(note, plan.inputs)
+    filesystem.remove_temporaries(plan.incomplete)
 
 
 GROUPS = (

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from pipelines import fetch, files, metadata
+from pipelines import metadata
 from pipelines.common import paths
 from pipelines.common.schema import UserError
 from pipelines.filters import Filters, allowed_landmarks
+from pipelines.storage import filesystem, streams
 from pipelines.unit import Unit
 
 BLOCK = 4096  # loose photos in a unit
@@ -106,7 +107,7 @@ def discover(root: str, splits: Iterable[str], numbers: list[int] | None = None)
     found = discover_metadata(root)
     try:
         return _with_photos(found, list(splits), numbers)
-    except fetch.Unreachable as error:
+    except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
 
 
@@ -164,7 +165,7 @@ def discover_metadata(root: str) -> Source:
         train_csv = _first_there(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
         test_csv = _first_there(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
         clean_csv = _first_there(root, paths.CLEAN_CSV)
-    except fetch.Unreachable as error:
+    except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
     absent = () if clean_csv else (paths.CLEAN_CSV,)
     for path, columns in (
@@ -209,7 +210,7 @@ def _wanted(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> st
     beside = [path.rsplit("/", 1)[1] for path in paths]  # train.csv, in Kaggle's layout
     try:
         found = _first_there(root, *paths, *beside)
-    except fetch.Unreachable as error:
+    except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
     if not found:
         raise UserError(f"{flag}: found no {' or '.join(paths)} at {root}")
@@ -242,25 +243,25 @@ def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -
 
 
 def _first_there(root: str, *paths: str) -> str | None:
-    return next((p for path in paths if fetch.exists(p := files.join(root, path))), None)
+    return next((p for path in paths if streams.exists(p := filesystem.join(root, path))), None)
 
 
 def _tar(root: str, split: str, number: int) -> Unit:
     return Unit(
         f"{split}-images_{number:03d}",
         split,
-        files.join(root, paths.archive(split, number)),
-        files.join(root, paths.md5(split, number)),
+        filesystem.join(root, paths.archive(split, number)),
+        filesystem.join(root, paths.md5(split, number)),
     )
 
 
 def _tars(root: str, split: str, numbers: list[int] | None) -> list[int]:
-    if fetch.is_http(root):
+    if streams.is_http(root):
         there = _Probe(root, split)
         if numbers is None:  # they are numbered without gaps: look for the first that is absent
             return list(range(bisect.bisect_left(there, True)))
         return [number for number in numbers if not there[number]]
-    found = files.match(files.join(root, split, "images_[0-9][0-9][0-9].tar"))
+    found = filesystem.match(filesystem.join(root, split, "images_[0-9][0-9][0-9].tar"))
     present = [int(match[1]) for path in found if (match := NUMBER.search(path))]
     return [number for number in present if numbers is None or number in numbers]
 
@@ -275,13 +276,15 @@ class _Probe:
         return paths.MAX_ARCHIVES
 
     def __getitem__(self, number: int) -> bool:
-        return not fetch.exists(files.join(self._root, paths.archive(self._split, number)))
+        return not streams.exists(filesystem.join(self._root, paths.archive(self._split, number)))
 
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
     """Looks for the first few listed photos: a listing of millions of files takes hours."""
     first = next(metadata.ids(listing), [])[:LOOKS]
-    return any(fetch.exists(files.join(root, paths.photo(split, image_id))) for image_id in first)
+    return any(
+        streams.exists(filesystem.join(root, paths.photo(split, image_id))) for image_id in first
+    )
 
 
 def _blocks(chunks: Iterable[list[T]], size: int) -> Iterator[list[T]]:

@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import example, fetch, files, origin, progress, tables, tfrecord
+from pipelines import origin, progress
 from pipelines.archive import Member
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
 from pipelines.fingerprint import sha256
 from pipelines.images import Normal, Photo, Unreadable, normalise
+from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.unit import PASSING, BadUnit, Effort, Parameters, Unit
 
 WINDOW = 4  # photos in flight for each thread: bounds memory, keeps the order
@@ -60,18 +61,18 @@ def stage(
       effort: how it is worked on.
       count: told of retries by kind, and of milliseconds spent on each photo.
     """
-    is_done = files.exists(output.done(unit.name))
+    is_done = filesystem.exists(output.done(unit.name))
     if is_done:
-        summary = files.read_json(output.done(unit.name))
+        summary = filesystem.read_json(output.done(unit.name))
         if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in PASSING):
             return summary
     for attempt in range(1, effort.attempts + 1):
         try:
             return _stage(unit, output, parameters, effort, count)
-        except fetch.Missing as error:
+        except streams.Missing as error:
             bad = BadUnit(Reason.MISSING, str(error))
             break
-        except fetch.Unreachable as error:
+        except streams.Unreachable as error:
             bad = BadUnit(Reason.UNREACHABLE, str(error))
         except BadUnit as error:
             bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {effort.attempts})")
@@ -79,7 +80,7 @@ def stage(
     if is_done:  # what it has is as good as it was
         return summary
     reject = Reject("", unit.name, "download", bad.reason, bad.detail)
-    files.write(output.rejects(unit.name), _jsonl([reject]))
+    filesystem.write(output.rejects(unit.name), _jsonl([reject]))
     return {"unit": unit.name, "split": unit.split, "failed": bad.reason, "detail": bad.detail}
 
 
@@ -93,7 +94,7 @@ def _stage(
     on_retry = lambda kind: count(f"retried_{kind}", 1)  # noqa: E731
     with (
         origin.opened(wanted, parameters, effort, on_retry) as (members, check),
-        files.atomic(output.staged(unit.name)) as staged,
+        filesystem.atomic(output.staged(unit.name)) as staged,
     ):
         fresh = _results(wanted, members, parameters.normal, effort.threads, count)
         for result in earlier.merged(fresh):
@@ -109,12 +110,12 @@ def _stage(
             _tell(effort.progress, row)
         md5 = check()  # before the name is changed: nothing of a bad unit becomes visible
         # Its files are replaced one after the other: until all are, it is not done.
-        files.remove(output.done(unit.name))
-    facts = tables.from_rows(rows, schema.FACTS)
-    digest = tables.write(output.facts(unit.name), facts, schema.FACTS)
-    files.write(output.rejects(unit.name), _jsonl(rejects))
+        filesystem.remove(output.done(unit.name))
+    facts = parquet.from_rows(rows, schema.FACTS)
+    digest = parquet.write(output.facts(unit.name), facts, schema.FACTS)
+    filesystem.write(output.rejects(unit.name), _jsonl(rejects))
     summary = _summary(unit, facts, md5, parameters) | {"facts_sha256": digest}
-    files.write_json(output.done(unit.name), summary)
+    filesystem.write_json(output.done(unit.name), summary)
     return summary
 
 
@@ -198,7 +199,7 @@ def _staged(row: dict[str, Any], image_id: str, photo: Photo) -> Result:
     hashes = photo.hashes
     row |= {"phash": hashes.phash, "dhash": hashes.dhash, "entropy": hashes.entropy}
     row |= {"fine_0": hashes.fine[0], "fine_1": hashes.fine[1]}
-    record = example.encode(
+    record = tf_example.encode(
         {
             schema.ENCODED: photo.jpeg,
             schema.IMAGE_ID: image_id.encode(),
@@ -227,10 +228,10 @@ class _Earlier:
         self._unit = unit.name
         self._rows: list[dict[str, Any]] = []
         self._details: dict[str, str] = {}
-        if files.exists(output.done(unit.name)):
-            facts = tables.read(output.facts(unit.name), schema.FACTS)
-            self._rows = tables.to_rows(facts, schema.FACTS)
-            lines = files.read(output.rejects(unit.name)).decode().splitlines()
+        if filesystem.exists(output.done(unit.name)):
+            facts = parquet.read(output.facts(unit.name), schema.FACTS)
+            self._rows = parquet.to_rows(facts, schema.FACTS)
+            lines = filesystem.read(output.rejects(unit.name)).decode().splitlines()
             self._details = {r["id"]: r["detail"] for r in map(json.loads, lines)}
 
     def without_what_is_done(self, unit: Unit) -> Unit:
@@ -247,7 +248,7 @@ class _Earlier:
         if not self._rows:
             yield from fresh
             return
-        with files.open_read(self._output.staged(self._unit)) as staged:
+        with filesystem.open_read(self._output.staged(self._unit)) as staged:
             for row in self._rows:
                 if row["reason"] in PASSING:
                     yield next(fresh)

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import fetch, lines, metadata, submission
+from pipelines import lines, metadata, submission
 from pipelines.common import schema
 from pipelines.common.cli import Parser
 from pipelines.common.schema import UserError
 from pipelines.lines import Fault
+from pipelines.storage import streams
 from pipelines.submission import Predictions
 
 COMMAND = "validate-submission"
@@ -54,9 +55,9 @@ _NONE = pa.array([], pa.string())
 def labels(path: str) -> pa.Array:
     """The landmarks that a model knows, by its labels.csv; [landmarks] int64."""
     try:
-        with fetch.open_stream(path) as stream:
+        with streams.open_stream(path) as stream:
             text = stream.read().decode("utf-8", "replace")
-    except fetch.Unreachable as error:
+    except streams.Unreachable as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     return pa.array([label.landmark_id for label in schema.parse_labels(text, path)], pa.int64())
 

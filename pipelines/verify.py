@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import example, files, frames, images
+from pipelines import frames, images
 from pipelines.common import paths, schema
 from pipelines.common.schema import Label, UserError
+from pipelines.storage import filesystem, tf_example
 
 NAMED = 10  # faults of a kind that are told one by one
 LOSSES = ("crc", "example", "file", "frame", "label")  # kinds that keep an image from being counted
@@ -30,7 +31,7 @@ BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.j
 TYPES = {schema.ENCODED: bytes, schema.IMAGE_ID: bytes, schema.HEIGHT: int, schema.WIDTH: int}
 CONSTANTS = {schema.CHANNELS: 3, schema.COLORSPACE: b"RGB", schema.FORMAT: b"JPEG"}
 
-Record = dict[str, example.Value]
+Record = dict[str, tf_example.Value]
 
 
 @dataclasses.dataclass
@@ -97,7 +98,7 @@ def verify(
       what is wrong, and how many records were found.
     """
     faults = look(folder, stats)
-    paths = [files.join(folder, name) for name in shards(folder, stats)]
+    paths = [filesystem.join(folder, name) for name in shards(folder, stats)]
     landmarks = np.array([label.landmark_id for label in labels], np.int64)
     found = _read_all(paths, landmarks, min(workers, len(paths)))
     reads = list(tqdm(found, "verify", len(paths), unit=" shards", disable=None))
@@ -154,7 +155,7 @@ def split_of(name: str) -> str:
 
 
 def _names(folder: str) -> set[str]:
-    return {path.rsplit("/", 1)[1] for path in files.match(files.join(folder, "*"))}
+    return {path.rsplit("/", 1)[1] for path in filesystem.match(filesystem.join(folder, "*"))}
 
 
 def _wanted(stats: Mapping[str, Any]) -> list[str]:
@@ -177,12 +178,12 @@ def read_shard(path: str, landmarks: np.ndarray) -> Read:
     """
     read = Read(path.rsplit("/", 1)[1])
     try:
-        read.size = files.size(path)
-        with files.open_read(path) as file:
+        read.size = filesystem.size(path)
+        with filesystem.open_read(path) as file:
             for frame in frames.scan(file, read.size):
                 read.records += 1
                 _frame(frame, landmarks, read)
-    except (UserError, *files.UNREADABLE) as error:
+    except (UserError, *filesystem.UNREADABLE) as error:
         read.faults.add("file", read.name, f"cannot be read to its end: {error}")
     read.ids = np.array(read.ids, np.uint64)
     read.numbers = np.array(read.numbers, np.int64)
@@ -213,7 +214,7 @@ def _frame(frame: frames.Frame, landmarks: np.ndarray, read: Read) -> None:
 def parse(data: bytes, where: str, faults: Faults) -> Record | None:
     """The features, where those are there that all others hang on."""
     try:
-        record = example.decode(data)
+        record = tf_example.decode(data)
     except Exception as error:  # protobuf's own kinds
         faults.add("example", where, f"expected a tf.train.Example, found {error}")
         return None
@@ -335,12 +336,12 @@ def _counts(
 
 def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
     """What dataset_info.json says, as stats.json would say it."""
-    path = files.join(folder, INFO)
-    if not files.exists(path):
+    path = filesystem.join(folder, INFO)
+    if not filesystem.exists(path):
         return {}  # told of already
     try:
         splits = {}
-        for split in files.read_json(path)["splits"]:
+        for split in filesystem.read_json(path)["splits"]:
             lengths = [int(length) for length in split["shardLengths"]]
             counts = {"images": sum(lengths), "bytes": int(split["numBytes"])}
             splits[split["name"]] = {"shard_lengths": lengths, **counts}

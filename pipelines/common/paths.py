@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.schema import DATASET
-from pipelines.files import join
+from pipelines.storage.filesystem import join
 
 # ---- a source in GLDv2's published layout ---------------------------------------------------
 

@@ -30,11 +30,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pipelines import files, pairs, tables
+from pipelines import pairs
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.fingerprint import Perceptual
 from pipelines.images import Normal, normalise
+from pipelines.storage import filesystem, parquet
 from pipelines.unit import Parameters
 from tests import planted
 from tests.benchmarks.download import Run, run
@@ -250,7 +251,7 @@ def write(made: Photos, source: pathlib.Path, output: Output, rng: np.random.Gen
             block = slice(start, min(start + size, rows.stop))
             name = f"{split}-images_{number:03d}"
             facts = _facts(made, block, ids, digests, rng)
-            _write_unit(output, name, split, tables.frame(facts))
+            _write_unit(output, name, split, parquet.frame(facts))
     _write_metadata(source / "metadata", ids, made, rng)
 
 
@@ -285,7 +286,7 @@ def _facts(
 
 def _write_unit(output: Output, name: str, split: str, facts: pd.DataFrame) -> None:
     rows = facts.assign(split=split, unit=name, status=schema.STAGED, reason=None)
-    digest = tables.write(output.facts(name), rows, schema.FACTS)
+    digest = parquet.write(output.facts(name), rows, schema.FACTS)
     summary = {
         "unit": name,
         "split": split,
@@ -298,7 +299,7 @@ def _write_unit(output: Output, name: str, split: str, facts: pd.DataFrame) -> N
         "parameters": dataclasses.asdict(Parameters(Normal())),
         "facts_sha256": digest,
     }
-    files.write_json(output.done(name), summary)
+    filesystem.write_json(output.done(name), summary)
 
 
 def _write_metadata(
@@ -365,7 +366,7 @@ def _curate(source: pathlib.Path, output: Output, beam_flags: Sequence[str], lea
 
 def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
     decisions = _read(output.decisions, "decisions-*.parquet", schema.DECISIONS)
-    _check_sums(made, decisions, files.read_json(output.decisions_done)["funnel"])
+    _check_sums(made, decisions, filesystem.read_json(output.decisions_done)["funnel"])
     row = pd.Series(np.arange(len(made.ids)), made.ids)  # by id
     kept_for = np.arange(len(made.ids))  # the photo that it repeats, or itself
     repeats = decisions[decisions["duplicate_of"].notna()]
@@ -392,8 +393,8 @@ def _rows(row: pd.Series, ids: pd.Series) -> np.ndarray:
 
 
 def _read(folder: str, pattern: str, columns: dict[str, str]) -> pd.DataFrame:
-    paths = files.match(files.join(folder, pattern))
-    return pd.concat([tables.empty(columns), *(tables.read(path, columns) for path in paths)])
+    paths = filesystem.match(filesystem.join(folder, pattern))
+    return pd.concat([parquet.empty(columns), *(parquet.read(path, columns) for path in paths)])
 
 
 def _check_sums(made: Photos, decisions: pd.DataFrame, funnel: dict[str, int]) -> None:

@@ -24,11 +24,12 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from pipelines import non_landmarks, parts, retrieval, tables
+from pipelines import non_landmarks, parts, retrieval
 from pipelines.common import schema
 from pipelines.network import Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.rerank import NEIGHBOURS
+from pipelines.storage import parquet
 
 FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
 QUERY, OTHER = 2**32, 2**33  # seeds, and the first rows, of queries and of non-landmark photos
@@ -91,8 +92,8 @@ def ask(folder: pathlib.Path, queries: np.ndarray) -> None:
     Parts(str(folder / "scored")).write("test", "", scored, [])
     other = vectors(OTHER, non_landmarks.MOST)
     columns = {"id": [name(OTHER + n) for n in range(len(other))], "embedding": list(other)}
-    table = pa.table(columns, tables.arrow_schema(schema.NON_LANDMARKS))
-    tables.write_table(f"{folder}/found/non_landmarks.parquet", table)
+    table = pa.table(columns, parquet.arrow_schema(schema.NON_LANDMARKS))
+    parquet.write_table(f"{folder}/found/non_landmarks.parquet", table)
 
 
 def blocked(folder: pathlib.Path, units: list[str]) -> Found:
@@ -103,7 +104,7 @@ def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     started = time.perf_counter()
     retrieval.find("test", where, None)
     seconds, largest = time.perf_counter() - started, _peak()
-    table = tables.read_table(where.evidence("test"), schema.EVIDENCE)
+    table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())
     return Found(ids, parts.matrix(table, "similarities"), seconds, largest, before)
 

@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import example, records, retrieval, tfrecord
+from pipelines import retrieval
 from pipelines.common import gap, schema
 from pipelines.common.schema import Label
 from pipelines.parts import Parts
+from pipelines.storage import photo_records, tf_example, tfrecord
 from tests.conftest import MINI, gld2
 from tests.test_real_photos import WEIGHTS_035
 
@@ -42,8 +43,8 @@ def read(version: pathlib.Path) -> Photos:
     """All photos that are labelled."""
     found: Photos = {}
     for split in ("train", "validation"):
-        for path in records.find(str(version), split):
-            for image_id, encoded, landmark in records.read_labelled(path):
+        for path in photo_records.find(str(version), split):
+            for image_id, encoded, landmark in photo_records.read_labelled(path):
                 if landmark is not None:
                     found.setdefault(landmark, []).append((image_id, encoded, landmark))
     return found
@@ -85,7 +86,7 @@ def _write(
             features: dict[str, Any] = {schema.IMAGE_ID: image_id.encode(), schema.ENCODED: encoded}
             if labels:
                 features |= {schema.LABEL: labels[landmark], schema.LANDMARK_ID: landmark}
-            file.write(tfrecord.frame(example.encode(features)))
+            file.write(tfrecord.frame(tf_example.encode(features)))
 
 
 def gaps(root: pathlib.Path, truth: Truth) -> list[float]:

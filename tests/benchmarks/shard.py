@@ -34,9 +34,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines import example, files, tables, tfrecord
 from pipelines.common import quiet, schema
 from pipelines.common.paths import Output
+from pipelines.storage import filesystem, parquet, tf_example, tfrecord
 from tests.benchmarks.download import Run, run
 from tests.conftest import MINI, gld2
 
@@ -73,11 +73,11 @@ class Photos:
 
     @property
     def staged(self) -> list[str]:
-        return files.match(self.output.staged("*"))
+        return filesystem.match(self.output.staged("*"))
 
     @property
     def megabytes(self) -> float:
-        return sum(files.size(path) for path in self.staged) / 1e6
+        return sum(filesystem.size(path) for path in self.staged) / 1e6
 
 
 class Few:
@@ -92,20 +92,20 @@ class Few:
     def __init__(self, folder: pathlib.Path):
         gld2("download", source=MINI, output=folder, split="train")
         output = Output(str(folder))
-        units = [files.read_json(path) for path in files.match(output.done("*"))]
-        facts = pd.concat([tables.read(output.facts(u["unit"]), schema.FACTS) for u in units])
+        units = [filesystem.read_json(path) for path in filesystem.match(output.done("*"))]
+        facts = pd.concat([parquet.read(output.facts(u["unit"]), schema.FACTS) for u in units])
         self.facts = facts[facts["status"] == schema.STAGED].reset_index(drop=True)
         self.records: list[dict[str, Any]] = []
         for unit in units:
-            with files.open_read(output.staged(unit["unit"])) as file:
-                self.records += map(example.decode, tfrecord.read(file))
+            with filesystem.open_read(output.staged(unit["unit"])) as file:
+                self.records += map(tf_example.decode, tfrecord.read(file))
         self.summary = units[0]
 
 
 def make(folder: pathlib.Path, few: Few, images: int) -> Photos:
     """So many photos, staged and decided over; made once for a folder."""
     made = Photos(Output(str(folder)), images)
-    if not files.exists(made.output.decisions_done):
+    if not filesystem.exists(made.output.decisions_done):
         digests = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(images)]
         for start in range(0, images, UNIT):
             _write_unit(made.output, few, digests[start : start + UNIT], start)
@@ -117,10 +117,10 @@ def _write_unit(output: Output, few: Few, digests: list[str], start: int) -> Non
     unit = f"train-images_{start // UNIT:03d}"
     rows = (start + np.arange(len(digests))) % len(few.records)
     lengths = []
-    with files.atomic(output.staged(unit)) as file:
+    with filesystem.atomic(output.staged(unit)) as file:
         for row, digest in zip(rows, digests, strict=True):
             record = few.records[row] | {schema.IMAGE_ID: digest[:16].encode()}
-            lengths.append(file.write(tfrecord.frame(example.encode(record))))
+            lengths.append(file.write(tfrecord.frame(tf_example.encode(record))))
     facts = few.facts.iloc[rows].assign(
         unit=unit,
         id=[digest[:16] for digest in digests],
@@ -130,9 +130,9 @@ def _write_unit(output: Output, few: Few, digests: list[str], start: int) -> Non
     )
     counts = {"images": len(facts), "staged": len(facts), "rejected": {}}
     counts |= {"bytes": int(facts["bytes"].sum())}
-    digest = tables.write(output.facts(unit), facts, schema.FACTS)
+    digest = parquet.write(output.facts(unit), facts, schema.FACTS)
     named = {"unit": unit, "source": unit, "facts_sha256": digest}
-    files.write_json(output.done(unit), few.summary | counts | named)
+    filesystem.write_json(output.done(unit), few.summary | counts | named)
 
 
 def _curate(folder: pathlib.Path, output: Output, digests: Sequence[str]) -> None:
@@ -141,8 +141,8 @@ def _curate(folder: pathlib.Path, output: Output, digests: Sequence[str]) -> Non
     train = pd.DataFrame({"id": ids, "url": "", "landmark_id": np.arange(len(ids))})
     train["landmark_id"] //= OF_A_LANDMARK
     clean = train.groupby("landmark_id")["id"].agg(" ".join).rename("images")
-    files.write(f"{source}/metadata/train.csv", train.to_csv(index=False))
-    files.write(f"{source}/metadata/train_clean.csv", clean.to_csv())
+    filesystem.write(f"{source}/metadata/train.csv", train.to_csv(index=False))
+    filesystem.write(f"{source}/metadata/train_clean.csv", clean.to_csv())
     gld2("curate", source=source, output=output.root, split="train", near_duplicate_radius="none")
 
 
@@ -186,8 +186,8 @@ def _cpu_of_commands() -> float:
 
 def shards(photos: Photos) -> int:
     """Files that (a) wrote; counts its records, so that no rate is of work left undone."""
-    (stats,) = files.match(files.join(photos.output.version("*"), "stats.json"))
-    splits = files.read_json(stats)["splits"].values()
+    (stats,) = filesystem.match(filesystem.join(photos.output.version("*"), "stats.json"))
+    splits = filesystem.read_json(stats)["splits"].values()
     if sum(split["images"] for split in splits) != photos.images:
         sys.exit(f"expected {photos.images} images in shards, found {splits}")
     return sum(split["shards"] for split in splits)
@@ -210,7 +210,7 @@ def copy(paths: list[str], folder: pathlib.Path, shards: int) -> Cost:
 
 
 def _records(path: str) -> int:
-    with files.open_read(path) as file:
+    with filesystem.open_read(path) as file:
         return sum(1 for _ in tfrecord.read(file))
 
 
@@ -237,9 +237,9 @@ def _builder(paths: list[str]) -> type:
     import tensorflow_datasets as tfds
 
     def features(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        with files.open_read(path) as file:
+        with filesystem.open_read(path) as file:
             for record in tfrecord.read(file):
-                found: dict[str, Any] = dict(example.decode(record))
+                found: dict[str, Any] = dict(tf_example.decode(record))
                 image_id = found[schema.IMAGE_ID].decode()
                 yield image_id, {"image": found[schema.ENCODED], "id": image_id, "label": 0}
 

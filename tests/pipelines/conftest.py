@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
-from pipelines import example, prepare, sample, server, tfrecord
+from pipelines import prepare, sample, server
+from pipelines.storage import tf_example, tfrecord
 from pipelines.world import Summary, World, plan
 
 TINY = World(landmarks=12, train_images=150, test_images=40, dirt=2, sides=(96, 128), seed=3)
@@ -68,7 +69,7 @@ def read_shards(folder: pathlib.Path, split: str) -> list[dict]:
     found = []
     for path in sorted(folder.glob(f"gld2-{split}.tfrecord-*")):
         with path.open("rb") as file:
-            found += [example.decode(record) for record in tfrecord.read(file)]
+            found += [tf_example.decode(record) for record in tfrecord.read(file)]
     return found
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import curate, files, hamming, tables
+from pipelines import curate, hamming
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
+from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
 
 IMAGES = 600
@@ -69,9 +70,9 @@ def write_facts(output: Output, rows: pd.DataFrame, units: int) -> None:
         for number, some in enumerate(np.array_split(np.arange(len(images)), units)):
             unit = f"{split}-images_{number:03d}"
             table = images.iloc[some].assign(unit=unit)
-            digest = tables.write(output.facts(unit), table, schema.FACTS)
+            digest = parquet.write(output.facts(unit), table, schema.FACTS)
             done = {"unit": unit, "split": split, "images": len(table), "facts_sha256": digest}
-            files.write_json(output.done(unit), done)
+            filesystem.write_json(output.done(unit), done)
 
 
 def run(root: pathlib.Path, folder: pathlib.Path, rows: pd.DataFrame, *flags: str, units: int = 2):

@@ -20,7 +20,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from pipelines import files, main
+from pipelines import main
+from pipelines.storage import filesystem
 from tests.conftest import ROOT
 
 DATAFLOW = [
@@ -75,7 +76,7 @@ class Job:
         return {package["name"] for package in self.pool["packages"]}
 
     def package(self, name: str) -> bytes:
-        return files.read(f"{self.options['staging_location']}/{name}")
+        return filesystem.read(f"{self.options['staging_location']}/{name}")
 
     @property
     def names(self) -> set[str]:
@@ -94,10 +95,10 @@ Build = Callable[..., Job]
 def build(bucket: str) -> Build:
     def built(command: str, *flags: str) -> Job:
         template = f"{bucket}/templates/{command}"
-        files.remove(template)
+        filesystem.remove(template)
         assert main.main([command, *flags, *DATAFLOW, f"--template_location={template}"]) == 0
-        job = files.read_json(template)
-        graph = files.read(job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"])
+        job = filesystem.read_json(template)
+        graph = filesystem.read(job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"])
         return Job(job["environment"], beam_runner_api_pb2.Pipeline.FromString(graph))
 
     return built
@@ -130,8 +131,8 @@ def jobs(build: Build, download: Job, url: str, copied, bucket: str) -> dict[str
     source, image = f"--source={url}", f"--sdk_container_image={IMAGE}"
     staged, paired = copied("staged", "facts"), copied("staged", "facts", "pairs")
     curated = copied("staged", "facts", "decisions")
-    files.write(f"{bucket}/export/labels.csv", "label,landmark_id,images\n0,7,4\n")
-    files.write(f"{bucket}/export/model.keras", "")  # nothing runs, so nothing loads it
+    filesystem.write(f"{bucket}/export/labels.csv", "label,landmark_id,images\n0,7,4\n")
+    filesystem.write(f"{bucket}/export/model.keras", "")  # nothing runs, so nothing loads it
     score = [f"--model={bucket}/export", f"--output={bucket}/submission.csv"]
     return {
         "download": download,
@@ -146,7 +147,7 @@ def test_a_dry_run_says_that_nothing_ran(url: str, bucket: str, capsys: pytest.C
     words = ["download", f"--source={url}", f"--output={bucket}/dry", *DATAFLOW, "--dry_run=true"]
     assert main.main(words) == 0
     assert "built and not run" in capsys.readouterr().out
-    assert not files.match(f"{bucket}/dry/**")
+    assert not filesystem.match(f"{bucket}/dry/**")
 
 
 TRANSFORMS = {"download": "StageUnits", "pairs": "FindPairs", "curate": "Curate", "shard": "Shard"}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, repartition, split, tables
+from pipelines import decisions, repartition, split
 from pipelines.common.schema import Label, UserError, format_labels, parse_labels
+from pipelines.storage import parquet
 from pipelines.vocabulary import Labels
 
 PARAMETERS = decisions.Parameters(min_images_per_class=4, validation_share=None, seed=0)
@@ -26,7 +27,7 @@ def work(rows: list[dict]) -> pd.DataFrame:
     """Rows as `join` leaves them, with what is not given filled in."""
     base = {"split": "train", "unit": "u", "status": "staged", "clean": False, "landmark_id": 1}
     table = pd.DataFrame([dict.fromkeys(decisions.WORK) | base | row for row in rows])
-    return table.astype(tables.empty(decisions.WORK).dtypes.to_dict())
+    return table.astype(parquet.empty(decisions.WORK).dtypes.to_dict())
 
 
 def test_labels_are_looked_up_with_nulls():

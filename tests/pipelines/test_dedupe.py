@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import decisions, dedupe, tables
+from pipelines import decisions, dedupe
 from pipelines.common.schema import Reason
+from pipelines.storage import parquet
 
 
 def hex_id(number: int) -> str:
@@ -24,7 +25,7 @@ def work(rows: list[dict]) -> pd.DataFrame:
     ]
     for row in filled:
         row["landmark_id"] = row["landmark_id"] if row["split"] == "train" else None
-    return pd.DataFrame(filled).astype(tables.empty(decisions.WORK).dtypes.to_dict())
+    return pd.DataFrame(filled).astype(parquet.empty(decisions.WORK).dtypes.to_dict())
 
 
 def linked(images: pd.DataFrame, edges: list[tuple[int, int, bool]]) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from http import HTTPStatus
 
 import pytest
 
-from pipelines import download, fetch, server
+from pipelines import download, server
+from pipelines.storage import streams
 from tests.conftest import digests
 from tests.pipelines import faults
 from tests.pipelines.faults import Fault
@@ -19,8 +20,8 @@ FLAGS = ["--image_size=64"]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fetch, "_wait", lambda state: 0.0)
-    monkeypatch.setattr(fetch, "TIMEOUT", (5.0, 0.3))
+    monkeypatch.setattr(streams, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(streams, "TIMEOUT", (5.0, 0.3))
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ from http import HTTPStatus
 import pytest
 import tenacity
 
-from pipelines import fetch, server
+from pipelines import server
 from pipelines.politeness import retry_after
+from pipelines.storage import streams
 from tests.pipelines.faults import reset
 
-WAIT = fetch._wait  # as it is where no test shortens it
+WAIT = streams._wait  # as it is where no test shortens it
 DATA = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -25,7 +26,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fetch, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(streams, "_wait", lambda state: 0.0)
 
 
 class Faulty(server.Handler):
@@ -52,14 +53,14 @@ def faulty(*faults, base=Faulty):
 
 
 def read_all(address: str) -> bytes:
-    with fetch.open_stream(address) as stream:
+    with streams.open_stream(address) as stream:
         return stream.read()
 
 
 def read_told(address: str) -> list[str]:
     """The faults of a read that gives all bytes in the end."""
     kinds: list[str] = []
-    with fetch.open_stream(address, kinds.append) as stream:
+    with streams.open_stream(address, kinds.append) as stream:
         assert stream.read() == DATA
     return kinds
 
@@ -89,19 +90,19 @@ def test_passing_statuses_are_tried_again(root: pathlib.Path):
 def test_a_missing_file_is_not_asked_for_twice(root: pathlib.Path):
     handler = faulty()
     with server.serve(root, handler=handler) as url:
-        with pytest.raises(fetch.Missing, match="404"):
-            fetch.open_stream(f"{url}other.tar")
-        assert not fetch.exists(f"{url}other.tar")
-        assert fetch.exists(f"{url}file.tar")
+        with pytest.raises(streams.Missing, match="404"):
+            streams.open_stream(f"{url}other.tar")
+        assert not streams.exists(f"{url}other.tar")
+        assert streams.exists(f"{url}file.tar")
     assert len(handler.requests) == 3
 
 
 def test_it_gives_up_without_progress_and_says_where(root: pathlib.Path):
     handler = faulty(5000, *[HTTPStatus.BAD_GATEWAY] * 50)
-    given_up = pytest.raises(fetch.Unreachable, match=f"502, {fetch.ATTEMPTS} times in a row")
+    given_up = pytest.raises(streams.Unreachable, match=f"502, {streams.ATTEMPTS} times in a row")
     with server.serve(root, handler=handler) as url, given_up:
         read_all(f"{url}file.tar")
-    assert len(handler.requests) == 1 + fetch.ATTEMPTS - 1
+    assert len(handler.requests) == 1 + streams.ATTEMPTS - 1
 
 
 def test_a_server_that_ignores_ranges_is_read_again_from_the_start(root: pathlib.Path):
@@ -121,23 +122,23 @@ def test_a_file_that_changes_meanwhile_is_noticed(root: pathlib.Path):
             (root / "file.tar").write_bytes(DATA + b"more")
 
     handler = faulty(100_000, base=Changing)
-    with server.serve(root, handler=handler) as url, pytest.raises(fetch.Changed, match="ETag"):
+    with server.serve(root, handler=handler) as url, pytest.raises(streams.Changed, match="ETag"):
         read_all(f"{url}file.tar")
 
 
 def test_small_files_are_bounded(root: pathlib.Path):
-    (root / "large").write_bytes(b"x" * (fetch.MAX_SMALL + 1))
-    with server.serve(root) as url, pytest.raises(fetch.Unreachable, match="expected at most"):
-        fetch.read_small(f"{url}large")
+    (root / "large").write_bytes(b"x" * (streams.MAX_SMALL + 1))
+    with server.serve(root) as url, pytest.raises(streams.Unreachable, match="expected at most"):
+        streams.read_small(f"{url}large")
 
 
 def test_a_version_changes_with_the_file(root: pathlib.Path):
     with server.serve(root) as url:
         for place in (url, f"{root}/"):
-            before = fetch.version(f"{place}file.tar")
-            assert fetch.version(f"{place}file.tar") == before
+            before = streams.version(f"{place}file.tar")
+            assert streams.version(f"{place}file.tar") == before
             (root / "file.tar").write_bytes(DATA[: -len(before)])
-            assert fetch.version(f"{place}file.tar") != before
+            assert streams.version(f"{place}file.tar") != before
 
 
 class Plain(Faulty):
@@ -155,7 +156,7 @@ def test_a_change_of_size_is_noticed_without_an_etag(root: pathlib.Path):
             (root / "file.tar").write_bytes(DATA[:500_000])
 
     handler = faulty(100_000, base=Changing)
-    with server.serve(root, handler=handler) as url, pytest.raises(fetch.Changed, match="500000"):
+    with server.serve(root, handler=handler) as url, pytest.raises(streams.Changed, match="500000"):
         read_all(f"{url}file.tar")
 
 
@@ -166,7 +167,10 @@ def test_a_file_that_became_shorter_than_what_was_read_is_noticed(root: pathlib.
             (root / "file.tar").write_bytes(DATA[:50_000])
 
     handler = faulty(100_000, base=Shrinking)
-    with server.serve(root, handler=handler) as url, pytest.raises(fetch.Changed, match="no more"):
+    with (
+        server.serve(root, handler=handler) as url,
+        pytest.raises(streams.Changed, match="no more"),
+    ):
         read_all(f"{url}file.tar")
 
 
@@ -217,7 +221,7 @@ def test_a_stall_times_out_and_resumes(root: pathlib.Path, monkeypatch: pytest.M
             self.connection.recv(1)  # until the client hangs up
             self.close_connection = True
 
-    monkeypatch.setattr(fetch, "TIMEOUT", (5.0, 0.2))
+    monkeypatch.setattr(streams, "TIMEOUT", (5.0, 0.2))
     with server.serve(root, handler=faulty(base=Stalling)) as url:
         assert read_told(f"{url}file.tar") == ["timeout"]
 
@@ -231,9 +235,9 @@ def test_retries_are_told_by_status(root: pathlib.Path):
 def test_a_refusal_is_for_good_but_where_it_is_asked_what_there_is(root: pathlib.Path):
     handler = faulty(*[HTTPStatus.FORBIDDEN] * 2)
     with server.serve(root, handler=handler) as url:
-        with pytest.raises(fetch.Forbidden, match="403"):
-            fetch.open_stream(f"{url}file.tar")
-        assert not fetch.exists(f"{url}file.tar")
+        with pytest.raises(streams.Forbidden, match="403"):
+            streams.open_stream(f"{url}file.tar")
+        assert not streams.exists(f"{url}file.tar")
     assert len(handler.requests) == 2
 
 
@@ -256,7 +260,7 @@ def test_redirects_are_followed_and_bounded(root: pathlib.Path):
     with server.serve(root, handler=redirecting("/1", "/2", "/3", "/4", "/file.tar")) as url:
         assert read_all(f"{url}0") == DATA
     handler = redirecting("/0")
-    too_many = pytest.raises(fetch.Unreachable, match="more than 5 redirects")
+    too_many = pytest.raises(streams.Unreachable, match="more than 5 redirects")
     with server.serve(root, handler=handler) as url, too_many:
         read_all(f"{url}0")
     assert len(handler.requests) == 6
@@ -264,15 +268,15 @@ def test_redirects_are_followed_and_bounded(root: pathlib.Path):
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "gs://a/b"])
 def test_redirects_lead_nowhere_but_to_http(root: pathlib.Path, target: str):
-    refused = pytest.raises(fetch.Unreachable, match="neither http nor https")
+    refused = pytest.raises(streams.Unreachable, match="neither http nor https")
     with server.serve(root, handler=redirecting(target)) as url, refused:
         read_all(f"{url}0")
 
 
 @pytest.mark.parametrize("path", ["file:///etc/hostname", "ftp://host/x", "s3://bucket/x"])
-@pytest.mark.parametrize("look", [fetch.open_stream, fetch.exists, fetch.version])
+@pytest.mark.parametrize("look", [streams.open_stream, streams.exists, streams.version])
 def test_other_schemes_are_refused(path: str, look):
-    with pytest.raises(fetch.Unreachable, match="expected http, https, gs:// or a local path"):
+    with pytest.raises(streams.Unreachable, match="expected http, https, gs:// or a local path"):
         look(path)
 
 
@@ -281,8 +285,8 @@ def test_an_error_is_one_line_with_the_url_once(root: pathlib.Path):
         pass
     errors = []
     for bad in (f"{url}x", "http://nowhere.invalid/x", "http://[::1/x", "http:///x"):
-        with pytest.raises(fetch.Unreachable) as caught:
-            fetch.open_stream(bad)
+        with pytest.raises(streams.Unreachable) as caught:
+            streams.open_stream(bad)
         errors.append(str(caught.value))
         assert errors[-1].count(bad) == 1
         assert "\n" not in errors[-1]
@@ -308,7 +312,7 @@ def test_connections_are_used_again(root: pathlib.Path):
     (root / "small").write_bytes(b"x" * 1000)
     with server.serve(root, handler=handler) as url:
         for _ in range(5):
-            assert fetch.read_small(f"{url}small") == b"x" * 1000
+            assert streams.read_small(f"{url}small") == b"x" * 1000
     assert len(handler.faults) == 1
 
 
@@ -317,10 +321,10 @@ def test_connections_are_used_again(root: pathlib.Path):
     [
         ("7", 7.0, 8.0),
         ("0", 0.0, 1.0),
-        ("999999999999999", fetch.LONGEST_WAIT, fetch.LONGEST_WAIT),
+        ("999999999999999", streams.LONGEST_WAIT, streams.LONGEST_WAIT),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 1.0),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0, 1.0),
-        ("Fri, 21 Oct 2050 07:28:00 GMT", fetch.LONGEST_WAIT, fetch.LONGEST_WAIT),
+        ("Fri, 21 Oct 2050 07:28:00 GMT", streams.LONGEST_WAIT, streams.LONGEST_WAIT),
         (None, 0.2, 1.0),
         ("soon", 0.2, 1.0),
         ("-5", 0.2, 1.0),
@@ -328,16 +332,16 @@ def test_connections_are_used_again(root: pathlib.Path):
     ],
 )
 def test_retry_after_is_honoured_and_bounded(value, least: float, most: float):
-    error = fetch._Passing("busy", "503", retry_after(value or ""))
+    error = streams._Passing("busy", "503", retry_after(value or ""))
     waits = [WAIT(state(1, error)) for _ in range(50)]
     assert least <= min(waits) <= max(waits) <= most
     assert len(set(waits)) > 1 or least == most
 
 
 def test_waits_grow_and_are_bounded():
-    error = fetch._Passing("busy", "503")
+    error = streams._Passing("busy", "503")
     longest = [max(WAIT(state(n, error)) for _ in range(200)) for n in range(1, 12)]
-    assert longest[0] < longest[2] < longest[4] < longest[-1] <= fetch.LONGEST_WAIT
+    assert longest[0] < longest[2] < longest[4] < longest[-1] <= streams.LONGEST_WAIT
 
 
 def state(attempt: int, error: Exception) -> tenacity.RetryCallState:

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import filters, options, tables
+from pipelines import filters, options
 from pipelines.common.schema import FACTS, UserError
 from pipelines.criteria import CurateOptions, FilterOptions
 from pipelines.decisions import Parameters
 from pipelines.filters import Filters
 from pipelines.source import Source, with_filters
+from pipelines.storage import parquet
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 IMAGES = {name: FACTS[name] for name in ("split", "reason", "width", "height", "entropy")} | {
@@ -43,7 +44,7 @@ TOLD = ["undecodable", "too_small", "extreme_aspect", "blank", "not_clean", "lic
 
 
 def images(*rows: dict) -> pd.DataFrame:
-    return tables.from_rows([GOOD | row for row in rows], IMAGES)
+    return parquet.from_rows([GOOD | row for row in rows], IMAGES)
 
 
 def reasons(table: pd.DataFrame, chosen: Filters, allowed=None) -> list[str | None]:

@@ -7,9 +7,9 @@ import pathlib
 import pytest
 from google.cloud import storage
 
-from pipelines import files, gather, tfrecord
 from pipelines.common.schema import UserError
-from pipelines.gather import Place
+from pipelines.storage import filesystem, ranged_reads, tfrecord
+from pipelines.storage.ranged_reads import Place
 
 RECORDS = [bytes([n]) * 3000 for n in range(100)]
 FRAME = len(tfrecord.frame(RECORDS[0]))
@@ -20,7 +20,9 @@ def places(indices: range) -> list[Place]:
 
 
 def write(folder: str) -> None:
-    files.write(files.join(folder, "unit.tfrecord"), b"".join(map(tfrecord.frame, RECORDS)))
+    filesystem.write(
+        filesystem.join(folder, "unit.tfrecord"), b"".join(map(tfrecord.frame, RECORDS))
+    )
 
 
 @pytest.mark.parametrize("step", [1, 7, 40, -9])
@@ -28,7 +30,7 @@ def test_records_come_in_the_order_asked_for(bucket: str, tmp_path: pathlib.Path
     wanted = range(0, 100, step) if step > 0 else range(99, -1, step)
     for folder in (str(tmp_path), f"{bucket}/staged"):
         write(folder)
-        found = gather.gather(places(wanted), lambda unit, f=folder: f"{f}/{unit}.tfrecord")
+        found = ranged_reads.gather(places(wanted), lambda unit, f=folder: f"{f}/{unit}.tfrecord")
         assert found == [RECORDS[number] for number in wanted]
 
 
@@ -44,15 +46,15 @@ def test_an_object_store_is_asked_for_what_is_wanted_and_no_more(
         return download(blob, *args, **kwargs)
 
     monkeypatch.setattr(storage.Blob, "download_as_bytes", spy)
-    monkeypatch.setattr(gather, "GAP", FRAME)
+    monkeypatch.setattr(ranged_reads, "GAP", FRAME)
     near, far = [0, 1, 3], [50, 99]
     wanted = [Place("unit", n * FRAME, FRAME, i) for i, n in enumerate([*near, *far])]
-    gather.gather(wanted, lambda unit: f"{bucket}/staged/{unit}.tfrecord")
+    ranged_reads.gather(wanted, lambda unit: f"{bucket}/staged/{unit}.tfrecord")
     assert sorted(asked) == pytest.approx([FRAME, FRAME, 4 * FRAME], abs=2)
 
 
 def test_what_is_not_there_is_named(bucket: str):
     with pytest.raises(UserError, match=r"gs://bucket/none/unit.tfrecord: cannot be read"):
-        gather.gather(places(range(1)), lambda unit: f"{bucket}/none/{unit}.tfrecord")
+        ranged_reads.gather(places(range(1)), lambda unit: f"{bucket}/none/{unit}.tfrecord")
     with pytest.raises(UserError, match=r"gs://bucket/none: cannot be read"):
-        files.read(f"{bucket}/none")
+        filesystem.read(f"{bucket}/none")

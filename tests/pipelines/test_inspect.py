@@ -13,9 +13,10 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from pipelines import example, frames, inspection, main, tfrecord
+from pipelines import frames, inspection, main
 from pipelines.common import paths, schema
 from pipelines.common.schema import UserError
+from pipelines.storage import tf_example, tfrecord
 
 VERSION = "dataset/gld2/1.0.0"
 TRAIN, VALIDATION, TEST = (paths.shard(split, 0, 1) for split in schema.OUTPUT_SPLITS)
@@ -43,12 +44,12 @@ def write(path: pathlib.Path, found: list[bytes]) -> None:
     path.write_bytes(b"".join(map(tfrecord.frame, found)))
 
 
-def changed(record: bytes, features: dict[str, example.Value]) -> bytes:
-    return example.encode(example.decode(record) | features)
+def changed(record: bytes, features: dict[str, tf_example.Value]) -> bytes:
+    return tf_example.encode(tf_example.decode(record) | features)
 
 
 def grey(record: bytes) -> bytes:
-    found = example.decode(record)
+    found = tf_example.decode(record)
     out = io.BytesIO()
     Image.new("L", (found[schema.WIDTH], found[schema.HEIGHT])).save(out, "JPEG")  # type: ignore[arg-type]
     return out.getvalue()
@@ -76,7 +77,7 @@ def cut(folder: pathlib.Path) -> None:
     os.truncate(folder / TRAIN, (folder / TRAIN).stat().st_size - 9)
 
 
-def first(name: str = TRAIN, /, **features: example.Value) -> Spoil:
+def first(name: str = TRAIN, /, **features: tf_example.Value) -> Spoil:
     """Changes features of a shard's first record, whose frame is then right."""
     keys = {field: f"image/{field.replace('__', '/')}" for field in features}
 
@@ -93,17 +94,17 @@ def no_colour(folder: pathlib.Path) -> None:
 
 
 def garbage(folder: pathlib.Path) -> None:
-    jpeg = example.decode(records(folder / TEST)[0])[schema.ENCODED]
+    jpeg = tf_example.decode(records(folder / TEST)[0])[schema.ENCODED]
     first(TEST, encoded=bytes(len(jpeg)))(folder)  # type: ignore[arg-type]
 
 
 def half(folder: pathlib.Path) -> None:
-    jpeg = example.decode(records(folder / TRAIN)[0])[schema.ENCODED]
+    jpeg = tf_example.decode(records(folder / TRAIN)[0])[schema.ENCODED]
     first(encoded=jpeg[: len(jpeg) // 2])(folder)  # type: ignore[arg-type, index]
 
 
 def other_label(folder: pathlib.Path) -> None:
-    label = example.decode(records(folder / TRAIN)[0])[schema.LABEL]
+    label = tf_example.decode(records(folder / TRAIN)[0])[schema.LABEL]
     first(class__label=1 if label == 0 else 0)(folder)
 
 
@@ -113,9 +114,9 @@ def no_example(folder: pathlib.Path) -> None:
 
 def no_label(folder: pathlib.Path) -> None:
     head, *rest = records(folder / TRAIN)
-    features = example.decode(head)
+    features = tf_example.decode(head)
     del features[schema.LABEL]
-    write(folder / TRAIN, [example.encode(features), *rest])
+    write(folder / TRAIN, [tf_example.encode(features), *rest])
 
 
 def repeat(folder: pathlib.Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, metadata, tables
+from pipelines import decisions, metadata
 from pipelines.common.schema import Reason
 from pipelines.filters import Filters, read_credits
 from pipelines.join import Join, join
 from pipelines.source import Source, with_filters
+from pipelines.storage import parquet
 
 A, B, C, D, E = ("abcde"[i] * 16 for i in range(5))
 FACT = {"split": "train", "unit": "u", "status": "staged", "offset": 0, "length": 9,
@@ -22,7 +23,7 @@ FACT = {"split": "train", "unit": "u", "status": "staged", "offset": 0, "length"
 
 
 def facts(*rows: dict) -> pd.DataFrame:
-    return tables.from_rows([FACT | row for row in rows], decisions.FACTS)
+    return parquet.from_rows([FACT | row for row in rows], decisions.FACTS)
 
 
 def joined(
@@ -142,7 +143,7 @@ images = st.lists(
 
 def listed(pairs: list[tuple[str, int]]) -> pd.DataFrame:
     found = [{"id": image_id, "landmark_id": landmark} for image_id, landmark in pairs]
-    return tables.from_rows(found, metadata.TRAIN)
+    return parquet.from_rows(found, metadata.TRAIN)
 
 
 def slowly(images, train, clean, clean_only) -> dict[int, tuple]:
@@ -215,7 +216,7 @@ def test_the_transform_over_partitions(tmp_path):
     with beam.Pipeline("FnApiRunner") as pipeline:
         tables_of = [facts({"id": A}, {"id": E, "height": 9}), facts({"id": D}, {"id": B})]
         joined, counts = pipeline | beam.Create([*tables_of, facts({"id": C})]) | transform
-        found = joined | beam.FlatMapTuple(lambda _, table: tables.to_rows(table, decisions.WORK))
+        found = joined | beam.FlatMapTuple(lambda _, table: parquet.to_rows(table, decisions.WORK))
         _ = found | beam.combiners.ToList() | "CheckTables" >> beam.Map(check_tables)
         _ = counts | "Counts" >> beam.combiners.ToList() | "Check" >> beam.Map(check_counts)
 

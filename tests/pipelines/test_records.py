@@ -9,8 +9,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import example, tables, tfrecord
 from pipelines.common import schema
+from pipelines.storage import parquet, tf_example, tfrecord
 
 FEATURES = {"image/encoded": b"\xff\xd8photo", "image/height": 288, "image/id": b"00ff"}
 
@@ -50,15 +50,15 @@ def test_a_cut_file_is_noticed(cut: int):
 
 
 def test_tensorflow_reads_our_examples():
-    parsed = tf.train.Example.FromString(example.encode(FEATURES)).features.feature
+    parsed = tf.train.Example.FromString(tf_example.encode(FEATURES)).features.feature
     assert parsed["image/encoded"].bytes_list.value == [b"\xff\xd8photo"]
     assert parsed["image/height"].int64_list.value == [288]
     assert set(parsed) == set(FEATURES)
 
 
 def test_two_examples_in_a_row_are_one():
-    record = example.encode(FEATURES) + example.encode({"image/class/label": 7})
-    assert example.decode(record) == FEATURES | {"image/class/label": 7}
+    record = tf_example.encode(FEATURES) + tf_example.encode({"image/class/label": 7})
+    assert tf_example.decode(record) == FEATURES | {"image/class/label": 7}
     spec = {
         "image/class/label": tf.io.FixedLenFeature([], tf.int64),
         "image/id": tf.io.FixedLenFeature([], tf.string),
@@ -69,7 +69,7 @@ def test_two_examples_in_a_row_are_one():
 
 def test_order_of_features_does_not_change_the_bytes():
     turned = dict(reversed(FEATURES.items()))
-    assert example.encode(turned) == example.encode(FEATURES)
+    assert tf_example.encode(turned) == tf_example.encode(FEATURES)
 
 
 def test_hashes_beside_nulls_stay_exact(tmp_path):
@@ -77,5 +77,5 @@ def test_hashes_beside_nulls_stay_exact(tmp_path):
     hashes = [2**62 + 1, None, 2**63 - 1, 2**64 - 1]
     for some in (hashes, hashes[:3]):
         rows = [dict.fromkeys(schema.FACTS) | {"phash": value} for value in some]
-        tables.write(path, tables.from_rows(rows, schema.FACTS), schema.FACTS)
-        assert tables.to_rows(tables.read(path, schema.FACTS), schema.FACTS) == rows
+        parquet.write(path, parquet.from_rows(rows, schema.FACTS), schema.FACTS)
+        assert parquet.to_rows(parquet.read(path, schema.FACTS), schema.FACTS) == rows

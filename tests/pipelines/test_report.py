@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import album, contact, files, report, sheet, tables
+from pipelines import album, contact, report, sheet
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
+from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
 
 REPEATS = (Reason.DUPLICATE, Reason.LABEL_CONFLICT, Reason.IN_TEST)
@@ -99,19 +100,19 @@ def test_what_has_no_pixels_is_listed(output: pathlib.Path):
     text = page(output)
     assert "<b>.jpg" not in text
     listed = html.unescape(text[text.index('id="rejected"') :])
-    rejects = report.rejected(files.match(str(output / "rejects" / "*")))
+    rejects = report.rejected(filesystem.match(str(output / "rejects" / "*")))
     assert {row["reason"] for row in rejects} > {"bad_name", "undecodable"}
     assert all(row["id"] in listed and row["detail"] in listed for row in rejects)
 
 
 def test_the_chosen_threshold_is_marked_and_scores_are_shown(output: pathlib.Path, tmp_path):
-    done = files.read_json(str(output / "decisions" / "done.json"))
+    done = filesystem.read_json(str(output / "decisions" / "done.json"))
     done["parameters"]["min_images_per_class"] = 3
     done["what_if"] = [
         {"min_images_per_class": n, "images": 9000 - n, "classes": 90 - n} for n in (2, 3, 5)
     ]
     done.pop("pairs", None)
-    files.write_json(str(output / "decisions" / "done.json"), done)
+    filesystem.write_json(str(output / "decisions" / "done.json"), done)
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"all": {"gap": 0.61234, "queries": 40}}))
     report.main([f"--output={output}", f"--metrics={metrics}"])
@@ -123,8 +124,8 @@ def test_the_chosen_threshold_is_marked_and_scores_are_shown(output: pathlib.Pat
 
 def test_a_page_of_test_images_alone(output: pathlib.Path):
     for path in (output / "decisions").glob("*.parquet"):
-        decisions = tables.read(str(path), schema.DECISIONS)
-        tables.write(str(path), decisions[decisions["split"] == "test"], schema.DECISIONS)
+        decisions = parquet.read(str(path), schema.DECISIONS)
+        parquet.write(str(path), decisions[decisions["split"] == "test"], schema.DECISIONS)
     text = page(output)
     assert 'id="funnel"' in text and "<img" not in text
 
@@ -155,9 +156,9 @@ def test_funnel_has_a_column_for_each_split():
 def test_of_an_id_that_came_twice_both_photos_are_known(tmp_path: pathlib.Path):
     for offset in (7, 5):
         row = dict.fromkeys(schema.FACTS) | {"id": name(1), "unit": "a", "offset": offset}
-        facts = tables.from_rows([row, row | {"offset": None}], schema.FACTS)
-        tables.write(str(tmp_path / f"{offset}.parquet"), facts, schema.FACTS)
-    known = contact.look_up({name(1)}, [], files.match(str(tmp_path / "*")))
+        facts = parquet.from_rows([row, row | {"offset": None}], schema.FACTS)
+        parquet.write(str(tmp_path / f"{offset}.parquet"), facts, schema.FACTS)
+    known = contact.look_up({name(1)}, [], filesystem.match(str(tmp_path / "*")))
     assert [row["offset"] for row in known.facts[name(1)]] == [5, 7]
 
 
@@ -179,10 +180,10 @@ def name(number: int) -> str:
 def digest(tmp_path: pathlib.Path, rows: list[dict]) -> album.Digest:
     """Of decisions in two files, as curate writes them."""
     empty = dict.fromkeys(schema.DECISIONS)
-    images = tables.from_rows([empty | {"split": "train"} | row for row in rows], schema.DECISIONS)
+    images = parquet.from_rows([empty | {"split": "train"} | row for row in rows], schema.DECISIONS)
     paths = [str(tmp_path / f"{part}.parquet") for part in range(2)]
     for part, path in enumerate(paths):
-        tables.write(path, images[part::2], schema.DECISIONS)
+        parquet.write(path, images[part::2], schema.DECISIONS)
     return album.digest(paths)
 
 

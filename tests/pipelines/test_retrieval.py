@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import embed, example, neighbours, rerank, score, submission, tfrecord
+from pipelines import embed, neighbours, rerank, score, submission
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
 from tests.pipelines.exports import SIZE, VERSION, make_export
@@ -161,7 +162,7 @@ def test_other_photos_under_the_same_ids_are_compared_anew(
             shard.parent.mkdir(exist_ok=True)
             with shard.open("wb") as file:
                 for record, photo in zip(records, np.roll(pixels, turned), strict=True):
-                    file.write(tfrecord.frame(example.encode(record | {schema.ENCODED: photo})))
+                    file.write(tfrecord.frame(tf_example.encode(record | {schema.ENCODED: photo})))
             outputs.append(tmp_path / f"{name}.csv")
             run(export, outputs[-1], images=shard.parent, **flags)
     assert len({path.read_bytes() for path in outputs}) == 2

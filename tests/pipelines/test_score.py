@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import example, metadata, network, score, submission, tfrecord
+from pipelines import metadata, network, score, submission
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.storage import tf_example, tfrecord
 from pipelines.world import Summary
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
@@ -288,7 +289,7 @@ def test_what_stands_beside_a_model_is_garbled(prepared, export, tmp_path, name,
         run(tmp_path / "export", tmp_path / "s.csv", images=prepared / "dataset")
 
 
-@pytest.mark.parametrize("record", [b"\xff\xff", example.encode({schema.ENCODED: b"no id"})])
+@pytest.mark.parametrize("record", [b"\xff\xff", tf_example.encode({schema.ENCODED: b"no id"})])
 def test_records_of_another_kind_are_refused(export, tmp_path, record):
     (tmp_path / "gld2-test.tfrecord-00000-of-00001").write_bytes(tfrecord.frame(record))
     with pytest.raises(UserError, match=r"00000-of-00001: expected records with .*make it again"):
@@ -355,7 +356,7 @@ def test_what_tensorflow_cannot_read_fails_no_other(
     with (tmp_path / "gld2-test.tfrecord-00000-of-00001").open("wb") as file:
         for number, record in enumerate(records):
             changed = record | ({schema.ENCODED: bad[number]} if number in bad else {})
-            file.write(tfrecord.frame(example.encode(changed)))
+            file.write(tfrecord.frame(tf_example.encode(changed)))
     ids = [record[schema.IMAGE_ID].decode() for record in records]
     empty = {ids[number] for number in bad}
     for model in (keras_export, export):

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import example, tfds, tfrecord
+from pipelines import tfds
 from pipelines.common import schema
 from pipelines.common.schema import ATTRIBUTION, Label
+from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT
 from tests.pipelines.conftest import read_shards, read_tables
 
@@ -103,7 +104,9 @@ def load(folder: pathlib.Path, splits: dict[str, list[list[dict]]], labels: list
     for split, shards in splits.items():
         for number, rows in enumerate(shards):
             path = folder / f"gld2-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
-            path.write_bytes(b"".join(tfrecord.frame(example.encode(PHOTO | row)) for row in rows))
+            path.write_bytes(
+                b"".join(tfrecord.frame(tf_example.encode(PHOTO | row)) for row in rows)
+            )
         stats["splits"][split] = {"shard_lengths": [*map(len, shards)], "bytes": 1}
     tfds.write_metadata(str(folder), stats, labels)
     import tensorflow_datasets

@@ -6,8 +6,8 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
-from pipelines import files, tfrecord
 from pipelines.common.schema import UserError
+from pipelines.storage import filesystem, tfrecord
 
 GAP = 64 << 10  # bytes that are cheaper read and thrown away than skipped by a new read
 LONGEST = 16 << 20  # bytes of one read
@@ -58,7 +58,7 @@ def gather(places: Iterable[Place], path: Callable[[str], str]) -> list[bytes]:
 
 def _read(path: str, places: list[Place]) -> list[tuple[int, bytes]]:
     found = []
-    with files.open_ranges(path) as file:
+    with filesystem.open_ranges(path) as file:
         for run in _runs(places):
             start = run[0].offset
             file.seek(start)

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import files
 from pipelines.common.schema import UserError
 from pipelines.fingerprint import sha256
+from pipelines.storage import filesystem
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
@@ -55,7 +55,7 @@ def write_table(path: str, table: pa.Table) -> str:
     """The same for an Arrow table."""
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(None), out, compression="zstd")
-    files.write(path, out.getvalue())
+    filesystem.write(path, out.getvalue())
     return sha256(out.getvalue())
 
 
@@ -70,7 +70,7 @@ def read(path: str, columns: Mapping[str, str], digest: str | None = None) -> pd
 
 def read_table(path: str, columns: Mapping[str, str], digest: str | None = None) -> pa.Table:
     """The same as an Arrow table."""
-    data = files.read(path)
+    data = filesystem.read(path)
     if digest and sha256(data) != digest:
         raise UserError(f"{path}: of another run than its done.json; run gld2 curate again")
     try:

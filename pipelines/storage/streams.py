@@ -15,9 +15,9 @@ import requests
 import tenacity
 import urllib3
 
-from pipelines import files
 from pipelines.common.schema import UserError
 from pipelines.politeness import retry_after
+from pipelines.storage import filesystem
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two bytes
@@ -103,7 +103,7 @@ def exists(path: str) -> bool:
     _check_scheme(path)
     if not is_http(path):
         with _reaching(path):
-            return files.exists(path)
+            return filesystem.exists(path)
     try:
         HttpStream(path, LOOKS).close()
     except (Missing, Forbidden):  # a bucket that may not be listed forbids what it lacks
@@ -120,7 +120,7 @@ def version(path: str) -> str:
     _check_scheme(path)
     if not is_http(path):
         with _reaching(path):
-            return files.checksum(path)
+            return filesystem.checksum(path)
     with HttpStream(path, LOOKS) as stream:
         return stream.version or ""
 
@@ -134,7 +134,7 @@ def size(path: str) -> int | None:
     _check_scheme(path)
     if not is_http(path):
         with _reaching(path):
-            return files.size(path)
+            return filesystem.size(path)
     with HttpStream(path, LOOKS) as stream:
         return stream.size
 
@@ -157,7 +157,7 @@ def _reaching(path: str) -> Iterator[None]:
     """What a file system gives up, as Unreachable."""
     try:
         yield
-    except files.UNREADABLE as error:
+    except filesystem.UNREADABLE as error:
         raise Unreachable(f"{path}: {_cause(error)}") from None
 
 
@@ -167,7 +167,7 @@ class _Stored(io.RawIOBase):
     def __init__(self, path: str):
         """Raises UserError where it cannot be opened."""
         self._path = path
-        self._file = files.open_read(path)
+        self._file = filesystem.open_read(path)
 
     def readable(self) -> bool:
         return True

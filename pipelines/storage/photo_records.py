@@ -7,9 +7,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from pipelines import example, files, tfrecord
 from pipelines.common import schema
 from pipelines.common.schema import DATASET, UserError
+from pipelines.storage import filesystem, tf_example, tfrecord
 
 
 def find(place: str, split: str) -> list[str]:
@@ -32,9 +32,9 @@ def find(place: str, split: str) -> list[str]:
 def look(place: str, split: str) -> list[str]:
     """The same; none where there are none."""
     found = _match(place) if "*" in place else []
-    for folder in (place, files.join(place, "staged"), *_versions(place)):
-        found = found or _match(files.join(folder, f"{split}-*.tfrecord"))
-        found = found or _match(files.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
+    for folder in (place, filesystem.join(place, "staged"), *_versions(place)):
+        found = found or _match(filesystem.join(folder, f"{split}-*.tfrecord"))
+        found = found or _match(filesystem.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
     return found
 
 
@@ -50,7 +50,7 @@ def read(path: str) -> Iterator[tuple[str, bytes]]:
 
 def read_labelled(path: str) -> Iterator[tuple[str, bytes, int | None]]:
     """The same, and the landmark that a photo is known to show."""
-    with files.open_read(path) as file:
+    with filesystem.open_read(path) as file:
         try:
             for record in tfrecord.read(file):
                 yield _labelled(record)
@@ -59,7 +59,7 @@ def read_labelled(path: str) -> Iterator[tuple[str, bytes, int | None]]:
 
 
 def _labelled(record: bytes) -> tuple[str, bytes, int | None]:
-    features: dict[str, Any] = dict(example.decode(record))
+    features: dict[str, Any] = dict(tf_example.decode(record))
     image_id = features[schema.IMAGE_ID].decode()
     return image_id, features[schema.ENCODED], features.get(schema.LANDMARK_ID)
 
@@ -71,15 +71,15 @@ def _said(error: Exception) -> str:
 
 
 def _match(pattern: str) -> list[str]:
-    return [path for path in files.match(pattern) if ".tfrecord" in path.rpartition("/")[2]]
+    return [path for path in filesystem.match(pattern) if ".tfrecord" in path.rpartition("/")[2]]
 
 
 def _versions(place: str) -> list[str]:
     """Version folders below OUT or OUT/dataset, the newest first."""
     found = [
         path.rpartition("/")[0]
-        for root in (files.join(place, "dataset"), place)
-        for path in files.match(files.join(root, DATASET, "*", "stats.json"))
+        for root in (filesystem.join(place, "dataset"), place)
+        for path in filesystem.match(filesystem.join(root, DATASET, "*", "stats.json"))
     ]
     return sorted(found, key=_numbers, reverse=True)
 
