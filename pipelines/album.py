@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from pipelines import sheet, split
+from pipelines import split
 from pipelines.common import schema
 from pipelines.common.schema import Reason
+from pipelines.imaging import contact_sheet
 from pipelines.storage import parquet
 
 KEPT = "kept"
-PHOTOS = 4 * sheet.COLUMNS  # on a sheet without groups
+PHOTOS = 4 * contact_sheet.COLUMNS  # on a sheet without groups
 LARGEST = 6  # groups of a reason, with at most two rows of photos
 SAMPLED = 18  # groups of a reason, with at most one row of photos
 SEED = 2020  # not 0: that order chooses validation images, and they would fill the sheets
@@ -118,7 +119,9 @@ def sheets(found: Digest) -> Iterator[Sheet]:
         largest, sampled = _heads(repeats[repeats["reason"] == reason])
         for which, heads, rows in (("largest", largest, 2), ("sampled", sampled, 1)):
             if len(heads):
-                yield Sheet(reason, which, _groups(repeats, reason, heads, rows * sheet.COLUMNS))
+                yield Sheet(
+                    reason, which, _groups(repeats, reason, heads, rows * contact_sheet.COLUMNS)
+                )
         alone = found.samples.loc[found.samples["reason"] == reason, "id"]
         if len(alone):
             yield Sheet(reason, "alone", (Group(tuple(alone)),))

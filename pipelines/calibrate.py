@@ -15,7 +15,7 @@ from pipelines import sample
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED, UserError
-from pipelines.images import Normal
+from pipelines.imaging.normalize import Normal
 from pipelines.source import discover, expand
 from pipelines.stage import stage
 from pipelines.storage import filesystem, parquet, tfrecord

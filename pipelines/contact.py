@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import sheet
 from pipelines.album import Group, Sheet
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
+from pipelines.imaging import contact_sheet
 from pipelines.storage import filesystem, parquet, ranged_reads, tf_example
 
 DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
@@ -77,7 +77,9 @@ def picture(chosen: Sheet, known: Known, output: Output) -> bytes | None:
         return None
     photos = dict(zip(staged, jpegs(staged.values(), output), strict=True))
     tiles = _grouped if chosen.grouped else _alone
-    return sheet.draw([tiles(group, known.decisions, staged, photos) for group in chosen.groups])
+    return contact_sheet.draw(
+        [tiles(group, known.decisions, staged, photos) for group in chosen.groups]
+    )
 
 
 def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
@@ -95,30 +97,30 @@ def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
 
 def _alone(
     group: Group, decisions: Rows, staged: Rows, photos: dict[str, bytes]
-) -> list[sheet.Tile]:
+) -> list[contact_sheet.Tile]:
     """Photos with what the filters look at."""
     tiles = []
     for name in group.ids:
         if row := staged.get(name):
             looks = f"{row['width']} x {row['height']}, entropy {row['entropy']:.1f}"
             lines = (name, _whose(decisions[name]), looks)
-            tiles.append(sheet.Tile(photos[name], lines))
+            tiles.append(contact_sheet.Tile(photos[name], lines))
     return tiles
 
 
 def _grouped(
     group: Group, decisions: Rows, staged: Rows, photos: dict[str, bytes]
-) -> list[sheet.Tile]:
+) -> list[contact_sheet.Tile]:
     """The first photo in a frame that says what it is, and then those that went for it."""
     head, *others = group.ids
     row = decisions[head]
-    tiles = [sheet.Tile(photos.get(head), (head, _whose(row), _fate(row)), _frame(row))]
+    tiles = [contact_sheet.Tile(photos.get(head), (head, _whose(row), _fate(row)), _frame(row))]
     for name in others:
         row = decisions[name]
         fate = _fate(row) + _distance(staged.get(head), staged.get(name))
-        tiles.append(sheet.Tile(photos.get(name), (name, _whose(row), fate)))
+        tiles.append(contact_sheet.Tile(photos.get(name), (name, _whose(row), fate)))
     if group.more:
-        tiles.append(sheet.Tile(None, (f"and {group.more:,} more",)))
+        tiles.append(contact_sheet.Tile(None, (f"and {group.more:,} more",)))
     return tiles
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from apache_beam.ml.inference.base import ModelHandler
 
 from pipelines import network
-from pipelines.images import Unreadable
+from pipelines.imaging.normalize import Unreadable
 from pipelines.network import Network, Place, Prediction
 
 Photos = Sequence[bytes]  # a chunk, at most network.CHUNK

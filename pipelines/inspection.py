@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import frames, options, sheet, verify
+from pipelines import frames, options, verify
 from pipelines.common import quiet, schema
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label, UserError
+from pipelines.imaging import contact_sheet
 from pipelines.storage import filesystem, ranged_reads
 
 EXAMPLES = """\
@@ -28,7 +29,7 @@ What is wrong is told a line each, with the file and, from 0, the record's numbe
 a length that is garbled the next frame is searched for, and what lies between counts as one.
 """
 VERSION = re.compile(r"\d+(\.\d+)*\Z")
-TILES = 2 * sheet.COLUMNS  # photos of each split
+TILES = 2 * contact_sheet.COLUMNS  # photos of each split
 TRIES = 3 * TILES  # two places may lead to the same photo
 
 
@@ -129,10 +130,12 @@ def photos_sheet(folder: str, stats: dict[str, Any], seed: int) -> bytes | None:
         mine = [name for name in there if verify.split_of(name) == split]
         if tiles := _tiles(folder, mine, split, rng):
             groups.append(tiles)
-    return sheet.draw(groups) if groups else None
+    return contact_sheet.draw(groups) if groups else None
 
 
-def _tiles(folder: str, names: list[str], split: str, rng: np.random.Generator) -> list[sheet.Tile]:
+def _tiles(
+    folder: str, names: list[str], split: str, rng: np.random.Generator
+) -> list[contact_sheet.Tile]:
     if not names:
         return []
     paths = [filesystem.join(folder, names[n]) for n in rng.integers(len(names), size=TRIES)]
@@ -142,7 +145,7 @@ def _tiles(folder: str, names: list[str], split: str, rng: np.random.Generator) 
     return [tile for record in records if record for tile in _tile(record, split)][:TILES]
 
 
-def _tile(data: bytes, split: str) -> Iterator[sheet.Tile]:
+def _tile(data: bytes, split: str) -> Iterator[contact_sheet.Tile]:
     """One tile, or none where the photo cannot be shown."""
     faults = verify.Faults()
     record = verify.parse(data, "", faults)
@@ -153,7 +156,7 @@ def _tile(data: bytes, split: str) -> Iterator[sheet.Tile]:
         whose = f"{split} photo" if label is None else f"landmark {landmark!r}"
         where = "" if label is None else f"{split}, label {label!r}"
         name = record[schema.IMAGE_ID].decode("utf-8", "replace")  # type: ignore[union-attr]
-        yield sheet.Tile(record[schema.ENCODED], (name, whose, where))  # type: ignore[arg-type]
+        yield contact_sheet.Tile(record[schema.ENCODED], (name, whose, where))  # type: ignore[arg-type]
 
 
 def draw(folder: str, stats: dict[str, Any], labels: list[Label], output: str, seed: int) -> None:

@@ -6,16 +6,17 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from pipelines import contact, images, sheet
+from pipelines import contact
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
-from pipelines.images import Normal
+from pipelines.imaging import contact_sheet, normalize
+from pipelines.imaging.normalize import Normal
 from pipelines.storage import filesystem, photo_records
 
 SPLIT = "test"
 WIDTH = 24  # characters of a line
-EACH = 3 * sheet.COLUMNS  # photos of a kind
+EACH = 3 * contact_sheet.COLUMNS  # photos of a kind
 WRONG, NOTHING = "#c0392b", "#d97706"  # frames: of another landmark, of none
 
 
@@ -38,7 +39,7 @@ def picture(mistakes: pd.DataFrame, place: str) -> bytes:
     """
     found = photos(place, set(mistakes["id"]))
     groups = [mistakes[mistakes["labelled"]], mistakes[~mistakes["labelled"]]]
-    return sheet.draw(
+    return contact_sheet.draw(
         [
             [_tile(row, found.get(row.id)) for row in group.itertuples()]
             for group in groups
@@ -47,17 +48,19 @@ def picture(mistakes: pd.DataFrame, place: str) -> bytes:
     )
 
 
-def _tile(row, photo: bytes | None) -> sheet.Tile:
+def _tile(row, photo: bytes | None) -> contact_sheet.Tile:
     truth = f"shows {row.landmarks}"[:WIDTH] if row.labelled else "shows no landmark"
     lines = (row.id, f"said {row.landmark_id} at {row.score:.4g}", truth)
-    return sheet.Tile(_shown(photo), lines, WRONG if row.labelled else NOTHING)
+    return contact_sheet.Tile(_shown(photo), lines, WRONG if row.labelled else NOTHING)
 
 
 def _shown(photo: bytes | None) -> bytes | None:
     """Photos of a folder are as they came; one that cannot be read leaves its place empty."""
     try:
-        return None if photo is None else images.normalise(photo, Normal(sheet.CELL)).jpeg
-    except images.Unreadable:
+        return (
+            None if photo is None else normalize.normalise(photo, Normal(contact_sheet.CELL)).jpeg
+        )
+    except normalize.Unreadable:
         return None
 
 

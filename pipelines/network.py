@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import fingerprint
 from pipelines.common import quiet, schema
 from pipelines.common.schema import Label, Reason, UserError
-from pipelines.images import Unreadable
+from pipelines.imaging import perceptual_hash
+from pipelines.imaging.normalize import Unreadable
 from pipelines.storage import filesystem
 
 # What the network sees at once, as Keras' predict has it. In a batch of another size, or elsewhere
@@ -66,7 +66,7 @@ class Place:
         parts += filesystem.match(filesystem.join(self.path, "variables", "*"))
         parts = [path for path in parts if path.rpartition("/")[2] not in (SAVED, "variables")]
         parts.append(filesystem.join(self.export, "labels.csv"))
-        return fingerprint.sha256("".join(map(_sha256, parts)).encode())
+        return perceptual_hash.sha256("".join(map(_sha256, parts)).encode())
 
 
 def find(model: str) -> Place:
@@ -98,7 +98,7 @@ def _is_there(path: str) -> bool:
 
 
 def _sha256(path: str) -> str:
-    return fingerprint.sha256(filesystem.read(path))
+    return perceptual_hash.sha256(filesystem.read(path))
 
 
 class Network:

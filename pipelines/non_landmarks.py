@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from pipelines import embed, fingerprint, parts
+from pipelines import embed, parts
+from pipelines.imaging import perceptual_hash
 from pipelines.neighbours import Block
 from pipelines.parts import Parts
 
@@ -52,7 +53,7 @@ def by_hash(kept: Parts, units: Sequence[str]) -> Block:
 
     def keyed() -> Iterator[tuple[np.ndarray, Block]]:
         for block in embed.blocks(kept, units):
-            hashes = [int(fingerprint.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
+            hashes = [int(perceptual_hash.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
             yield np.array(hashes), block
 
     return lowest(keyed(), MOST)

@@ -20,7 +20,7 @@ from pipelines.common.cli import at_least
 from pipelines.common.schema import SPLITS, STAGED_SPLITS, UserError
 from pipelines.criteria import CurateOptions as CurateOptions
 from pipelines.criteria import FilterOptions as FilterOptions
-from pipelines.images import Normal
+from pipelines.imaging.normalize import Normal
 from pipelines.politeness import Politeness
 from pipelines.source import parse_numbers
 from pipelines.unit import Effort, Parameters

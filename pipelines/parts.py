@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import fingerprint
 from pipelines.common import schema
 from pipelines.common.schema import Reason, Reject, UserError
+from pipelines.imaging import perceptual_hash
 from pipelines.network import Prediction
 from pipelines.storage import filesystem, parquet
 from pipelines.unit import PASSING
@@ -161,7 +161,7 @@ def _table(rows: Sequence[Scored]) -> pa.Table:
 
 
 def _digest(source: object) -> str:
-    return fingerprint.sha256(repr(source).encode())
+    return perceptual_hash.sha256(repr(source).encode())
 
 
 def beside(path: str, ending: str) -> str:

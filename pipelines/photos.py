@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pipelines import parts, source
 from pipelines.common import schema
 from pipelines.common.schema import Reject, UserError
-from pipelines.images import Normal, Unreadable, normalise
+from pipelines.imaging.normalize import Normal, Unreadable, normalise
 from pipelines.source import Part
 from pipelines.storage import filesystem, photo_records
 from pipelines.unit import Parameters, Unit

@@ -13,7 +13,7 @@ from pipelines.calibrate import Calibration
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import STAGED_SPLITS, UserError
 from pipelines.estimate import PUBLISHED, Split
-from pipelines.images import Normal
+from pipelines.imaging.normalize import Normal
 from pipelines.source import BLOCK, discover
 from pipelines.storage import filesystem, streams
 from pipelines.unit import Unit

@@ -19,7 +19,7 @@ from pipelines.common.paths import Output
 from pipelines.common.schema import Reject
 from pipelines.criteria import at_least
 from pipelines.handler import LandmarkHandler
-from pipelines.images import Unreadable
+from pipelines.imaging.normalize import Unreadable
 from pipelines.network import CHUNK, Place, Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.photos import Encoded, Folder, Photos, Records

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import embed, engine, fingerprint, non_landmarks, parts, photos, progress
+from pipelines import embed, engine, non_landmarks, parts, photos, progress
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
 from pipelines.criteria import at_least
+from pipelines.imaging import perceptual_hash
 from pipelines.neighbours import Block, mean_similarity, search
 from pipelines.parts import Parts, beside
 from pipelines.predict import Job
@@ -143,7 +144,9 @@ def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
     inputs = job.inputs | {
         "photos": _digest(where.queries, units),
         "train": _digest(where.train, where.units),
-        "non_landmarks": fingerprint.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
+        "non_landmarks": perceptual_hash.sha256(
+            "".join(other.ids).encode() + other.vectors.tobytes()
+        ),
     }
     folder = Parts(where.root)
     if folder.claim(inputs):
@@ -156,7 +159,7 @@ def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
 
 def _digest(kept: Parts, units: Iterable[str]) -> str:
     """Of what units were made from."""
-    return fingerprint.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
+    return perceptual_hash.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
 
 
 def _embeddings(

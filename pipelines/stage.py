@@ -17,8 +17,8 @@ from pipelines.archive import Member
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
-from pipelines.fingerprint import sha256
-from pipelines.images import Normal, Photo, Unreadable, normalise
+from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
+from pipelines.imaging.perceptual_hash import sha256
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.unit import PASSING, BadUnit, Effort, Parameters, Unit
 

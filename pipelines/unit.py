@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.schema import Reason
-from pipelines.images import Normal
+from pipelines.imaging.normalize import Normal
 from pipelines.politeness import Politeness
 
 

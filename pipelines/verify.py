@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import frames, images
+from pipelines import frames
 from pipelines.common import paths, schema
 from pipelines.common.schema import Label, UserError
+from pipelines.imaging import normalize
 from pipelines.storage import filesystem, tf_example
 
 NAMED = 10  # faults of a kind that are told one by one
@@ -245,12 +246,12 @@ def photo(record: Record, where: str, faults: Faults) -> None:
         if image.size != said:
             what = f"expected {said[0]!r} x {said[1]!r}, found {image.width} x {image.height}"
             faults.add("size", where, what)
-        if image.width * image.height > images.ORIGINAL_PIXELS:
-            faults.add("photo", where, f"expected at most {images.ORIGINAL_PIXELS} pixels")
+        if image.width * image.height > normalize.ORIGINAL_PIXELS:
+            faults.add("photo", where, f"expected at most {normalize.ORIGINAL_PIXELS} pixels")
             return  # before pixels are made of a size that is absurd
         image.load()
     except Exception as error:  # garbled files make decoders raise all sorts
-        detail = images.ADDRESS.sub("", str(error))
+        detail = normalize.ADDRESS.sub("", str(error))
         faults.add("photo", where, f"expected a whole JPEG, found: {detail}")
         return
     if image.mode != "RGB":

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.common.schema import UserError
-from pipelines.fingerprint import sha256
+from pipelines.imaging.perceptual_hash import sha256
 from pipelines.storage import filesystem
 
 

@@ -33,8 +33,8 @@ import pyarrow.csv as pa_csv
 from pipelines import pairs
 from pipelines.common import schema
 from pipelines.common.paths import Output
-from pipelines.fingerprint import Perceptual
-from pipelines.images import Normal, normalise
+from pipelines.imaging.normalize import Normal, normalise
+from pipelines.imaging.perceptual_hash import Perceptual
 from pipelines.storage import filesystem, parquet
 from pipelines.unit import Parameters
 from tests import planted

@@ -32,8 +32,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipelines.fingerprint import sha256
-from pipelines.images import Normal, normalise
+from pipelines.imaging.normalize import Normal, normalise
+from pipelines.imaging.perceptual_hash import sha256
 from tests.conftest import MINI, ROOT
 
 TARS = 10

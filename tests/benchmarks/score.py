@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from pipelines.common import quiet, schema
-from pipelines.images import Normal, normalise
+from pipelines.imaging.normalize import Normal, normalise
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
 

@@ -14,7 +14,7 @@ from pipelines import archive
 from pipelines.archive import BadArchive, Digest, Member
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
-from pipelines.images import Normal
+from pipelines.imaging.normalize import Normal
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit
 

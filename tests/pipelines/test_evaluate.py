@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import curves, main, metrics, mistakes, sheet
+from pipelines import curves, main, metrics, mistakes
 from pipelines.common.gap import rank
-from pipelines.images import Normal, normalise
+from pipelines.imaging import contact_sheet
+from pipelines.imaging.normalize import Normal, normalise
 from tests.conftest import ROOT
 from tests.pipelines.conftest import kaggle_layout
 from tests.pipelines.test_gap import WORKED_ROWS, WORKED_TRUTH, tables
@@ -176,7 +177,7 @@ def test_mistakes_are_shown_with_their_photos(
     output = tmp_path / "out" / "metrics.json"
     assert main.main(["evaluate", *blunders, f"--output={output}", f"--images={images}"]) == 0
     with Image.open(tmp_path / "out" / "mistakes.jpg") as picture:
-        assert picture.width == sheet.COLUMNS * sheet.CELL
+        assert picture.width == contact_sheet.COLUMNS * contact_sheet.CELL
         frames = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     for colour in (mistakes.WRONG, mistakes.NOTHING):
         wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
@@ -205,7 +206,7 @@ def test_a_photo_that_cannot_be_read_leaves_its_place_empty(tmp_path: pathlib.Pa
     (tmp_path / f"{'a' * 16}.jpg").write_bytes(b"\xff\xd8\xff no photo")
     (tmp_path / f"{'b' * 16}.jpg").write_bytes(b"")
     picture = mistakes.picture(joined, str(tmp_path))
-    assert Image.open(io.BytesIO(picture)).height == sheet.HEIGHT
+    assert Image.open(io.BytesIO(picture)).height == contact_sheet.HEIGHT
 
 
 def test_no_mistakes_make_no_sheet(worked: list[str], tmp_path: pathlib.Path, capsys):

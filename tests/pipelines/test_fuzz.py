@@ -21,7 +21,7 @@ from pipelines.archive import BadArchive, Digest
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
-from pipelines.images import Normal, Photo, Unreadable, normalise
+from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
 from pipelines.stage import stage
 from pipelines.unit import Effort, Parameters, Unit
 from tests.pipelines.conftest import read_tables

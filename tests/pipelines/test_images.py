@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipelines.common.schema import Reason, UserError
-from pipelines.fingerprint import perceptual
-from pipelines.images import Normal, Unreadable, normalise
+from pipelines.imaging.normalize import Normal, Unreadable, normalise
+from pipelines.imaging.perceptual_hash import perceptual
 
 
 def photo(width=640, height=480) -> Image.Image:

@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import album, contact, report, sheet
+from pipelines import album, contact, report
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
+from pipelines.imaging import contact_sheet
 from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
 
@@ -30,11 +31,11 @@ def output(prepared: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[list[sheet.Tile]]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[list[contact_sheet.Tile]]]:
     """The groups of tiles of all sheets that are drawn."""
     sheets = []
-    draw = sheet.draw
-    monkeypatch.setattr(sheet, "draw", lambda groups: sheets.append(groups) or draw(groups))
+    draw = contact_sheet.draw
+    monkeypatch.setattr(contact_sheet, "draw", lambda groups: sheets.append(groups) or draw(groups))
     return sheets
 
 
@@ -197,11 +198,13 @@ def test_largest_groups_come_first_and_are_cut(tmp_path: pathlib.Path):
     assert (largest.reason, largest.which) == (Reason.NEAR_DUPLICATE, "largest")
     assert [group.ids[0] for group in largest.groups] == [name(g) for g in range(40, 34, -1)]
     for group, size in zip(largest.groups, range(40, 34, -1), strict=True):
-        assert len(group.ids) == 2 * sheet.COLUMNS - 1  # and one cell that says how many more
+        assert (
+            len(group.ids) == 2 * contact_sheet.COLUMNS - 1
+        )  # and one cell that says how many more
         assert len(group.ids) - 1 + group.more == size
     assert len(sampled.groups) == album.SAMPLED
     assert not {g.ids[0] for g in sampled.groups} & {g.ids[0] for g in largest.groups}
-    assert all(len(g.ids) + bool(g.more) <= sheet.COLUMNS for g in sampled.groups)
+    assert all(len(g.ids) + bool(g.more) <= contact_sheet.COLUMNS for g in sampled.groups)
 
 
 def test_a_conflict_that_drops_all_is_one_group(tmp_path: pathlib.Path):
@@ -242,14 +245,14 @@ def test_landmarks_are_counted_over_files(tmp_path: pathlib.Path):
 def test_a_group_that_does_not_fit_begins_a_row():
     def colours(groups: list[int]) -> list[str]:
         """Of the panel's place in the middle of each cell's top: # panel, . none."""
-        tiles = [[sheet.Tile(None, ())] * size for size in groups]
-        image = Image.open(io.BytesIO(sheet.draw(tiles, columns=3))).convert("L")
+        tiles = [[contact_sheet.Tile(None, ())] * size for size in groups]
+        image = Image.open(io.BytesIO(contact_sheet.draw(tiles, columns=3))).convert("L")
         return [
             "".join(
-                "#" if image.getpixel((x + sheet.CELL // 2, y + 20)) < 250 else "."
-                for x in range(0, image.width, sheet.CELL)
+                "#" if image.getpixel((x + contact_sheet.CELL // 2, y + 20)) < 250 else "."
+                for x in range(0, image.width, contact_sheet.CELL)
             )
-            for y in range(0, image.height, sheet.HEIGHT)
+            for y in range(0, image.height, contact_sheet.HEIGHT)
         ]
 
     assert colours([1, 2]) == ["###"]

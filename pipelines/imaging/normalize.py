@@ -12,7 +12,7 @@ import warnings
 from PIL import Image
 
 from pipelines.common.schema import Reason, UserError
-from pipelines.fingerprint import Perceptual, perceptual
+from pipelines.imaging.perceptual_hash import Perceptual, perceptual
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
 # How files in these formats begin.
