@@ -13,23 +13,23 @@ import apache_beam as beam
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import (
-    decisions,
-    dedupe,
-    download,
-    engine,
-    funnel,
-    options,
-    pairs,
-    progress,
-    repartition,
-)
+from pipelines import decisions, dedupe, download, funnel, pairs
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Label, UserError
 from pipelines.decisions import Parameters
 from pipelines.join import Join
-from pipelines.repartition import Repartition
+from pipelines.runner import engine, partition, progress
+from pipelines.runner.options import (
+    CurateOptions,
+    FilterOptions,
+    OutputOptions,
+    SeedOptions,
+    SourceOptions,
+    SplitsOptions,
+    parse,
+)
+from pipelines.runner.partition import Repartition
 from pipelines.source import Source, discover_metadata, with_filters
 from pipelines.storage import filesystem, parquet, streams
 from pipelines.vocabulary import NO_LABELS, Labels, LearnLabels
@@ -79,7 +79,7 @@ class Curate(beam.PTransform):
         return self.has_train and self.parameters.near_duplicate_radius is not None
 
     def expand(self, paths):
-        parts = repartition.partitions(self.rows)
+        parts = partition.partitions(self.rows)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
         facts = (
             paths
@@ -101,7 +101,7 @@ class Curate(beam.PTransform):
         classes = (
             labelled
             | "Train" >> beam.MapTuple(lambda _, table: _train(table))
-            | "ByLandmark" >> Repartition(repartition.by_number("landmark_id", parts))
+            | "ByLandmark" >> Repartition(partition.by_number("landmark_id", parts))
             | "Classes" >> beam.Map(decisions.classes, self.parameters)
         )  # Classes
         return (
@@ -120,7 +120,7 @@ class Curate(beam.PTransform):
         exact = (
             joined
             | "Comparable" >> beam.MapTuple(lambda _, table: dedupe.comparable(table)[HASHED])
-            | "BySha256" >> Repartition(repartition.by_hex("sha256", parts))
+            | "BySha256" >> Repartition(partition.by_hex("sha256", parts))
             | "SameBytes" >> beam.Map(dedupe.exact_pairs)
         )  # table: PAIR
         near = (
@@ -279,8 +279,8 @@ def curate(
             filesystem.join(output.root, "temp"),
             inputs,
         )
-        paths = repartition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-        parts = repartition.partitions(transform.rows)
+        paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+        parts = partition.partitions(transform.rows)
         with progress.bar(
             "curate", output.progress("curate"), "tables", len(paths) + 2 * parts
         ) as folder:
@@ -329,12 +329,12 @@ def _digest(staged: list[dict[str, Any]], source: Source) -> str:
 
 
 GROUPS = (
-    options.SourceOptions,
-    options.SplitsOptions,
-    options.OutputOptions,
-    options.CurateOptions,
-    options.FilterOptions,
-    options.SeedOptions,
+    SourceOptions,
+    SplitsOptions,
+    OutputOptions,
+    CurateOptions,
+    FilterOptions,
+    SeedOptions,
 )
 
 
@@ -351,7 +351,7 @@ def parameters(args) -> Parameters:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = options.parse(
+    args, beam_options = parse(
         "curate",
         "Decide over facts, not pixels: join the landmarks, drop duplicates and rare landmarks, "
         "choose validation images and number the classes. Runs again in minutes.",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pipelines import evaluate, prepare, report, sample, score, server
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
-from pipelines.options import OutputOptions, Parser
+from pipelines.runner.options import OutputOptions, Parser
 from pipelines.storage import filesystem
 from pipelines.world import World
 

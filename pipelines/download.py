@@ -11,9 +11,19 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import engine, options, progress
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
+from pipelines.runner import engine, progress
+from pipelines.runner.options import (
+    FetchOptions,
+    NormalOptions,
+    OutputOptions,
+    SourceOptions,
+    SplitsOptions,
+    UrlOptions,
+    parse,
+    threads,
+)
 from pipelines.source import Source, discover, discover_urls, expand
 from pipelines.stage import stage
 from pipelines.storage import filesystem
@@ -168,17 +178,17 @@ def _print_split(split: str, done: list[dict[str, Any]]) -> None:
 
 
 GROUPS = (
-    options.SourceOptions,
-    options.SplitsOptions,
-    options.OutputOptions,
-    options.FetchOptions,
-    options.UrlOptions,
-    options.NormalOptions,
+    SourceOptions,
+    SplitsOptions,
+    OutputOptions,
+    FetchOptions,
+    UrlOptions,
+    NormalOptions,
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = options.parse(
+    args, beam_options = parse(
         "download",
         "Fetch photos, check their md5, make them upright RGB JPEGs of a bounded size, and "
         "write them as TFRecords (staged/) with a row of facts for each (facts/).",
@@ -200,7 +210,7 @@ def parameters(args) -> Parameters:
 def effort(args, beam_options: PipelineOptions) -> Effort:
     return Effort(
         attempts=args.attempts,
-        threads=options.threads(args, beam_options),
+        threads=threads(args, beam_options),
         politeness=args.politeness,
         retry_rejected=args.retry_rejected,
     )

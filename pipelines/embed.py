@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, options, parts, photos
+from pipelines import network, parts, photos
 from pipelines.common.schema import UserError
 from pipelines.neighbours import Block
 from pipelines.parts import Parts
 from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict
+from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
 from pipelines.storage import filesystem
 
 EXAMPLES = """\
@@ -82,16 +83,16 @@ class EmbedOptions:
 
 
 GROUPS = (
-    options.OptionalSourceOptions,
+    OptionalSourceOptions,
     PhotosOptions,
     ModelOptions,
     EmbedOptions,
-    options.FetchOptions,
+    FetchOptions,
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = options.parse(
+    args, beam_options = parse(
         "embed",
         "Write each photo's embedding (float32, of length 1), and the landmark that its record "
         "says it shows, as Parquet: a file for each shard, archive or block of photos.",

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import frames, options, verify
+from pipelines import frames, verify
 from pipelines.common import quiet, schema
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label, UserError
 from pipelines.imaging import contact_sheet
+from pipelines.runner.options import SeedOptions
 from pipelines.storage import filesystem, ranged_reads
 
 EXAMPLES = """\
@@ -202,7 +203,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default="inspect",
         help="folder for classes.png and photos.jpg, outside the dataset (default: %(default)s)",
     )
-    options.SeedOptions.add_arguments(parser)
+    SeedOptions.add_arguments(parser)
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -215,7 +216,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="processes that verify (default: the cores of this machine)",
     )
     args = parser.parse_args(argv)
-    options.SeedOptions.check(args)
+    SeedOptions.check(args)
     at_least(args, "workers", 1)
     quiet.beam()
     return args

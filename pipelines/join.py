@@ -9,9 +9,10 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
-from pipelines import decisions, metadata, repartition
+from pipelines import decisions, metadata
 from pipelines.common.schema import Reason
 from pipelines.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
+from pipelines.runner import partition
 from pipelines.source import Source
 from pipelines.storage import parquet
 
@@ -36,9 +37,9 @@ class Join(beam.PTransform):
         super().__init__()
 
     def expand(self, facts):
-        by_id = repartition.by_hex("id", self.parts)
+        by_id = partition.by_hex("id", self.parts)
         keyed = {
-            name: table | f"Split_{name}" >> beam.FlatMap(repartition.split, by_id)
+            name: table | f"Split_{name}" >> beam.FlatMap(partition.split, by_id)
             for name, table in {"facts": facts, **self._metadata(facts.pipeline)}.items()
         }
         allowed = (

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import dedupe, engine, hamming, progress, repartition
+from pipelines import dedupe, hamming
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.hamming import PHOTO
+from pipelines.runner import engine, partition, progress
 from pipelines.storage import filesystem, parquet
 
 HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
@@ -53,7 +54,7 @@ class FindPairs(beam.PTransform):
         super().__init__()
 
     def expand(self, paths):
-        parts = repartition.partitions(self.rows)
+        parts = partition.partitions(self.rows)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
         found = (
             paths
@@ -165,8 +166,8 @@ def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions)
     if not missing:
         return
     rows = sum(summary["images"] for summary in staged)
-    paths = repartition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-    steps = len(missing) * hamming.BYTES * min(256, repartition.partitions(rows))
+    paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+    steps = len(missing) * hamming.BYTES * min(256, partition.partitions(rows))
     with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
         for name in missing:  # one after the other: each holds a copy of the photos for each byte
             filesystem.remove(_done(output, name))

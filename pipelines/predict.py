@@ -14,7 +14,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import engine, network, options, parts, photos, progress
+from pipelines import network, parts, photos
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reject
 from pipelines.criteria import at_least
@@ -23,6 +23,8 @@ from pipelines.imaging.normalize import Unreadable
 from pipelines.network import CHUNK, Place, Prediction
 from pipelines.parts import Parts, Scored
 from pipelines.photos import Encoded, Folder, Photos, Records
+from pipelines.runner import engine, progress
+from pipelines.runner.options import threads
 from pipelines.stage import stage
 from pipelines.storage import filesystem, photo_records
 from pipelines.unit import Effort, Parameters, Unit
@@ -206,7 +208,7 @@ def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, t
     if all(job.parts.is_final(unit.name, unit) for unit in job.photos.units()):
         print(f"{title}: every photo was scored before")
         return
-    threads = options.threads(args, beam_options)
+    threads = threads(args, beam_options)
     handler = LandmarkHandler(job.place, args.batch_size, threads, job.top_k, job.embed)
     with progress.bar(title, filesystem.join(job.parts.root, "progress"), "photos") as folder:
         effort = Effort(args.attempts, threads, progress=folder)

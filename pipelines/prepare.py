@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines import curate, download, options, shard
+from pipelines import curate, download, shard
 from pipelines.common.paths import Output
+from pipelines.runner.options import (
+    CurateOptions,
+    FetchOptions,
+    FilterOptions,
+    NormalOptions,
+    OutputOptions,
+    SeedOptions,
+    ShardOptions,
+    SourceOptions,
+    SplitsOptions,
+    UrlOptions,
+    parse,
+)
 from pipelines.source import with_filters
 
 EXAMPLES = """\
@@ -25,21 +38,21 @@ EXAMPLES = """\
 """
 
 GROUPS = (
-    options.SourceOptions,
-    options.SplitsOptions,
-    options.OutputOptions,
-    options.FetchOptions,
-    options.UrlOptions,
-    options.NormalOptions,
-    options.CurateOptions,
-    options.FilterOptions,
-    options.ShardOptions,
-    options.SeedOptions,
+    SourceOptions,
+    SplitsOptions,
+    OutputOptions,
+    FetchOptions,
+    UrlOptions,
+    NormalOptions,
+    CurateOptions,
+    FilterOptions,
+    ShardOptions,
+    SeedOptions,
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = options.parse(
+    args, beam_options = parse(
         "prepare",
         "Download, curate and shard: from a source's archives to a dataset that gld2 train "
         "takes. Stopped or killed, the same command goes on where it was.",

@@ -18,7 +18,7 @@ from pipelines import album, contact, shard
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
-from pipelines.options import OutputOptions, Parser
+from pipelines.runner.options import OutputOptions, Parser
 from pipelines.storage import filesystem, parquet, ranged_reads
 
 EXAMPLES = """\

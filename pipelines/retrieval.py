@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import embed, engine, non_landmarks, parts, photos, progress
+from pipelines import embed, non_landmarks, parts, photos
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
 from pipelines.criteria import at_least
 from pipelines.imaging import perceptual_hash
@@ -19,6 +19,7 @@ from pipelines.neighbours import Block, mean_similarity, search
 from pipelines.parts import Parts, beside
 from pipelines.predict import Job
 from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
+from pipelines.runner import engine, progress
 from pipelines.storage import filesystem, parquet, photo_records
 
 QUERIES = 4096  # photos that go through the index together

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, options, parts, photos, retrieval, submission, validate
+from pipelines import network, parts, photos, retrieval, submission, validate
 from pipelines.common.schema import TOP_K, Reason, Reject, UserError
 from pipelines.criteria import at_least
 from pipelines.parts import Parts, beside
@@ -20,6 +20,7 @@ from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict
 from pipelines.rerank import demote
 from pipelines.retrieval import RerankOptions
+from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
 from pipelines.storage import filesystem, parquet
 
 EXAMPLES = """\
@@ -218,12 +219,12 @@ class ScoreOptions:
 
 
 GROUPS = (
-    options.OptionalSourceOptions,
+    OptionalSourceOptions,
     PhotosOptions,
     ModelOptions,
     ScoreOptions,
     RerankOptions,
-    options.FetchOptions,
+    FetchOptions,
 )
 
 
@@ -276,7 +277,7 @@ def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = options.parse(
+    args, beam_options = parse(
         "score",
         "Score photos with an exported model and write a Kaggle submission: one row for each "
         "id, '<landmark_id> <score>' or an empty cell.",

@@ -14,20 +14,19 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import (
-    download,
-    engine,
-    metadata,
-    options,
-    progress,
-    publish,
-    repartition,
-    source,
-    split,
-)
+from pipelines import download, metadata, publish, source, split
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
+from pipelines.runner import engine, partition, progress
+from pipelines.runner.options import (
+    OptionalSourceOptions,
+    OutputOptions,
+    SeedOptions,
+    ShardOptions,
+    SplitsOptions,
+    parse,
+)
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
 
@@ -94,9 +93,9 @@ class Shard(beam.PTransform):
 
     def expand(self, begin):
         plan = self.plan
-        parts = repartition.partitions(sum(plan.images.values()))
-        by_id = repartition.by_hex("id", parts)
-        facts = repartition.batches(
+        parts = partition.partitions(sum(plan.images.values()))
+        by_id = partition.by_hex("id", parts)
+        facts = partition.batches(
             {plan.output.facts(s["unit"]): s["images"] for s in download.summaries(plan.output)}
         )
         credits = [plan.attribution_csv] if plan.attribution_csv else []
@@ -114,7 +113,7 @@ class Shard(beam.PTransform):
             | "Attributions" >> beam.FlatMap(metadata.attributions),
         }
         keyed = {
-            name: table | f"Split_{name}" >> beam.FlatMap(repartition.split, by_id)
+            name: table | f"Split_{name}" >> beam.FlatMap(partition.split, by_id)
             for name, table in inputs.items()
         }
         return (
@@ -339,11 +338,11 @@ def _prepare_folder(plan: Plan) -> None:
 
 
 GROUPS = (
-    options.OptionalSourceOptions,  # the three stages take the same flags
-    options.SplitsOptions,
-    options.OutputOptions,
-    options.ShardOptions,
-    options.SeedOptions,
+    OptionalSourceOptions,  # the three stages take the same flags
+    SplitsOptions,
+    OutputOptions,
+    ShardOptions,
+    SeedOptions,
 )
 
 
@@ -358,7 +357,7 @@ def parameters(args: argparse.Namespace) -> Parameters:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = options.parse(
+    args, beam_options = parse(
         "shard",
         "Gather the kept photos into TFRecord shards with DELF's keys, in an order that "
         "depends on the seed alone.",

@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import origin, progress
+from pipelines import origin
 from pipelines.archive import Member
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
 from pipelines.imaging.perceptual_hash import sha256
+from pipelines.runner import progress
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.unit import PASSING, BadUnit, Effort, Parameters, Unit
 

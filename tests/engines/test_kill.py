@@ -11,7 +11,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common.schema import EngineError
-from pipelines.engine import run
+from pipelines.runner.engine import run
 from tests.conftest import ROOT, gld2
 from tests.engines import gcs
 from tests.engines.conftest import Place, results, words

@@ -156,7 +156,7 @@ def test_classes_have_enough_images_and_validation_leaves_some(world):
 )
 def test_the_same_bytes_whatever_the_files_and_workers(world, tmp_path, monkeypatch, units, flags):
     root, rows, _ = world
-    monkeypatch.setattr("pipelines.repartition.ROWS", 100)
+    monkeypatch.setattr("pipelines.runner.partition.ROWS", 100)
     outs = [tmp_path / "one", tmp_path / "other"]
     run(root, outs[0], rows, units=2)
     run(root, outs[1], rows.sample(frac=1, random_state=1), *flags, units=units)

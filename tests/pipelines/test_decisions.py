@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, repartition, split
+from pipelines import decisions, split
 from pipelines.common.schema import Label, UserError, format_labels, parse_labels
+from pipelines.runner import partition
 from pipelines.storage import parquet
 from pipelines.vocabulary import Labels
 
@@ -86,7 +87,7 @@ def test_no_landmark_under_the_threshold_keeps_an_image(landmarks: list[int], le
 @given(st.lists(st.text(DIGITS, min_size=16, max_size=16), min_size=1), st.integers(1, 70))
 def test_partitions_by_hash_cover_and_keep_the_order(ids: list[str], parts: int):
     table = pd.DataFrame({"id": ids}, dtype="string[pyarrow]")
-    found = dict(repartition.split(table, repartition.by_hex("id", parts)))
+    found = dict(partition.split(table, partition.by_hex("id", parts)))
     assert sum(map(len, found.values())) == len(ids)
     assert set(found) <= set(range(parts))
     assert [x for part in sorted(found) for x in sorted(found[part]["id"])] == sorted(ids)
@@ -94,9 +95,9 @@ def test_partitions_by_hash_cover_and_keep_the_order(ids: list[str], parts: int)
 
 def test_partitions_take_nulls_and_empty_ids():
     table = pd.DataFrame({"id": ["", None, "f" * 16]}, dtype="string[pyarrow]")
-    assert repartition.by_hex("id", 8)(table).tolist() == [0, 0, 7]
+    assert partition.by_hex("id", 8)(table).tolist() == [0, 0, 7]
     numbers = pd.DataFrame({"n": [None, 13]}, dtype="int64[pyarrow]")
-    assert repartition.by_number("n", 8)(numbers).tolist() == [0, 5]
+    assert partition.by_number("n", 8)(numbers).tolist() == [0, 5]
 
 
 def test_labels_file_is_read_as_it_was_written():

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import filters, options
+from pipelines import filters
 from pipelines.common.schema import FACTS, UserError
 from pipelines.criteria import CurateOptions, FilterOptions
 from pipelines.decisions import Parameters
 from pipelines.filters import Filters
+from pipelines.runner.options import parse
 from pipelines.source import Source, with_filters
 from pipelines.storage import parquet
 
@@ -206,7 +207,7 @@ def test_files_are_looked_for_where_a_flag_needs_them(tmp_path):
 
 
 def parsed(*argv: str):
-    return options.parse("curate", "", "", (CurateOptions, FilterOptions), argv)[0]
+    return parse("curate", "", "", (CurateOptions, FilterOptions), argv)[0]
 
 
 def test_flags_make_filters():

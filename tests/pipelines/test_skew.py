@@ -16,14 +16,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import curate, engine, hamming, options, publish, repartition, shard, split
+from pipelines import curate, hamming, publish, shard, split
 from pipelines.common.paths import Output
+from pipelines.runner import engine, partition
+from pipelines.runner.options import parse
 from tests import planted
 from tests.benchmarks import curate_scale
 from tests.conftest import needs_shared
 
 ROWS = 20_000
-PARTITIONS = repartition.partitions(curate_scale.TRAIN + curate_scale.TEST)
+PARTITIONS = partition.partitions(curate_scale.TRAIN + curate_scale.TEST)
 GROUPS: dict[str, collections.Counter] = {}  # step -> rows of each of its groups
 
 
@@ -60,18 +62,18 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
     made = curate_scale.photos(ROWS, curate_scale.fit(planted.photos()[::12]), rng)
     curate_scale.write(made, source, Output(str(output)), rng)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repartition, "ROWS", -(-len(made.ids) // PARTITIONS))
+        patch.setattr(partition, "ROWS", -(-len(made.ids) // PARTITIONS))
         patch.setattr(beam, "GroupByKey", tapped("GroupByKey", beam.GroupByKey))
         patch.setattr(beam, "CoGroupByKey", tapped("CoGroupByKey", beam.CoGroupByKey))
         curate.main([f"--source={source}", f"--output={output}"])
         patch.setattr(shard, "write_shard", lambda *_: None)
         patch.setattr(publish, "publish", lambda *_: None)
-        args, beams = options.parse(
+        args, beams = parse(
             "shard", "", "", shard.GROUPS, [f"--output={output}", "--shard_size_mb=4"]
         )
         plan = shard._plan(Output(str(output)), shard.parameters(args))
         engine.run(lambda pipeline: pipeline | shard.Shard(plan), beams)
-        NUMBERS["Shard/Split_facts"] = repartition.partitions(sum(plan.images.values()))
+        NUMBERS["Shard/Split_facts"] = partition.partitions(sum(plan.images.values()))
     NUMBERS["Shard/ByShard"] = sum(plan.shards.values())
     return GROUPS
 

@@ -11,8 +11,9 @@ import pytest
 from apache_beam.options.pipeline_options import WorkerOptions
 from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
-from pipelines import main, options
+from pipelines import main
 from pipelines.common.schema import UserError
+from pipelines.runner.options import parse
 from tests.conftest import ROOT
 
 TEMPLATES = runpy.run_path(str(ROOT / "docker" / "templates.py"))
@@ -111,7 +112,7 @@ def test_what_passes_the_form_the_command_takes(command: str):
     """Together: switches off, as --from_urls takes no --archives, and --images neither."""
     values = {name: value for name, value in flag_values(command).items() if name != "images"}
     words = [f"--{name}={value}" for name, value in values.items()]
-    args, beams = options.parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
+    args, beams = parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
     assert args.output == GOOD["output"]
     assert beams.view_as(WorkerOptions).sdk_container_image == GOOD[IMAGE]
 
@@ -122,7 +123,7 @@ def test_a_form_asks_for_what_the_command_needs(command: str):
         if name != IMAGE and not parameter["isOptional"]:  # that is Beam's to ask for
             words = [f"--{n}={v}" for n, v in flag_values(command).items() if n != name]
             with pytest.raises(UserError, match=name):
-                options.parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
+                parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
 
 
 def test_switches_are_there_or_not():
