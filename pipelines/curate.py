@@ -279,13 +279,13 @@ def curate(
             filesystem.join(output.root, "temp"),
             inputs,
         )
-        paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+        batches = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
         parts = partition.partitions(transform.rows)
         with progress.bar(
-            "curate", output.progress("curate"), "tables", len(paths) + 2 * parts
+            "curate", output.progress("curate"), "tables", len(batches) + 2 * parts
         ) as folder:
             transform.progress_folder = folder
-            engine.run(lambda p: p | beam.Create(paths) | transform, beam_options)
+            engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
         filesystem.remove(transform.temp_dir)
     done = filesystem.read_json(output.decisions_done)
     funnel.show(output, done)
@@ -323,9 +323,9 @@ def _parts(output: Output) -> list[str]:
 def _digest(staged: list[dict[str, Any]], source: Source) -> str:
     """Of all that decisions are made from: the facts, and metadata's versions."""
     units = [[s["unit"], s["facts_sha256"]] for s in staged]
-    paths = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
-    csvs = [streams.version(path) for path in paths if path]
-    return hashlib.sha256(json.dumps([units, csvs], sort_keys=True).encode()).hexdigest()
+    csvs = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
+    versions = [streams.version(path) for path in csvs if path]
+    return hashlib.sha256(json.dumps([units, versions], sort_keys=True).encode()).hexdigest()
 
 
 GROUPS = (

@@ -208,10 +208,10 @@ def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, t
     if all(job.parts.is_final(unit.name, unit) for unit in job.photos.units()):
         print(f"{title}: every photo was scored before")
         return
-    threads = threads(args, beam_options)
-    handler = LandmarkHandler(job.place, args.batch_size, threads, job.top_k, job.embed)
+    workers = threads(args, beam_options)
+    handler = LandmarkHandler(job.place, args.batch_size, workers, job.top_k, job.embed)
     with progress.bar(title, filesystem.join(job.parts.root, "progress"), "photos") as folder:
-        effort = Effort(args.attempts, threads, progress=folder)
+        effort = Effort(args.attempts, workers, progress=folder)
         step = Predict(job.parts, job.photos.parameters, effort, handler)
         counters = engine.run(
             lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options

@@ -134,9 +134,9 @@ def imagededup(python: str, source: pathlib.Path, ids: pd.Series) -> Side:
 
 def exhaustive(source: pathlib.Path, ids: pd.Series) -> Side:
     started = time.perf_counter()
-    paths = [source / paths.photo("train", image_id) for image_id in ids]
+    photos = [source / paths.photo("train", image_id) for image_id in ids]
     with ProcessPoolExecutor(2) as pool:
-        hashes = np.array(list(pool.map(_phash, paths, chunksize=64)), np.uint64)
+        hashes = np.array(list(pool.map(_phash, photos, chunksize=64)), np.uint64)
     joined = np.array([np.bitwise_count(one ^ hashes) <= RADIUS for one in hashes])
     return Side("ImageHash", joined, time.perf_counter() - started)
 
