@@ -11,17 +11,17 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import sample
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED, UserError
 from pipelines.imaging.normalize import Normal
+from pipelines.sample import writer
+from pipelines.sample.world import World
 from pipelines.source import discover, expand
 from pipelines.stage import stage
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
 from pipelines.unit import Effort, Parameters, Unit
-from pipelines.world import World
 
 SIDE = 800  # pixels: GLDv2's longest
 LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
@@ -132,7 +132,7 @@ def _drawn(folder: str, photos: int) -> str:
         train_archives=1,
         sides=(SIDE, SIDE),
     )
-    sample.write(folder, world)
+    writer.write(folder, world)
     return folder
 
 

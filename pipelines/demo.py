@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from pipelines import evaluate, prepare, report, sample, score, server
+from pipelines import evaluate, prepare, report, score
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.runner.options import OutputOptions, Parser
+from pipelines.sample import http_server, writer
+from pipelines.sample.world import World
 from pipelines.storage import filesystem
-from pipelines.world import World
 
 EXAMPLES = """\
 examples:
@@ -53,7 +54,7 @@ def demo(root: str, epochs: str, world: World) -> None:
         filesystem.join(root, "metrics.json"),
     )
     _write_world(source, world)
-    with server.serve(source) as url:
+    with http_server.serve(source) as url:
         _stage(prepare.main, source=url, output=output, seed=world.seed)
         _stage(
             task.main,
@@ -78,7 +79,7 @@ def _write_world(source: str, world: World) -> None:
             raise UserError(f"{source}: holds another world; remove it or give another --output")
         print(f"demo: the sample world is in {source}")
         return
-    summary = sample.write(source, world, workers=min(2, os.cpu_count() or 1))
+    summary = writer.write(source, world, workers=min(2, os.cpu_count() or 1))
     filesystem.write_json(note, repr(world))
     counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.counts().items())
     print(f"demo: a sample world in {source}: {counts}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
-from pipelines import server
+from pipelines.sample import http_server
 from tests.conftest import MINI, WEIGHTS, gld2, needs_shared
 
 WEIGHTS_035 = WEIGHTS / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
@@ -32,7 +32,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     output = tmp_path_factory.mktemp("real") / "out"
-    with server.serve(MINI) as url:
+    with http_server.serve(MINI) as url:
         yield World(url, output, gld2("prepare", source=url, output=output).stdout)
 
 

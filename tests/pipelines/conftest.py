@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
-from pipelines import prepare, sample, server
+from pipelines import prepare
+from pipelines.sample import http_server, writer
+from pipelines.sample.world import Summary, World, plan
 from pipelines.storage import tf_example, tfrecord
-from pipelines.world import Summary, World, plan
 
 TINY = World(landmarks=12, train_images=150, test_images=40, dirt=2, sides=(96, 128), seed=3)
 FLAGS = ["--image_size=64", "--shard_size_mb=1"]
@@ -21,7 +22,7 @@ FLAGS = ["--image_size=64", "--shard_size_mb=1"]
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     root = tmp_path_factory.mktemp("world")
-    sample.write(root, TINY)
+    writer.write(root, TINY)
     return root
 
 
@@ -32,7 +33,7 @@ def summary() -> Summary:
 
 @pytest.fixture(scope="session")
 def url(world: pathlib.Path) -> Iterator[str]:
-    with server.serve(world) as address:
+    with http_server.serve(world) as address:
         yield address
 
 

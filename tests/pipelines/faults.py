@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import BinaryIO
 
-from pipelines import server
+from pipelines.sample import http_server
 
 PAGE = b"<!DOCTYPE html><html><body>Please slow down</body></html>"
 GIVEN_UP = 20.0  # seconds after which a stalled answer ends, should the client never hang up
@@ -109,7 +109,7 @@ class Schedule:
         return faults
 
 
-class Faulty(server.Handler):
+class Faulty(http_server.Handler):
     """Answers as its schedule says."""
 
     schedule: Schedule
@@ -197,5 +197,5 @@ def serve(root: pathlib.Path, seed: int) -> Iterator[tuple[str, Schedule]]:
     """Serves a folder badly; gives its URL and its schedule."""
     schedule = Schedule(seed)
     handler = type("Seeded", (Faulty,), {"schedule": schedule})
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         yield url, schedule

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import tenacity
 
-from pipelines import crawl, server
+from pipelines import crawl
 from pipelines.archive import Member
 from pipelines.common.schema import Reason
 from pipelines.politeness import Politeness
+from pipelines.sample import http_server
 
 PHOTO = bytes(range(256)) * 40
 MAX_BYTES = 20_000
@@ -29,7 +30,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(crawl, "BACKOFF", tenacity.wait_none())
 
 
-class Site(server.Handler):
+class Site(http_server.Handler):
     """The first folder of a path names how it is answered; all requests are noted."""
 
     asked: list[tuple[float, str]]  # monotonic seconds, path
@@ -135,7 +136,7 @@ Web = collections.namedtuple("Web", "url site host")
 def web(tmp_path: pathlib.Path) -> Iterator[Web]:
     fresh: dict[str, Any] = {"asked": [], "agents": set(), "clients": set(), "fuzz": {}}
     site = type("Site", (Site,), fresh | {"meeting": threading.Barrier(4)})
-    with server.serve(tmp_path, handler=site) as url:
+    with http_server.serve(tmp_path, handler=site) as url:
         yield Web(url, site, url.split("/")[2])
 
 

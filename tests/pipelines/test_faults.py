@@ -8,7 +8,8 @@ from http import HTTPStatus
 
 import pytest
 
-from pipelines import download, server
+from pipelines import download
+from pipelines.sample import http_server
 from pipelines.storage import streams
 from tests.conftest import digests
 from tests.pipelines import faults
@@ -47,7 +48,7 @@ def test_the_bytes_do_not_depend_on_faults(world, undisturbed, tmp_path, capsys,
 
 
 def test_what_stays_bad_is_said_and_the_next_run_mends_it(world, undisturbed, tmp_path, capsys):
-    class Busy(server.Handler):
+    class Busy(http_server.Handler):
         busy = True
 
         def reply(self):
@@ -60,7 +61,7 @@ def test_what_stays_bad_is_said_and_the_next_run_mends_it(world, undisturbed, tm
                 stop, self.close_connection = start + 20_000, True
             super().send_body(file, start, stop)
 
-    with server.serve(world, handler=Busy) as url:
+    with http_server.serve(world, handler=Busy) as url:
         argv = [f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=2"]
         download.main(argv)
         (line,) = (tmp_path / "rejects/train-images_001.jsonl").read_text().splitlines()

@@ -9,8 +9,8 @@ from http import HTTPStatus
 import pytest
 import tenacity
 
-from pipelines import server
 from pipelines.politeness import retry_after
+from pipelines.sample import http_server
 from pipelines.storage import streams
 from tests.pipelines.faults import reset
 
@@ -29,7 +29,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(streams, "_wait", lambda state: 0.0)
 
 
-class Faulty(server.Handler):
+class Faulty(http_server.Handler):
     """Counts requests, and has faults to give for the first of them."""
 
     requests: list[str | None]
@@ -66,14 +66,14 @@ def read_told(address: str) -> list[str]:
 
 
 def test_reads_what_is_there(root: pathlib.Path):
-    with server.serve(root) as url:
+    with http_server.serve(root) as url:
         assert read_all(f"{url}file.tar") == DATA
     assert read_all(str(root / "file.tar")) == DATA
 
 
 def test_a_dropped_connection_resumes_where_it_broke(root: pathlib.Path):
     handler = faulty(1000, 300_000, 1, 70_000)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert read_all(f"{url}file.tar") == DATA
     assert handler.requests == [
         None, "bytes=1000-", "bytes=301000-", "bytes=301001-", "bytes=371001-"
@@ -82,14 +82,14 @@ def test_a_dropped_connection_resumes_where_it_broke(root: pathlib.Path):
 
 def test_passing_statuses_are_tried_again(root: pathlib.Path):
     handler = faulty(HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert read_all(f"{url}file.tar") == DATA
     assert len(handler.requests) == 3
 
 
 def test_a_missing_file_is_not_asked_for_twice(root: pathlib.Path):
     handler = faulty()
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         with pytest.raises(streams.Missing, match="404"):
             streams.open_stream(f"{url}other.tar")
         assert not streams.exists(f"{url}other.tar")
@@ -100,7 +100,7 @@ def test_a_missing_file_is_not_asked_for_twice(root: pathlib.Path):
 def test_it_gives_up_without_progress_and_says_where(root: pathlib.Path):
     handler = faulty(5000, *[HTTPStatus.BAD_GATEWAY] * 50)
     given_up = pytest.raises(streams.Unreachable, match=f"502, {streams.ATTEMPTS} times in a row")
-    with server.serve(root, handler=handler) as url, given_up:
+    with http_server.serve(root, handler=handler) as url, given_up:
         read_all(f"{url}file.tar")
     assert len(handler.requests) == 1 + streams.ATTEMPTS - 1
 
@@ -111,7 +111,7 @@ def test_a_server_that_ignores_ranges_is_read_again_from_the_start(root: pathlib
             return None
 
     handler = faulty(100_000, base=Rangeless)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert read_all(f"{url}file.tar") == DATA
 
 
@@ -122,18 +122,24 @@ def test_a_file_that_changes_meanwhile_is_noticed(root: pathlib.Path):
             (root / "file.tar").write_bytes(DATA + b"more")
 
     handler = faulty(100_000, base=Changing)
-    with server.serve(root, handler=handler) as url, pytest.raises(streams.Changed, match="ETag"):
+    with (
+        http_server.serve(root, handler=handler) as url,
+        pytest.raises(streams.Changed, match="ETag"),
+    ):
         read_all(f"{url}file.tar")
 
 
 def test_small_files_are_bounded(root: pathlib.Path):
     (root / "large").write_bytes(b"x" * (streams.MAX_SMALL + 1))
-    with server.serve(root) as url, pytest.raises(streams.Unreachable, match="expected at most"):
+    with (
+        http_server.serve(root) as url,
+        pytest.raises(streams.Unreachable, match="expected at most"),
+    ):
         streams.read_small(f"{url}large")
 
 
 def test_a_version_changes_with_the_file(root: pathlib.Path):
-    with server.serve(root) as url:
+    with http_server.serve(root) as url:
         for place in (url, f"{root}/"):
             before = streams.version(f"{place}file.tar")
             assert streams.version(f"{place}file.tar") == before
@@ -156,7 +162,10 @@ def test_a_change_of_size_is_noticed_without_an_etag(root: pathlib.Path):
             (root / "file.tar").write_bytes(DATA[:500_000])
 
     handler = faulty(100_000, base=Changing)
-    with server.serve(root, handler=handler) as url, pytest.raises(streams.Changed, match="500000"):
+    with (
+        http_server.serve(root, handler=handler) as url,
+        pytest.raises(streams.Changed, match="500000"),
+    ):
         read_all(f"{url}file.tar")
 
 
@@ -168,7 +177,7 @@ def test_a_file_that_became_shorter_than_what_was_read_is_noticed(root: pathlib.
 
     handler = faulty(100_000, base=Shrinking)
     with (
-        server.serve(root, handler=handler) as url,
+        http_server.serve(root, handler=handler) as url,
         pytest.raises(streams.Changed, match="no more"),
     ):
         read_all(f"{url}file.tar")
@@ -183,7 +192,7 @@ def test_an_answer_with_another_range_is_not_taken(root: pathlib.Path):
             return found
 
     handler = faulty(100_000, base=Elsewhere)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert read_told(f"{url}file.tar") == ["dropped", "wrong_range"]
 
 
@@ -194,7 +203,7 @@ def test_an_answer_with_less_than_the_range_is_asked_on(root: pathlib.Path):
             return (found[0], min(found[0] + 300_000, size)) if found else None
 
     handler = faulty(100_000, base=Short)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert read_all(f"{url}file.tar") == DATA
     assert handler.requests[1:] == [f"bytes={n}00000-" for n in (1, 4, 7, 10)]
 
@@ -208,7 +217,7 @@ def test_bytes_before_a_reset_are_kept(root: pathlib.Path):
                 reset(self.connection)
 
     handler = faulty(base=Resetting)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert set(read_told(f"{url}file.tar")) == {"dropped"}
 
 
@@ -217,24 +226,24 @@ def test_a_stall_times_out_and_resumes(root: pathlib.Path, monkeypatch: pytest.M
         def send_body(self, file, start, stop):
             if start:
                 return super().send_body(file, start, stop)
-            server.Handler.send_body(self, file, 0, 1000)
+            http_server.Handler.send_body(self, file, 0, 1000)
             self.connection.recv(1)  # until the client hangs up
             self.close_connection = True
 
     monkeypatch.setattr(streams, "TIMEOUT", (5.0, 0.2))
-    with server.serve(root, handler=faulty(base=Stalling)) as url:
+    with http_server.serve(root, handler=faulty(base=Stalling)) as url:
         assert read_told(f"{url}file.tar") == ["timeout"]
 
 
 def test_retries_are_told_by_status(root: pathlib.Path):
     handler = faulty(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE, 10)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         assert read_told(f"{url}file.tar") == ["429", "507", "dropped"]
 
 
 def test_a_refusal_is_for_good_but_where_it_is_asked_what_there_is(root: pathlib.Path):
     handler = faulty(*[HTTPStatus.FORBIDDEN] * 2)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         with pytest.raises(streams.Forbidden, match="403"):
             streams.open_stream(f"{url}file.tar")
         assert not streams.exists(f"{url}file.tar")
@@ -257,11 +266,11 @@ def redirecting(*targets: str):
 
 
 def test_redirects_are_followed_and_bounded(root: pathlib.Path):
-    with server.serve(root, handler=redirecting("/1", "/2", "/3", "/4", "/file.tar")) as url:
+    with http_server.serve(root, handler=redirecting("/1", "/2", "/3", "/4", "/file.tar")) as url:
         assert read_all(f"{url}0") == DATA
     handler = redirecting("/0")
     too_many = pytest.raises(streams.Unreachable, match="more than 5 redirects")
-    with server.serve(root, handler=handler) as url, too_many:
+    with http_server.serve(root, handler=handler) as url, too_many:
         read_all(f"{url}0")
     assert len(handler.requests) == 6
 
@@ -269,7 +278,7 @@ def test_redirects_are_followed_and_bounded(root: pathlib.Path):
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "gs://a/b"])
 def test_redirects_lead_nowhere_but_to_http(root: pathlib.Path, target: str):
     refused = pytest.raises(streams.Unreachable, match="neither http nor https")
-    with server.serve(root, handler=redirecting(target)) as url, refused:
+    with http_server.serve(root, handler=redirecting(target)) as url, refused:
         read_all(f"{url}0")
 
 
@@ -281,7 +290,7 @@ def test_other_schemes_are_refused(path: str, look):
 
 
 def test_an_error_is_one_line_with_the_url_once(root: pathlib.Path):
-    with server.serve(root) as url:
+    with http_server.serve(root) as url:
         pass
     errors = []
     for bad in (f"{url}x", "http://nowhere.invalid/x", "http://[::1/x", "http:///x"):
@@ -303,14 +312,14 @@ def test_connections_are_used_again(root: pathlib.Path):
             super().setup()
 
         def reply(self):
-            server.Handler.reply(self)
+            http_server.Handler.reply(self)
 
         def send_body(self, file, start, stop):
-            server.Handler.send_body(self, file, start, stop)
+            http_server.Handler.send_body(self, file, start, stop)
 
     handler = faulty(base=Counting)
     (root / "small").write_bytes(b"x" * 1000)
-    with server.serve(root, handler=handler) as url:
+    with http_server.serve(root, handler=handler) as url:
         for _ in range(5):
             assert streams.read_small(f"{url}small") == b"x" * 1000
     assert len(handler.faults) == 1

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 import pytest
 
-from pipelines import download, sample, server
-from pipelines.world import World
+from pipelines import download
+from pipelines.sample import http_server, writer
+from pipelines.sample.world import World
 from tests.conftest import ROOT, digests
 
 WORLD = World(landmarks=12, train_images=140, test_images=40, dirt=2, train_archives=8,
@@ -50,7 +51,7 @@ sys.exit(main.main(["download", *sys.argv[3:]]))
 """
 
 
-class Killer(server.Handler):
+class Killer(http_server.Handler):
     """Sends so many bytes of tars, then kills the run that asks for them."""
 
     left: ClassVar[float] = math.inf  # bytes
@@ -82,7 +83,7 @@ class Killer(server.Handler):
 @pytest.fixture(scope="module")
 def tars(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     root = tmp_path_factory.mktemp("tars")
-    sample.write(root, WORLD)
+    writer.write(root, WORLD)
     return root
 
 
@@ -117,7 +118,7 @@ def test_killed_twenty_times_and_run_again_gives_the_same_bytes(tars, tmp_path, 
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "out"
     smallest = min(path.stat().st_size for path in tars.glob("t*/*.tar"))
     found = []
-    with server.serve(tars, handler=Killer) as url:
+    with http_server.serve(tars, handler=Killer) as url:
         download.main([f"--source={url}", f"--output={undisturbed}", *FLAGS])
         expected = sums(capsys.readouterr().out)
         for number, moment in RENAMES:

@@ -17,10 +17,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import curate, prepare, server, shard
+from pipelines import curate, prepare, shard
 from pipelines.common import schema
 from pipelines.common.schema import UserError
-from pipelines.world import Summary
+from pipelines.sample import http_server
+from pipelines.sample.world import Summary
 from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
 
@@ -240,14 +241,14 @@ MOMENTS = (
 
 
 def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
-    class Slow(server.Handler):
+    class Slow(http_server.Handler):
         def send_body(self, file, start, stop):
             time.sleep(0.3)  # so that there is a middle to kill it in
             super().send_body(file, start, stop)
 
     output = tmp_path / "out"
     killed = 0
-    with server.serve(world, handler=Slow) as source:
+    with http_server.serve(world, handler=Slow) as source:
         for moment in MOMENTS:
             run = start(source, output)
             while run.poll() is None and not list(output.glob(moment)):

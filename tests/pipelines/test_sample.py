@@ -12,8 +12,8 @@ import urllib.parse
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines import sample, scenery, server, structures, world
 from pipelines.common import schema
+from pipelines.sample import http_server, scenery, structures, world, writer
 from tests.pipelines.conftest import TINY
 
 Members = dict[str, bytes]
@@ -96,7 +96,7 @@ def test_tars_are_anonymous_and_sorted(root: pathlib.Path) -> None:
 
 
 def test_bytes_do_not_depend_on_workers(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    sample.write(tmp_path, TINY, workers=2)
+    writer.write(tmp_path, TINY, workers=2)
     assert digests(tmp_path) == digests(root)
 
 
@@ -115,8 +115,8 @@ def test_too_small_a_world_is_refused() -> None:
 def test_command_prints_counts(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample, "render", lambda photo: photo.id.encode())
-    sample.main(["--output", str(tmp_path), "--train_images", "200", "--workers", "1"])
+    monkeypatch.setattr(writer, "render", lambda photo: photo.id.encode())
+    writer.main(["--output", str(tmp_path), "--train_images", "200", "--workers", "1"])
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
     counts = world.plan(world.World(train_images=200)).summary.counts()
     assert printed == {name: str(count) for name, count in counts.items()}
@@ -192,7 +192,7 @@ def test_byte_identical_are_those_planted(
 ) -> None:
     by_content = collections.defaultdict(set)
     for image, content in (train | test).items():
-        if len(content) > len(sample.NOT_FOUND_PAGE):
+        if len(content) > len(writer.NOT_FOUND_PAGE):
             by_content[content].add(image)
     planted = [*summary.byte_duplicates, *summary.conflicts]
     planted += [(a, b) for a, b, kind in summary.leaks if kind == "copy"]
@@ -249,7 +249,7 @@ def test_forms_of_faults(summary: world.Summary, train: Members, test: Members) 
     for content in [*faults["exif"], *(test[image] for image in summary.test_faults["exif"])]:
         image = load(content)
         assert ImageOps.exif_transpose(image).size == image.size[::-1]
-    for content in (b"", sample.NOT_FOUND_PAGE):
+    for content in (b"", writer.NOT_FOUND_PAGE):
         with pytest.raises(UnidentifiedImageError):
             load(content)
 
@@ -311,7 +311,7 @@ def ask(
     ],
 )
 def test_ranges(site: pathlib.Path, asked: str, status: int, body: bytes) -> None:
-    with server.serve(site) as base:
+    with http_server.serve(site) as base:
         got, content, headers = ask(base, "/a%20b/digits.bin", Range=asked)
     assert (got, content, headers["Content-Length"]) == (status, body, str(len(body)))
     if status == 206:
@@ -323,7 +323,7 @@ def test_ranges(site: pathlib.Path, asked: str, status: int, body: bytes) -> Non
 
 def test_if_range_and_head(site: pathlib.Path) -> None:
     path = "/a%20b/digits.bin?version=2"
-    with server.serve(site) as base:
+    with http_server.serve(site) as base:
         status, body, headers = ask(base, path, "HEAD")
         assert (status, body, headers["Content-Length"]) == (200, b"", "10")
         same = ask(base, path, Range="bytes=8-", If_Range=headers["ETag"])
@@ -337,12 +337,12 @@ def test_if_range_and_head(site: pathlib.Path) -> None:
              "//etc/passwd", "/a%20b/../../secret"]
 )  # fmt: skip
 def test_nothing_else_is_served(site: pathlib.Path, path: str) -> None:
-    with server.serve(site) as base:
+    with http_server.serve(site) as base:
         assert ask(base, path)[0] == 404
 
 
 def test_one_connection_serves_many_requests(site: pathlib.Path) -> None:
-    with server.serve(site) as base:
+    with http_server.serve(site) as base:
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(base).netloc, timeout=5)
         for path, status in (("/nothing", 200), ("/a%20b/digits.bin", 200)) * 3:
             connection.request("GET", path)
@@ -353,15 +353,15 @@ def test_one_connection_serves_many_requests(site: pathlib.Path) -> None:
 
 
 def test_a_handler_can_misbehave(site: pathlib.Path) -> None:
-    class Flaky(server.Handler):
+    class Flaky(http_server.Handler):
         def do_GET(self) -> None:
             self.send_error(503)
 
-    with server.serve(site, handler=Flaky) as base:
+    with http_server.serve(site, handler=Flaky) as base:
         assert ask(base, "/nothing")[0] == 503
         assert ask(base, "/nothing", "HEAD")[0] == 200
 
 
 def test_a_folder_is_needed(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(NotADirectoryError), server.serve(tmp_path / "absent"):
+    with pytest.raises(NotADirectoryError), http_server.serve(tmp_path / "absent"):
         pass

@@ -15,8 +15,8 @@ import tensorflow as tf
 from pipelines import metadata, network, score, submission
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.sample.world import Summary
 from pipelines.storage import tf_example, tfrecord
-from pipelines.world import Summary
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
 from tests.pipelines.exports import SIZE, VERSION, make_export

@@ -10,8 +10,9 @@ from http import HTTPStatus
 import pandas as pd
 import pytest
 
-from pipelines import curate, download, server, source
+from pipelines import curate, download, source
 from pipelines.common.schema import UserError
+from pipelines.sample import http_server
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_tables
 
@@ -26,7 +27,7 @@ def loose(world: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> path
     return root
 
 
-class Site(server.Handler):
+class Site(http_server.Handler):
     """Refuses some photos for as long as it is told to."""
 
     refuses = False
@@ -60,7 +61,7 @@ def fetch(root: pathlib.Path, output: pathlib.Path, address: str, *more: str) ->
 
 def test_urls_give_the_photos_of_the_tars(world, loose, prepared, tmp_path, small_blocks):
     handler = type("Handler", (Site,), {"agents": set()})
-    with server.serve(loose, handler=handler) as address:
+    with http_server.serve(loose, handler=handler) as address:
         train = write_urls(world, tmp_path, address)
         fetch(tmp_path, tmp_path / "out", address)
     ours = read_tables(tmp_path / "out" / "facts")
@@ -79,7 +80,7 @@ def test_urls_give_the_photos_of_the_tars(world, loose, prepared, tmp_path, smal
 
 def test_lanes_and_a_retry_give_the_same_bytes(world, loose, tmp_path, small_blocks, capsys):
     handler = type("Handler", (Site,), {"agents": set()})
-    with server.serve(loose, handler=handler) as address:
+    with http_server.serve(loose, handler=handler) as address:
         write_urls(world, tmp_path, address)
         fetch(tmp_path, tmp_path / "good", address)
         handler.refuses = True
@@ -103,7 +104,7 @@ def test_lanes_and_a_retry_give_the_same_bytes(world, loose, tmp_path, small_blo
 
 def test_a_private_address_is_refused_unless_trusted(world, loose, tmp_path):
     handler = type("Handler", (Site,), {"agents": set()})
-    with server.serve(loose, handler=handler) as address:
+    with http_server.serve(loose, handler=handler) as address:
         write_urls(world, tmp_path, address)
         fetch(tmp_path, tmp_path / "out", address, "--trusted_hosts=")
     assert set(read_tables(tmp_path / "out" / "facts")["reason"]) == {"forbidden_address"}

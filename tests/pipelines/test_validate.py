@@ -8,7 +8,7 @@ import re
 import pytest
 
 from pipelines import lines, main
-from pipelines.world import Summary
+from pipelines.sample.world import Summary
 from tests.conftest import SHARED, needs_shared
 
 IDS = [f"{digit:x}" * 16 for digit in range(8)]

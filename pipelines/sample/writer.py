@@ -22,8 +22,8 @@ from typing import Any
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
-from pipelines import scenery, structures
-from pipelines.world import BROKEN, ODD, Landmark, Photo, Plan, Summary, World, plan
+from pipelines.sample import scenery, structures
+from pipelines.sample.world import BROKEN, ODD, Landmark, Photo, Plan, Summary, World, plan
 
 COPY_SCALE, COPY_QUALITY = 0.6, 70  # of resized and re-encoded copies
 JFIF_HEADER = 20  # bytes

@@ -11,7 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipelines.structures import GROUNDS, STONES, Array, Face, Faces, Rng, Structure, jitter, pick
+from pipelines.sample.structures import (
+    GROUNDS,
+    STONES,
+    Array,
+    Face,
+    Faces,
+    Rng,
+    Structure,
+    jitter,
+    pick,
+)
 
 Size = tuple[int, int]  # width, height
 

@@ -11,8 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipelines import structures
 from pipelines.common import schema
+from pipelines.sample import structures
 
 LANDMARK_IDS = 203_094  # train's landmark ids lie below this
 TAIL = 8  # the largest class has so many times the images of the smallest
