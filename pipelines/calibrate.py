@@ -17,11 +17,11 @@ from pipelines.common.schema import SPLITS, STAGED, UserError
 from pipelines.imaging.normalize import Normal
 from pipelines.sample import writer
 from pipelines.sample.world import World
-from pipelines.source import discover, expand
+from pipelines.source.discover import discover, expand
+from pipelines.source.unit import Effort, Parameters, Unit
 from pipelines.stage import stage
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
-from pipelines.unit import Effort, Parameters, Unit
 
 SIDE = 800  # pixels: GLDv2's longest
 LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least

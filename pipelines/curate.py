@@ -30,7 +30,7 @@ from pipelines.runner.options import (
     parse,
 )
 from pipelines.runner.partition import Repartition
-from pipelines.source import Source, discover_metadata, with_filters
+from pipelines.source.discover import Source, discover_metadata, with_filters
 from pipelines.storage import filesystem, parquet, streams
 from pipelines.vocabulary import NO_LABELS, Labels, LearnLabels
 

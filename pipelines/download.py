@@ -24,10 +24,10 @@ from pipelines.runner.options import (
     parse,
     threads,
 )
-from pipelines.source import Source, discover, discover_urls, expand
+from pipelines.source.discover import Source, discover, discover_urls, expand
+from pipelines.source.unit import PASSING, Effort, Parameters, Unit
 from pipelines.stage import stage
 from pipelines.storage import filesystem
-from pipelines.unit import PASSING, Effort, Parameters, Unit
 
 EXAMPLES = """\
   gld2 download --source https://s3.amazonaws.com/google-landmark --output OUT --archives 0-1

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import metadata
 from pipelines.common.schema import Reason, UserError
+from pipelines.source import metadata_csv
 from pipelines.storage import parquet
 
 CREDITS = {"id": "string", "licensed": "bool", "excluded": "bool"}
@@ -93,7 +93,7 @@ def read_credits(path: str, filters: Filters) -> Iterator[pd.DataFrame]:
     """Blocks of the attributions, judged where they are read, so that no free text travels."""
     licences = "|".join(map(re.escape, filters.licences))
     authors = _plain(pa.array(filters.excluded_authors, pa.string()))
-    for table in metadata.blocks(path, metadata.ATTRIBUTION):
+    for table in metadata_csv.blocks(path, metadata_csv.ATTRIBUTION):
         licensed = pc.match_substring_regex(table["license"], licences, ignore_case=True)
         excluded = pc.is_in(_plain(table["author"]), authors)
         columns = {"id": table["id"], "licensed": licensed, "excluded": excluded}
@@ -108,9 +108,9 @@ def allowed_landmarks(path: str | None, categories: Sequence[str]) -> np.ndarray
     """
     if not path or not categories:
         return None
-    names = [name for name in SAYS if name in metadata.header(path)]
+    names = [name for name in SAYS if name in metadata_csv.header(path)]
     columns = {"landmark_id": "int64"} | dict.fromkeys(names, "string")
-    blocks = map(parquet.frame, metadata.blocks(path, columns))
+    blocks = map(parquet.frame, metadata_csv.blocks(path, columns))
     landmarks = pd.concat([parquet.empty(columns), *blocks], ignore_index=True)
     # Of each landmark, not of each image: Arrow cannot decode %C3%A9.
     said = landmarks[names].apply(lambda column: column.map(category_name))

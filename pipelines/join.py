@@ -9,11 +9,12 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
-from pipelines import decisions, metadata
+from pipelines import decisions
 from pipelines.common.schema import Reason
 from pipelines.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
 from pipelines.runner import partition
-from pipelines.source import Source
+from pipelines.source import metadata_csv
+from pipelines.source.discover import Source
 from pipelines.storage import parquet
 
 Counts = dict[str, int]
@@ -66,8 +67,8 @@ class Join(beam.PTransform):
             )  # table
 
         return {
-            "train": rows("Train", self.source.train_csv, metadata.train_rows),
-            "clean": rows("Clean", self.source.clean_csv, metadata.clean_ids),
+            "train": rows("Train", self.source.train_csv, metadata_csv.train_rows),
+            "clean": rows("Clean", self.source.clean_csv, metadata_csv.clean_ids),
             "credits": rows("Credits", self.source.attribution_csv, read_credits, self.filters),
         }
 
@@ -91,9 +92,9 @@ def join(
       a row of WORK for each row of facts, and counts of what in metadata is repeated, contradicts
       itself or has no image.
     """
-    rows = _concat(train, metadata.TRAIN)
+    rows = _concat(train, metadata_csv.TRAIN)
     landmarks = rows.drop_duplicates()  # more than one row for an id: they disagree
-    listed = _concat(clean, metadata.CLEAN_IDS)
+    listed = _concat(clean, metadata_csv.CLEAN_IDS)
     cleans = _compared(listed.drop_duplicates(), landmarks)
     images = _concat(facts, decisions.FACTS)
     images = images.sort_values(["id", "split", "unit", "offset"], ignore_index=True)
@@ -131,7 +132,7 @@ def _compared(cleans: pd.DataFrame, landmarks: pd.DataFrame) -> pd.DataFrame:
     An id is known where train.csv has it, and agrees where both give it the same landmark and
     the clean list no other.
     """
-    both = cleans.merge(landmarks, on=list(metadata.TRAIN), how="left", indicator="found")
+    both = cleans.merge(landmarks, on=list(metadata_csv.TRAIN), how="left", indicator="found")
     both["agrees"] = both["found"] == "both"
     both["known"] = both["id"].isin(landmarks["id"])
     return both.groupby("id", as_index=False)[["known", "agrees"]].all()

@@ -11,8 +11,8 @@ from pipelines import crawl
 from pipelines.archive import BadArchive, Digest, Member, members
 from pipelines.common.paths import photo
 from pipelines.common.schema import Reason
+from pipelines.source.unit import BadUnit, Effort, Parameters, Unit
 from pipelines.storage import filesystem, streams
-from pipelines.unit import BadUnit, Effort, Parameters, Unit
 
 MD5 = re.compile("[0-9a-fA-F]{32}")
 

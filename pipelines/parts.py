@@ -14,8 +14,8 @@ from pipelines.common import schema
 from pipelines.common.schema import Reason, Reject, UserError
 from pipelines.imaging import perceptual_hash
 from pipelines.network import Prediction
+from pipelines.source.unit import PASSING
 from pipelines.storage import filesystem, parquet
-from pipelines.unit import PASSING
 
 Inputs = Mapping[str, Any]
 

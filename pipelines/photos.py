@@ -6,13 +6,14 @@ import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from pipelines import parts, source
+from pipelines import parts
 from pipelines.common import schema
 from pipelines.common.schema import Reject, UserError
 from pipelines.imaging.normalize import Normal, Unreadable, normalise
-from pipelines.source import Part
+from pipelines.source import discover
+from pipelines.source.discover import Part
+from pipelines.source.unit import Parameters, Unit
 from pipelines.storage import filesystem, photo_records
-from pipelines.unit import Parameters, Unit
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 BLOCK = 1000  # photos of a folder in a unit
@@ -92,7 +93,7 @@ def expand(item: Item) -> Iterator[Unit | Records | Folder]:
     if isinstance(item, Records | Folder):
         yield item
     else:
-        yield from source.expand(item)
+        yield from discover.expand(item)
 
 
 def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
@@ -138,9 +139,9 @@ def named(args: argparse.Namespace, normal: Normal) -> Photos:
     parameters = Parameters(normal, args.limit, args.max_bytes)
     if args.images:
         items: tuple[Item, ...] = of_records(photo_records.find(args.images, args.split))
-        found = source.discover_metadata(args.source) if args.source else None
+        found = discover.discover_metadata(args.source) if args.source else None
     else:
-        found = source.discover(args.source, [args.split], args.archives)
+        found = discover.discover(args.source, [args.split], args.archives)
         items = found.parts
     listing = found.test_csv if found and args.split == "test" else None
     return Photos(items, parameters, listing)

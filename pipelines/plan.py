@@ -7,16 +7,17 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pipelines import calibrate, metadata, outlook, rates
+from pipelines import calibrate, outlook, rates
 from pipelines.bill import NETWORKS
 from pipelines.calibrate import Calibration
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import STAGED_SPLITS, UserError
 from pipelines.estimate import PUBLISHED, Split
 from pipelines.imaging.normalize import Normal
-from pipelines.source import BLOCK, discover
+from pipelines.source import metadata_csv
+from pipelines.source.discover import BLOCK, discover
+from pipelines.source.unit import Unit
 from pipelines.storage import filesystem, streams
-from pipelines.unit import Unit
 
 UNITS = {"m": 1 / 60, "h": 1.0, "d": 24.0}  # hours
 ASKED = 16  # tars whose sizes are asked for at once
@@ -51,7 +52,7 @@ def count(root: str) -> dict[str, Split]:
 
 
 def _rows(path: str) -> int:
-    return sum(map(len, metadata.ids(path)))
+    return sum(map(len, metadata_csv.ids(path)))
 
 
 def _bytes(tars: Sequence[str]) -> int | None:

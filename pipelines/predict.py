@@ -25,9 +25,9 @@ from pipelines.parts import Parts, Scored
 from pipelines.photos import Encoded, Folder, Photos, Records
 from pipelines.runner import engine, progress
 from pipelines.runner.options import threads
+from pipelines.source.unit import Effort, Parameters, Unit
 from pipelines.stage import stage
 from pipelines.storage import filesystem, photo_records
-from pipelines.unit import Effort, Parameters, Unit
 
 AnyUnit = Unit | Records | Folder
 

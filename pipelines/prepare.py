@@ -19,7 +19,7 @@ from pipelines.runner.options import (
     UrlOptions,
     parse,
 )
-from pipelines.source import with_filters
+from pipelines.source.discover import with_filters
 
 EXAMPLES = """\
   # a first look at the real set: the first 200 photos of two tars

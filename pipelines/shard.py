@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import download, metadata, publish, source, split
+from pipelines import download, publish, split
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
@@ -27,6 +27,7 @@ from pipelines.runner.options import (
     SplitsOptions,
     parse,
 )
+from pipelines.source import discover, metadata_csv
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
 
@@ -110,7 +111,7 @@ class Shard(beam.PTransform):
             | "Decisions" >> beam.MapTuple(read_kept),
             "credits": begin
             | "AttributionCsv" >> beam.Create(credits)
-            | "Attributions" >> beam.FlatMap(metadata.attributions),
+            | "Attributions" >> beam.FlatMap(metadata_csv.attributions),
         }
         keyed = {
             name: table | f"Split_{name}" >> beam.FlatMap(partition.split, by_id)
@@ -164,7 +165,7 @@ def place(
             f"decisions keep {len(lost)} images that are not staged, {lost.min()} first; "
             "run gld2 curate again"
         )
-    thanks = pd.concat([parquet.empty(metadata.CREDIT), *credits]).drop_duplicates("id")
+    thanks = pd.concat([parquet.empty(metadata_csv.CREDIT), *credits]).drop_duplicates("id")
     return placed.merge(thanks, on="id", how="left") if len(thanks) else placed
 
 
@@ -352,7 +353,7 @@ def parameters(args: argparse.Namespace) -> Parameters:
     if args.with_attribution:
         if not args.source:
             raise UserError("--with_attribution: needs --source, for its attribution CSV")
-        csv = source.attribution_csv(args.source, "--with_attribution", metadata.CREDIT)
+        csv = discover.attribution_csv(args.source, "--with_attribution", metadata_csv.CREDIT)
     return Parameters(args.version, args.shard_size_mb, args.num_shards, args.seed, csv)
 
 

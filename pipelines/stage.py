@@ -20,8 +20,8 @@ from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
 from pipelines.imaging.perceptual_hash import sha256
 from pipelines.runner import progress
+from pipelines.source.unit import PASSING, BadUnit, Effort, Parameters, Unit
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
-from pipelines.unit import PASSING, BadUnit, Effort, Parameters, Unit
 
 WINDOW = 4  # photos in flight for each thread: bounds memory, keeps the order
 

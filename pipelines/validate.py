@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import lines, metadata, submission
+from pipelines import lines, submission
 from pipelines.common import schema
 from pipelines.common.cli import Parser
 from pipelines.common.schema import UserError
 from pipelines.lines import Fault
+from pipelines.source import metadata_csv
 from pipelines.storage import streams
 from pipelines.submission import Predictions
 
@@ -39,8 +40,8 @@ def listed(path: str) -> pa.Array:
     Raises:
       UserError: it cannot be read, holds what is no id, or an id twice.
     """
-    metadata.check_header(path, metadata.IDS)
-    blocks = [table["id"] for table in metadata.blocks(path, metadata.IDS)]
+    metadata_csv.check_header(path, metadata_csv.IDS)
+    blocks = [table["id"] for table in metadata_csv.blocks(path, metadata_csv.IDS)]
     ids = pa.concat_arrays([chunk for block in blocks for chunk in block.chunks] or [_NONE])
     repeated = np.flatnonzero(submission.repeated(ids))
     if len(repeated):
@@ -64,9 +65,9 @@ def labels(path: str) -> pa.Array:
 
 def train(path: str) -> pa.Array:
     """The landmarks of train.csv; [landmarks] int64."""
-    columns = {"landmark_id": metadata.TRAIN["landmark_id"]}
-    metadata.check_header(path, columns)
-    found = [table["landmark_id"].unique() for table in metadata.blocks(path, columns)]
+    columns = {"landmark_id": metadata_csv.TRAIN["landmark_id"]}
+    metadata_csv.check_header(path, columns)
+    found = [table["landmark_id"].unique() for table in metadata_csv.blocks(path, columns)]
     return pa.concat_arrays([*found, pa.array([], pa.int64())]).unique()
 
 
@@ -156,10 +157,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _ids_path(args: argparse.Namespace) -> str:
     if args.ids:
         return args.ids
-    from pipelines import source  # slow to import
     from pipelines.common import paths
+    from pipelines.source import discover
 
-    if path := source.discover_metadata(args.source).test_csv:
+    if path := discover.discover_metadata(args.source).test_csv:
         return path
     wanted = f"{paths.TEST_CSV} or {paths.KAGGLE_TEST_CSV}"
     raise UserError(f"--source {args.source}: found no {wanted} there")

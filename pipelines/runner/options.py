@@ -22,8 +22,8 @@ from pipelines.criteria import CurateOptions as CurateOptions
 from pipelines.criteria import FilterOptions as FilterOptions
 from pipelines.imaging.normalize import Normal
 from pipelines.politeness import Politeness
-from pipelines.source import parse_numbers
-from pipelines.unit import Effort, Parameters
+from pipelines.source.discover import parse_numbers
+from pipelines.source.unit import Effort, Parameters
 
 # The engine that DirectRunner ends up with on a laptop; by that name, Beam would
 # first try to download another one.

@@ -35,8 +35,8 @@ from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.imaging.normalize import Normal, normalise
 from pipelines.imaging.perceptual_hash import Perceptual
+from pipelines.source.unit import Parameters
 from pipelines.storage import filesystem, parquet
-from pipelines.unit import Parameters
 from tests import planted
 from tests.benchmarks.download import Run, run
 from tests.conftest import MINI

@@ -15,8 +15,8 @@ from pipelines.archive import BadArchive, Digest, Member
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
 from pipelines.imaging.normalize import Normal
+from pipelines.source.unit import Effort, Parameters, Unit
 from pipelines.stage import stage
-from pipelines.unit import Effort, Parameters, Unit
 
 ID = "00112233445566aa"
 MAX = 1 << 20

@@ -16,7 +16,7 @@ from pipelines.criteria import CurateOptions, FilterOptions
 from pipelines.decisions import Parameters
 from pipelines.filters import Filters
 from pipelines.runner.options import parse
-from pipelines.source import Source, with_filters
+from pipelines.source.discover import Source, with_filters
 from pipelines.storage import parquet
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16

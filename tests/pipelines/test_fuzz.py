@@ -22,8 +22,8 @@ from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
+from pipelines.source.unit import Effort, Parameters, Unit
 from pipelines.stage import stage
-from pipelines.unit import Effort, Parameters, Unit
 from tests.pipelines.conftest import read_tables
 
 # A bit flip makes a header claim a hundred million pixels; to decode them is no crash, but slow.

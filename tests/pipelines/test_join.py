@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, metadata
+from pipelines import decisions
 from pipelines.common.schema import Reason
 from pipelines.filters import Filters, read_credits
 from pipelines.join import Join, join
-from pipelines.source import Source, with_filters
+from pipelines.source import metadata_csv
+from pipelines.source.discover import Source, with_filters
 from pipelines.storage import parquet
 
 A, B, C, D, E = ("abcde"[i] * 16 for i in range(5))
@@ -38,8 +39,8 @@ def joined(
 
     found, counts = join(
         [table],
-        read(train, metadata.train_rows),
-        read(clean, metadata.clean_ids),
+        read(train, metadata_csv.train_rows),
+        read(clean, metadata_csv.clean_ids),
         read(credits, read_credits, filters),
         filters,
     )
@@ -143,7 +144,7 @@ images = st.lists(
 
 def listed(pairs: list[tuple[str, int]]) -> pd.DataFrame:
     found = [{"id": image_id, "landmark_id": landmark} for image_id, landmark in pairs]
-    return parquet.from_rows(found, metadata.TRAIN)
+    return parquet.from_rows(found, metadata_csv.TRAIN)
 
 
 def slowly(images, train, clean, clean_only) -> dict[int, tuple]:

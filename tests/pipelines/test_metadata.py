@@ -7,8 +7,8 @@ import pathlib
 import pandas as pd
 import pytest
 
-from pipelines import metadata
 from pipelines.common.schema import UserError
+from pipelines.source import metadata_csv
 from tests.conftest import SHARED, needs_shared
 
 A, B = "a" * 16, "b" * 16
@@ -20,7 +20,7 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def rows(path: pathlib.Path) -> list[tuple[str, int]]:
-    table = pd.concat(list(metadata.train_rows(str(path))))
+    table = pd.concat(list(metadata_csv.train_rows(str(path))))
     return list(table[["id", "landmark_id"]].itertuples(index=False, name=None))
 
 
@@ -42,7 +42,7 @@ def rows(path: pathlib.Path) -> list[tuple[str, int]]:
 )
 def test_train_csv_in_its_guises(path: pathlib.Path, content: str):
     path.write_bytes(content.encode())
-    metadata.check_header(str(path), metadata.TRAIN)
+    metadata_csv.check_header(str(path), metadata_csv.TRAIN)
     assert rows(path) == [(A, 5), (B, 6)]
 
 
@@ -72,9 +72,9 @@ def test_bad_rows_name_the_file(path: pathlib.Path, content: str, expected: str)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("block", [300, metadata.BLOCK])
+@pytest.mark.parametrize("block", [300, metadata_csv.BLOCK])
 def test_rows_are_counted_and_not_lines(path: pathlib.Path, monkeypatch, newline: str, block: int):
-    monkeypatch.setattr(metadata, "BLOCK", block)
+    monkeypatch.setattr(metadata_csv, "BLOCK", block)
     good = newline.join([f'{A},"one\r\ntwo\n\nthree",5'] * 30)
     path.write_bytes(newline.join(["id,title,landmark_id", good, f"{B},x,5.5", ""]).encode())
     with pytest.raises(UserError, match=r"row 32: .*'5\.5' \(rows are counted, not lines\)"):
@@ -85,11 +85,11 @@ def test_bytes_that_are_no_text_are_no_matter_in_other_columns(path: pathlib.Pat
     path.write_bytes(b"id,title,landmark_id\n" + A.encode() + b",\xe9,5\n")
     assert rows(path) == [(A, 5)]
     with pytest.raises(UserError, match="invalid UTF8"):
-        list(metadata.blocks(str(path), {"title": "string"}))
+        list(metadata_csv.blocks(str(path), {"title": "string"}))
 
 
 def test_a_row_is_named_beyond_the_first_block(path: pathlib.Path, monkeypatch):
-    monkeypatch.setattr(metadata, "BLOCK", 1000)
+    monkeypatch.setattr(metadata_csv, "BLOCK", 1000)
     lines = [f"{i:016x},{i}" for i in range(500)]
     lines[321] = "oops,1"
     path.write_text("\n".join(["id,landmark_id", *lines]))
@@ -111,29 +111,29 @@ def test_a_row_is_named_beyond_the_first_block(path: pathlib.Path, monkeypatch):
 def test_a_bad_header_is_named(path: pathlib.Path, content: str, expected: str):
     path.write_text(content)
     with pytest.raises(UserError, match=expected) as caught:
-        metadata.check_header(str(path), metadata.TRAIN)
+        metadata_csv.check_header(str(path), metadata_csv.TRAIN)
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
 def test_a_file_that_is_not_there_is_named(path: pathlib.Path):
     with pytest.raises(UserError, match="cannot be read"):
-        metadata.check_header(str(path.parent / "none.csv"), metadata.TRAIN)
+        metadata_csv.check_header(str(path.parent / "none.csv"), metadata_csv.TRAIN)
 
 
 def test_a_header_alone_has_no_rows(path: pathlib.Path):
     path.write_text("id,landmark_id\n")
-    metadata.check_header(str(path), metadata.TRAIN)
-    assert sum(map(len, metadata.train_rows(str(path)))) == 0
+    metadata_csv.check_header(str(path), metadata_csv.TRAIN)
+    assert sum(map(len, metadata_csv.train_rows(str(path)))) == 0
 
 
 def clean(path: pathlib.Path) -> list[tuple[str, int]]:
-    table = pd.concat(list(metadata.clean_ids(str(path))))
+    table = pd.concat(list(metadata_csv.clean_ids(str(path))))
     return list(table[["id", "landmark_id"]].itertuples(index=False, name=None))
 
 
-@pytest.mark.parametrize("block", [60, metadata.BLOCK])
+@pytest.mark.parametrize("block", [60, metadata_csv.BLOCK])
 def test_clean_ids_are_a_row_each(path: pathlib.Path, monkeypatch, block: int):
-    monkeypatch.setattr(metadata, "BLOCK", block)
+    monkeypatch.setattr(metadata_csv, "BLOCK", block)
     path.write_text(f"landmark_id,images\n5,{A} {B}\n6,\n7, {A}  {B} \n8,{B}\n")
     assert clean(path) == [(A, 5), (B, 5), (A, 7), (B, 7), (B, 8)]
 
@@ -154,5 +154,5 @@ def test_real_rows():
     real = rows(folder / "train_rows_sample.csv")
     assert len(real) == 4000
     assert real[0] == ("67986ac7178e0fae", 31837)
-    ids = [i for block in metadata.ids(str(folder / "test.csv")) for i in block]
+    ids = [i for block in metadata_csv.ids(str(folder / "test.csv")) for i in block]
     assert len(set(ids)) == 117_577

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import metadata, network, score, submission
+from pipelines import network, score, submission
 from pipelines.common import schema
 from pipelines.common.schema import UserError
 from pipelines.sample.world import Summary
+from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
@@ -94,7 +95,9 @@ def scored(url: str, export: pathlib.Path, tmp_path_factory) -> pathlib.Path:
 
 
 def test_rows_are_the_listed_ids_in_their_order(url: str, scored: pathlib.Path):
-    listed = [image_id for block in metadata.ids(f"{url}metadata/test.csv") for image_id in block]
+    listed = [
+        image_id for block in metadata_csv.ids(f"{url}metadata/test.csv") for image_id in block
+    ]
     assert submission.read(str(scored))["id"].tolist() == listed
 
 

@@ -10,9 +10,10 @@ from http import HTTPStatus
 import pandas as pd
 import pytest
 
-from pipelines import curate, download, source
+from pipelines import curate, download
 from pipelines.common.schema import UserError
 from pipelines.sample import http_server
+from pipelines.source import discover
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_tables
 
@@ -50,7 +51,7 @@ def write_urls(world: pathlib.Path, root: pathlib.Path, address: str) -> pd.Data
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(source, "URL_BLOCK", 40)
+    monkeypatch.setattr(discover, "URL_BLOCK", 40)
 
 
 def fetch(root: pathlib.Path, output: pathlib.Path, address: str, *more: str) -> None:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from pipelines import metadata
 from pipelines.common import paths
 from pipelines.common.schema import UserError
 from pipelines.filters import Filters, allowed_landmarks
+from pipelines.source import metadata_csv
+from pipelines.source.unit import Unit
 from pipelines.storage import filesystem, streams
-from pipelines.unit import Unit
 
 BLOCK = 4096  # loose photos in a unit
 URL_BLOCK = 1024  # URLs in a unit: at two a second, nine minutes that a kill can cost
@@ -116,10 +116,10 @@ def expand(part: Part) -> Iterator[Unit]:
     if isinstance(part, Unit):
         yield part
     elif isinstance(part, Loose):
-        for number, listed in enumerate(_blocks(metadata.ids(part.listing), BLOCK)):
+        for number, listed in enumerate(_blocks(metadata_csv.ids(part.listing), BLOCK)):
             yield Unit(f"{part.split}-{number:05d}", part.split, part.root, ids=tuple(listed))
     else:
-        rows = enumerate(_blocks(metadata.urls(part.listing), URL_BLOCK))
+        rows = enumerate(_blocks(metadata_csv.urls(part.listing), URL_BLOCK))
         for number, block in itertools.islice(rows, part.number, None, part.lanes):
             ids, urls = zip(*block, strict=True)
             name = f"{part.split}-urls_{number:05d}"
@@ -153,7 +153,7 @@ def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
     found = discover_metadata(root)
     if not found.train_csv:
         raise UserError(f"--from_urls: found no {paths.TRAIN_CSV} at {root}")
-    metadata.check_header(found.train_csv, metadata.URLS | metadata.TRAIN)
+    metadata_csv.check_header(found.train_csv, metadata_csv.URLS | metadata_csv.TRAIN)
     parts = tuple(Lane("train", found.train_csv, number, lanes) for number in range(lanes))
     absent = tuple(f"URLs of {split} photos" for split in splits if split != "train")
     return dataclasses.replace(found, parts=parts, absent=found.absent + absent)
@@ -169,12 +169,12 @@ def discover_metadata(root: str) -> Source:
         raise UserError(f"--source {root}: {error}") from None
     absent = () if clean_csv else (paths.CLEAN_CSV,)
     for path, columns in (
-        (train_csv, metadata.TRAIN),
-        (clean_csv, metadata.CLEAN),
-        (test_csv, metadata.IDS),
+        (train_csv, metadata_csv.TRAIN),
+        (clean_csv, metadata_csv.CLEAN),
+        (test_csv, metadata_csv.IDS),
     ):
         if path:
-            metadata.check_header(path, columns)
+            metadata_csv.check_header(path, columns)
     return Source(root, (), train_csv, clean_csv, test_csv, absent)
 
 
@@ -189,9 +189,11 @@ def with_filters(source: Source, filters: Filters) -> Source:
     attribution = categories = None
     if filters.needs_credits:
         flag = "--licences" if filters.licences else "--exclude_author"
-        attribution = attribution_csv(source.root, flag, metadata.ATTRIBUTION)
+        attribution = attribution_csv(source.root, flag, metadata_csv.ATTRIBUTION)
     if filters.categories:
-        categories = _wanted(source.root, "--categories", metadata.CATEGORY, *paths.CATEGORY_CSVS)
+        categories = _wanted(
+            source.root, "--categories", metadata_csv.CATEGORY, *paths.CATEGORY_CSVS
+        )
         allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
     return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)
 
@@ -214,7 +216,7 @@ def _wanted(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> st
         raise UserError(f"--source {root}: {error}") from None
     if not found:
         raise UserError(f"{flag}: found no {' or '.join(paths)} at {root}")
-    metadata.check_header(found, columns)
+    metadata_csv.check_header(found, columns)
     return found
 
 
@@ -281,7 +283,7 @@ class _Probe:
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
     """Looks for the first few listed photos: a listing of millions of files takes hours."""
-    first = next(metadata.ids(listing), [])[:LOOKS]
+    first = next(metadata_csv.ids(listing), [])[:LOOKS]
     return any(
         streams.exists(filesystem.join(root, paths.photo(split, image_id))) for image_id in first
     )
