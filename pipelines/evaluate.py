@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pipelines import bootstrap, submission
+from pipelines import bootstrap
 from pipelines.bootstrap import Difference
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import UserError
+from pipelines.kaggle import submission
 from pipelines.metrics import Metrics, join, made, ranking, score, subsets
 from pipelines.storage import filesystem
 

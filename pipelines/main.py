@@ -23,7 +23,11 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score", "pipelines", "score photos into a Kaggle submission"),
     "embed": ("pipelines.embed", "pipelines", "photos' embeddings, for score --rerank"),
-    "validate-submission": ("pipelines.validate", "pipelines", "find what Kaggle would refuse"),
+    "validate-submission": (
+        "pipelines.kaggle.validate",
+        "pipelines",
+        "find what Kaggle would refuse",
+    ),
     "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),
     "plan": ("pipelines.plan", "pipelines", "what all of it takes: hours, bytes, dollars"),

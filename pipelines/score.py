@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, parts, photos, retrieval, submission, validate
+from pipelines import network, parts, photos, retrieval
 from pipelines.common.schema import TOP_K, Reason, Reject, UserError
 from pipelines.criteria import at_least
+from pipelines.kaggle import submission, validate
 from pipelines.parts import Parts, beside
 from pipelines.photos import PhotosOptions
 from pipelines.predict import Job, ModelOptions, predict

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines import submission
+from pipelines.kaggle import submission
 from tests.benchmarks.download import run
 from tests.benchmarks.shard import Cost, spread
 from tests.conftest import SHARED

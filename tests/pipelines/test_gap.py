@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import evaluate, metrics, submission
+from pipelines import evaluate, metrics
 from pipelines.common import gap
 from pipelines.common.schema import UserError
+from pipelines.kaggle import submission
 from tests.conftest import SHARED, needs_shared
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import embed, neighbours, rerank, score, submission
+from pipelines import embed, neighbours, rerank, score
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.kaggle import submission
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards

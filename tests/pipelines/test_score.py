@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import network, score, submission
+from pipelines import network, score
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.kaggle import submission
 from pipelines.sample.world import Summary
 from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import lines, submission
 from pipelines.common.schema import UserError
+from pipelines.kaggle import csv_rows, submission
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_what_kaggle_would_refuse_is_not_written(ids, score, expected):
         "id,landmarks\n\na,5 0.5\n\n\nb,\n\n",
     ],
 )
-@pytest.mark.parametrize("block", [7, lines.BLOCK])
+@pytest.mark.parametrize("block", [7, csv_rows.BLOCK])
 def test_a_submission_in_its_guises(path: pathlib.Path, monkeypatch, content: str, block: int):
-    monkeypatch.setattr(lines, "BLOCK", block)
+    monkeypatch.setattr(csv_rows, "BLOCK", block)
     path.write_bytes(content.encode())
     read = submission.read(str(path))
     assert read["id"].tolist() == ["a", "b"]
@@ -135,14 +135,14 @@ pieces = ["a", "a,", ",", "5 .5", "15 1e9", "7 -1e999", "5 nan", " ", "\n", "\r\
 texts = st.lists(st.sampled_from(pieces), max_size=20).map(lambda some: "".join(some).encode())
 
 
-@given(texts | st.binary(max_size=30), st.sampled_from([3, lines.BLOCK]))
+@given(texts | st.binary(max_size=30), st.sampled_from([3, csv_rows.BLOCK]))
 def test_whatever_comes_is_read_as_a_row_at_a_time_would(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, block: int
 ):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(b"id,landmarks\n" + content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "BLOCK", block)
+        patch.setattr(csv_rows, "BLOCK", block)
         found = submission.parse(str(path))
     rows = {}
     for number, line in enumerate(content.split(b"\n"), start=2):
@@ -170,8 +170,8 @@ def test_a_file_that_is_not_there_is_named(path: pathlib.Path):
 
 
 def test_a_file_is_read_so_far_and_no_further(path: pathlib.Path, monkeypatch):
-    monkeypatch.setattr(lines, "BLOCK", 20)
-    monkeypatch.setattr(lines, "MAX_BYTES", 50)
+    monkeypatch.setattr(csv_rows, "BLOCK", 20)
+    monkeypatch.setattr(csv_rows, "MAX_BYTES", 50)
     path.write_text("id,landmarks\n" + "".join(f"{n},\n" for n in range(1000)))
     with pytest.raises(UserError, match="row 11: expected at most 50 bytes, found more"):
         submission.read(str(path))

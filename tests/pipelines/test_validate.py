@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from pipelines import lines, main
+from pipelines import main
+from pipelines.kaggle import csv_rows
 from pipelines.sample.world import Summary
 from tests.conftest import SHARED, needs_shared
 
@@ -95,7 +96,7 @@ def test_all_faults_are_told_in_one_run(folder: Folder):
 
 def test_only_the_first_few_rows_are_named(folder: Folder):
     _, text = folder.look(rows(*["x" * 9999] * 8))
-    assert text.count("  row ") == lines.EXAMPLES
+    assert text.count("  row ") == csv_rows.EXAMPLES
     assert "and 3 more" in text
     assert len(text) < 2000
 
@@ -112,7 +113,7 @@ def test_any_landmark_is_good_where_none_are_given(folder: Folder):
 
 
 def test_a_file_that_is_too_large_is_told(folder: Folder, monkeypatch):
-    monkeypatch.setattr(lines, "MAX_BYTES", 100)
+    monkeypatch.setattr(csv_rows, "MAX_BYTES", 100)
     code, text = folder.look(rows())
     assert code == 1
     assert "too large: 1 (expected at most 100 bytes)" in text

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines import metrics as reference
-from pipelines import submission
 from pipelines.common.schema import UserError
+from pipelines.kaggle import submission
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
 from trainer import child, compare, dataset, devices, measures, plan, solution, speed, table, task

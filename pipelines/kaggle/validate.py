@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import lines, submission
 from pipelines.common import schema
 from pipelines.common.cli import Parser
 from pipelines.common.schema import UserError
-from pipelines.lines import Fault
+from pipelines.kaggle import csv_rows, submission
+from pipelines.kaggle.csv_rows import Fault
+from pipelines.kaggle.submission import Predictions
 from pipelines.source import metadata_csv
 from pipelines.storage import streams
-from pipelines.submission import Predictions
 
 COMMAND = "validate-submission"
 EXAMPLES = """\
@@ -86,15 +86,15 @@ def compare_ids(found: Predictions, ids: pa.Array, name: str) -> list[Fault]:
         return []
     places = pc.index_in(found.ids, ids)
     extra = np.asarray(places.is_null())
-    faults = lines.find("extra id", f"an id of {name}", extra, found.numbers, found.ids)
+    faults = csv_rows.find("extra id", f"an id of {name}", extra, found.numbers, found.ids)
     known = np.asarray(places.drop_null())
     missing = np.bincount(known, minlength=len(ids)) == 0
     wanted = f"a row for each id of {name}, whose rows these are"
-    faults += lines.find("missing id", wanted, missing, np.arange(2, len(ids) + 2), ids)
+    faults += csv_rows.find("missing id", wanted, missing, np.arange(2, len(ids) + 2), ids)
     there = ~extra & ~submission.repeated(found.ids)
     places, rows = np.asarray(places.filter(pa.array(there))), np.flatnonzero(there)
     late = places < np.maximum.accumulate(places)
-    order = lines.find(
+    order = csv_rows.find(
         "order", f"the order of {name}", late, found.numbers[rows], found.ids.take(pa.array(rows))
     )
     return faults + [Fault(f.kind, f.expected, f.count, f.examples, False) for f in order]
@@ -104,7 +104,7 @@ def compare_landmarks(found: Predictions, landmarks: pa.Array, name: str) -> lis
     """Predictions of landmarks that are not among `landmarks`."""
     unknown = pc.and_(found.landmarks.is_valid(), pc.invert(pc.is_in(found.landmarks, landmarks)))
     expected = f"a landmark of {name}"
-    return lines.find("unknown landmark", expected, unknown, found.numbers, found.cells)
+    return csv_rows.find("unknown landmark", expected, unknown, found.numbers, found.cells)
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def tell(path: str, found: Predictions, faults: Sequence[Fault]) -> None:
     """Prints the counts, and of each kind of fault how many rows and the first few."""
     predicted = len(found.scores) - found.scores.null_count
     empty = int(pc.sum(pc.equal(found.cells, "")).as_py() or 0)
-    left_out = sum(fault.count for fault in faults if fault.kind in lines.LEFT_OUT)
+    left_out = sum(fault.count for fault in faults if fault.kind in csv_rows.LEFT_OUT)
     print(
         f"{COMMAND}: {path}: {len(found.ids) + left_out} rows = {predicted} predictions + "
         f"{empty} empty cells + {len(found.ids) - predicted - empty} wrong cells + "

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import lines
 from pipelines.common.schema import UserError
-from pipelines.lines import Fault
+from pipelines.kaggle import csv_rows
+from pipelines.kaggle.csv_rows import Fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,9 +94,9 @@ def parse(path: str) -> Predictions:
     Raises:
       UserError: it cannot be read at all.
     """
-    rows = lines.read(path, HEADER)
+    rows = csv_rows.read(path, HEADER)
     ids, cells = rows.columns
-    faults = rows.faults + lines.find(
+    faults = rows.faults + csv_rows.find(
         "repeated id", "each id once", repeated(ids), rows.numbers, ids
     )
     found = pc.extract_regex(cells, CELL)
@@ -104,10 +104,10 @@ def parse(path: str) -> Predictions:
     scores = pc.if_else(pc.is_finite(scores), scores, None)  # 1e999
     infinite = pc.match_substring_regex(cells, NOT_FINITE)
     infinite = pc.or_(infinite, pc.and_(found.is_valid(), scores.is_null()))
-    faults += lines.find("not finite", "a finite score", infinite, rows.numbers, cells)
+    faults += csv_rows.find("not finite", "a finite score", infinite, rows.numbers, cells)
     malformed = pc.and_(found.is_null(), pc.not_equal(cells, ""))
     malformed = pc.and_not(malformed, infinite)
-    faults += lines.find("malformed cell", FORM, malformed, rows.numbers, cells)
+    faults += csv_rows.find("malformed cell", FORM, malformed, rows.numbers, cells)
     landmarks = pc.if_else(scores.is_valid(), pc.struct_field(found, "landmark"), None)
     return Predictions(rows.numbers, ids, cells, landmarks.cast(pa.int64()), scores, faults)
 
@@ -144,7 +144,7 @@ def read_solution(path: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = lines.read(path, SOLUTION_HEADER)
+    rows = csv_rows.read(path, SOLUTION_HEADER)
     ids, landmarks, usages = rows.columns
     wrong = {
         ("repeated id", "each id once"): (repeated(ids), ids),
@@ -158,7 +158,7 @@ def read_solution(path: str) -> pd.DataFrame:
         ),
     }
     for (kind, expected), (mask, cells) in wrong.items():
-        rows.faults.extend(lines.find(kind, expected, mask, rows.numbers, cells))
+        rows.faults.extend(csv_rows.find(kind, expected, mask, rows.numbers, cells))
     _raise_first(path, rows.faults)
     columns = zip(SOLUTION_HEADER, rows.columns, strict=True)
     return pd.DataFrame({name: column.to_pandas() for name, column in columns})
