@@ -14,12 +14,12 @@ import pandas as pd
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED, UserError
+from pipelines.download.staging import stage
 from pipelines.imaging.normalize import Normal
 from pipelines.sample import writer
 from pipelines.sample.world import World
 from pipelines.source.discover import discover, expand
 from pipelines.source.unit import Effort, Parameters, Unit
-from pipelines.stage import stage
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
 

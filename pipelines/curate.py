@@ -13,11 +13,12 @@ import apache_beam as beam
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import decisions, dedupe, download, funnel, pairs
+from pipelines import decisions, dedupe, funnel, pairs
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Label, UserError
 from pipelines.decisions import Parameters
+from pipelines.download.pipeline import say_absent, summaries
 from pipelines.join import Join
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.options import (
@@ -294,7 +295,7 @@ def curate(
 
 def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:
     """The summaries of the units of these splits; says which have none."""
-    staged = [s for s in download.summaries(output) if s["split"] in splits]
+    staged = [s for s in summaries(output) if s["split"] in splits]
     if not any(s["split"] in schema.SPLITS for s in staged):
         raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
     for split in sorted(splits - {s["split"] for s in staged}):
@@ -360,6 +361,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
     )
     source = discover_metadata(args.source)
-    download.say_absent(source)
+    say_absent(source)
     curate(source, Output(args.output), args.split, parameters(args), beam_options)
     return 0

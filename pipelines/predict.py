@@ -18,6 +18,7 @@ from pipelines import network, parts, photos
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reject
 from pipelines.criteria import at_least
+from pipelines.download.staging import stage
 from pipelines.handler import LandmarkHandler
 from pipelines.imaging.normalize import Unreadable
 from pipelines.network import CHUNK, Place, Prediction
@@ -26,7 +27,6 @@ from pipelines.photos import Encoded, Folder, Photos, Records
 from pipelines.runner import engine, progress
 from pipelines.runner.options import threads
 from pipelines.source.unit import Effort, Parameters, Unit
-from pipelines.stage import stage
 from pipelines.storage import filesystem, photo_records
 
 AnyUnit = Unit | Records | Folder

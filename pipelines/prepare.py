@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines import curate, download, shard
+from pipelines import curate, shard
 from pipelines.common.paths import Output
+from pipelines.download import pipeline as download_pipeline
 from pipelines.runner.options import (
     CurateOptions,
     FetchOptions,
@@ -61,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
     )
     output = Output(args.output)
-    source = with_filters(download.find(args), args.filters)
+    source = with_filters(download_pipeline.find(args), args.filters)
     shape = shard.parameters(args)
-    effort = download.effort(args, beam_options)
-    download.download(source, output, download.parameters(args), effort, beam_options)
+    effort = download_pipeline.effort(args, beam_options)
+    download_pipeline.download(
+        source, output, download_pipeline.parameters(args), effort, beam_options
+    )
     curate.curate(source, output, args.split, curate.parameters(args), beam_options)
     shard.shard(output, shape, beam_options)
     goes_on = "score --images" if list(args.split) == ["test"] else "train --job_dir JOB --data"

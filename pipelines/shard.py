@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import download, publish, split
+from pipelines import publish, split
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
+from pipelines.download.pipeline import summaries
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.options import (
     OptionalSourceOptions,
@@ -97,7 +98,7 @@ class Shard(beam.PTransform):
         parts = partition.partitions(sum(plan.images.values()))
         by_id = partition.by_hex("id", parts)
         facts = partition.batches(
-            {plan.output.facts(s["unit"]): s["images"] for s in download.summaries(plan.output)}
+            {plan.output.facts(s["unit"]): s["images"] for s in summaries(plan.output)}
         )
         credits = [plan.attribution_csv] if plan.attribution_csv else []
         inputs = {
@@ -295,7 +296,7 @@ def _plan(output: Output, parameters: Parameters) -> Plan:
         name: parameters.num_shards or max(1, round(funnel[f"bytes/{name}"] / size))
         for name in images
     }
-    staged = [s for s in download.summaries(output) if s["split"] in schema.SPLITS]
+    staged = [s for s in summaries(output) if s["split"] in schema.SPLITS]
     facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
     made_from: list[Any] = [done["decisions_sha256"], facts, shards, parameters.seed]
     if parameters.attribution_csv:

@@ -20,8 +20,8 @@ from pipelines.common.cli import at_least
 from pipelines.common.schema import SPLITS, STAGED_SPLITS, UserError
 from pipelines.criteria import CurateOptions as CurateOptions
 from pipelines.criteria import FilterOptions as FilterOptions
+from pipelines.download.rate_limit import Politeness
 from pipelines.imaging.normalize import Normal
-from pipelines.politeness import Politeness
 from pipelines.source.discover import parse_numbers
 from pipelines.source.unit import Effort, Parameters
 

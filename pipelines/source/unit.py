@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.schema import Reason
+from pipelines.download.rate_limit import Politeness
 from pipelines.imaging.normalize import Normal
-from pipelines.politeness import Politeness
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import tenacity
 import urllib3
 
 from pipelines.common.schema import UserError
-from pipelines.politeness import retry_after
+from pipelines.download.rate_limit import retry_after
 from pipelines.storage import filesystem
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"

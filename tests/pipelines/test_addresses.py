@@ -10,10 +10,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from pipelines import addresses
-from pipelines.addresses import Refused
 from pipelines.common.schema import Reason
-from pipelines.politeness import Politeness
+from pipelines.download import ssrf_guard
+from pipelines.download.rate_limit import Politeness
+from pipelines.download.ssrf_guard import Refused
 
 PRIVATE = [
     "127.0.0.1", "127.255.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1",
@@ -34,12 +34,12 @@ def listener() -> Iterator[socket.socket]:
 
 def get(url: str) -> None:
     politeness = Politeness("a@b", timeouts=(2, 2, 2))
-    addresses.pool(politeness).request("GET", url, retries=False, redirect=False)
+    ssrf_guard.pool(politeness).request("GET", url, retries=False, redirect=False)
 
 
 def test_which_addresses_are_public():
-    assert [address for address in PRIVATE if addresses.is_public(address)] == []
-    assert [address for address in PUBLIC if not addresses.is_public(address)] == []
+    assert [address for address in PRIVATE if ssrf_guard.is_public(address)] == []
+    assert [address for address in PUBLIC if not ssrf_guard.is_public(address)] == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -90,7 +90,7 @@ def test_a_name_that_changes_its_address_gets_no_byte(
 )  # fmt: skip
 def test_bad_urls(url: str):
     with pytest.raises(Refused) as refused:
-        addresses.parse(url)
+        ssrf_guard.parse(url)
     assert refused.value.reason is Reason.BAD_URL
     assert "cret" not in refused.value.detail
 
@@ -98,25 +98,25 @@ def test_bad_urls(url: str):
 @hypothesis.given(strategies.text() | strategies.text().map("http://{}".format))
 def test_any_text_is_a_url_or_refused(text: str):
     with contextlib.suppress(Refused):
-        assert addresses.parse(text).scheme in ("http", "https")
-    assert len(addresses.shown(text)) <= addresses.MAX_SHOWN + 3
-    assert addresses.shown(text).isprintable()
+        assert ssrf_guard.parse(text).scheme in ("http", "https")
+    assert len(ssrf_guard.shown(text)) <= ssrf_guard.MAX_SHOWN + 3
+    assert ssrf_guard.shown(text).isprintable()
 
 
 def test_messages_hold_no_secrets():
-    assert addresses.shown("https://a.org/b%20c.jpg") == "https://a.org/b%20c.jpg"
-    assert addresses.shown("https://me:pw@a.org/b?token=abc#d") == "https://a.org/b..."
-    assert addresses.shown("https://a.org/\x1b[2J") == r"https://a.org/\x1b[2J"
+    assert ssrf_guard.shown("https://a.org/b%20c.jpg") == "https://a.org/b%20c.jpg"
+    assert ssrf_guard.shown("https://me:pw@a.org/b?token=abc#d") == "https://a.org/b..."
+    assert ssrf_guard.shown("https://a.org/\x1b[2J") == r"https://a.org/\x1b[2J"
 
 
 def test_one_level_is_unquoted_and_only_in_the_path():
-    assert addresses.once_unquoted("http://a/%25C3%25A9%2525%253Fx?q=%2541") == (
+    assert ssrf_guard.once_unquoted("http://a/%25C3%25A9%2525%253Fx?q=%2541") == (
         "http://a/%C3%A9%25%3Fx?q=%2541"
     )
-    assert addresses.once_unquoted("http://a/100%25.jpg") == "http://a/100%25.jpg"
+    assert ssrf_guard.once_unquoted("http://a/100%25.jpg") == "http://a/100%25.jpg"
 
 
 def test_own_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    assert addresses.pool(Politeness("a@b")).connection_pool_kw["ca_certs"]
+    assert ssrf_guard.pool(Politeness("a@b")).connection_pool_kw["ca_certs"]
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
-    assert addresses.pool(Politeness("a@b")).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
+    assert ssrf_guard.pool(Politeness("a@b")).connection_pool_kw["ca_cert_dir"] == str(tmp_path)

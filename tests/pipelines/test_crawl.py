@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import tenacity
 
-from pipelines import crawl
-from pipelines.archive import Member
 from pipelines.common.schema import Reason
-from pipelines.politeness import Politeness
+from pipelines.download import url_fetcher
+from pipelines.download.rate_limit import Politeness
+from pipelines.download.tar_reader import Member
 from pipelines.sample import http_server
 
 PHOTO = bytes(range(256)) * 40
@@ -27,7 +27,7 @@ MAX_BYTES = 20_000
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(crawl, "BACKOFF", tenacity.wait_none())
+    monkeypatch.setattr(url_fetcher, "BACKOFF", tenacity.wait_none())
 
 
 class Site(http_server.Handler):
@@ -154,7 +154,7 @@ def polite(web: Web, **changes) -> Politeness:
 
 def get(web: Web, *paths: str, on_retry=None, **changes) -> list[Member]:
     rows = [(f"{number:016x}", web.url + path) for number, path in enumerate(paths)]
-    found = list(crawl.members(rows, polite(web, **changes), MAX_BYTES, on_retry))
+    found = list(url_fetcher.members(rows, polite(web, **changes), MAX_BYTES, on_retry))
     assert [member.id for member in found] == [image_id for image_id, _ in rows]
     for member in found:
         assert (member.data is None) == (member.reason is not None)
@@ -199,7 +199,7 @@ def test_retry_after_holds_the_whole_host(web: Web):
 
 def test_a_long_pause_can_be_left(web: Web):
     rows = [("0" * 16, f"{web.url}ok/0"), ("1" * 16, f"{web.url}closed/1")]
-    found = crawl.members(rows, polite(web), MAX_BYTES)
+    found = url_fetcher.members(rows, polite(web), MAX_BYTES)
     assert next(found).data == b"/ok/0"
     started = time.monotonic()
     found.close()  # type: ignore[attr-defined]
@@ -325,8 +325,8 @@ def test_rows_are_read_only_a_little_ahead(web: Web):
             read.append(number)
             yield f"{number:016x}", f"{web.url}ok/{number}"
 
-    found = crawl.members(rows(), polite(web), MAX_BYTES)
+    found = url_fetcher.members(rows(), polite(web), MAX_BYTES)
     next(found)
-    assert len(read) <= crawl.WINDOW * 4
+    assert len(read) <= url_fetcher.WINDOW * 4
     found.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("crawl")]

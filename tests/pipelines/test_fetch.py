@@ -9,7 +9,7 @@ from http import HTTPStatus
 import pytest
 import tenacity
 
-from pipelines.politeness import retry_after
+from pipelines.download.rate_limit import retry_after
 from pipelines.sample import http_server
 from pipelines.storage import streams
 from tests.pipelines.faults import reset

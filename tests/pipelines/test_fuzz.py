@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import archive
-from pipelines.archive import BadArchive, Digest
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
+from pipelines.download import tar_reader
+from pipelines.download.staging import stage
+from pipelines.download.tar_reader import BadArchive, Digest
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
 from pipelines.source.unit import Effort, Parameters, Unit
-from pipelines.stage import stage
 from tests.pipelines.conftest import read_tables
 
 # A bit flip makes a header claim a hundred million pixels; to decode them is no crash, but slow.
@@ -289,7 +289,7 @@ def test_broken_tars_are_read_or_refused():
     found: collections.Counter[str] = collections.Counter()
     for number in range(TARS):
         try:
-            for member in archive.members(Digest(io.BytesIO(broken_tar(number))), 1 << 20):
+            for member in tar_reader.members(Digest(io.BytesIO(broken_tar(number))), 1 << 20):
                 assert (member.data is None) == (member.reason is not None)
                 assert member.data is None or schema.ID.match(member.id)
                 found[member.reason or "photo"] += 1

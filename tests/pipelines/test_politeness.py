@@ -11,7 +11,14 @@ from email.utils import format_datetime
 import pytest
 
 from pipelines.common.schema import UserError
-from pipelines.politeness import LONGEST_PAUSE, Politeness, Turns, opted_out, retry_after, turns
+from pipelines.download.rate_limit import (
+    LONGEST_PAUSE,
+    Politeness,
+    Turns,
+    opted_out,
+    retry_after,
+    turns,
+)
 
 
 @pytest.mark.parametrize("contact", ["", "me", "a@b\r\nX: y", "a@b (c)", "ü@example.org"])

@@ -10,8 +10,9 @@ from http import HTTPStatus
 import pandas as pd
 import pytest
 
-from pipelines import curate, download
+from pipelines import curate
 from pipelines.common.schema import UserError
+from pipelines.download import pipeline as download_pipeline
 from pipelines.sample import http_server
 from pipelines.source import discover
 from tests.conftest import digests
@@ -57,7 +58,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch):
 def fetch(root: pathlib.Path, output: pathlib.Path, address: str, *more: str) -> None:
     host = urllib.parse.urlsplit(address).netloc
     flags = [*FLAGS, "--image_size=64", f"--trusted_hosts={host}", *more]
-    download.main([f"--source={root}", f"--output={output}", *flags])
+    download_pipeline.main([f"--source={root}", f"--output={output}", *flags])
 
 
 def test_urls_give_the_photos_of_the_tars(world, loose, prepared, tmp_path, small_blocks):
@@ -114,4 +115,4 @@ def test_a_private_address_is_refused_unless_trusted(world, loose, tmp_path):
 
 def test_a_source_without_urls_is_refused(loose, tmp_path):
     with pytest.raises(UserError, match=r"row 1: .*url not in"):
-        download.main([f"--source={loose}", f"--output={tmp_path}", *FLAGS])
+        download_pipeline.main([f"--source={loose}", f"--output={tmp_path}", *FLAGS])

@@ -15,11 +15,11 @@ import tenacity
 from urllib3 import exceptions
 from urllib3.response import BaseHTTPResponse
 
-from pipelines import addresses
-from pipelines.addresses import Refused, shown
-from pipelines.archive import Member
 from pipelines.common.schema import Reason
-from pipelines.politeness import Politeness, Turns, opted_out, retry_after, turns
+from pipelines.download import ssrf_guard
+from pipelines.download.rate_limit import Politeness, Turns, opted_out, retry_after, turns
+from pipelines.download.ssrf_guard import Refused, shown
+from pipelines.download.tar_reader import Member
 
 WINDOW = 4  # rows in hand for each thread: a slow one holds up few others, and memory is bounded
 PIECE = 1 << 16  # bytes
@@ -100,7 +100,7 @@ class _Crawler:
     def __init__(self, politeness: Politeness, max_bytes: int):
         self._politeness = politeness
         self._max_bytes = max_bytes
-        self._pool = addresses.pool(politeness)
+        self._pool = ssrf_guard.pool(politeness)
         self.stop = threading.Event()
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class _Crawler:
         try:
             return self._persist(url, faults)
         except Refused as refusal:
-            unquoted = addresses.once_unquoted(url)
+            unquoted = ssrf_guard.once_unquoted(url)
             if refusal.reason is not Reason.NOT_FOUND or unquoted == url:
                 raise
         return self._persist(unquoted, faults)
@@ -152,7 +152,7 @@ class _Crawler:
     @contextlib.contextmanager
     def _ask(self, url: str) -> Iterator[BaseHTTPResponse]:
         """An answer whose body is not read yet. What breaks while it is, is told as well."""
-        parts = addresses.parse(url)
+        parts = ssrf_guard.parse(url)
         queue = turns(str(parts.host), parts.port)
         queue.wait(self._politeness.interval, self.stop)
         if self.stop.is_set():

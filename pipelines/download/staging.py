@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import origin
-from pipelines.archive import Member
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
+from pipelines.download import unit_reader
+from pipelines.download.tar_reader import Member
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
 from pipelines.imaging.perceptual_hash import sha256
 from pipelines.runner import progress
@@ -94,7 +94,7 @@ def _stage(
     wanted = earlier.without_what_is_done(unit)
     on_retry = lambda kind: count(f"retried_{kind}", 1)  # noqa: E731
     with (
-        origin.opened(wanted, parameters, effort, on_retry) as (members, check),
+        unit_reader.opened(wanted, parameters, effort, on_retry) as (members, check),
         filesystem.atomic(output.staged(unit.name)) as staged,
     ):
         fresh = _results(wanted, members, parameters.normal, effort.threads, count)

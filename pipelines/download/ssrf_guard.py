@@ -16,7 +16,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from pipelines.common.schema import Reason
-from pipelines.politeness import Politeness
+from pipelines.download.rate_limit import Politeness
 
 HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how networks without IPv4 reach the rest

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from pipelines import crawl
-from pipelines.archive import BadArchive, Digest, Member, members
 from pipelines.common.paths import photo
 from pipelines.common.schema import Reason
+from pipelines.download import url_fetcher
+from pipelines.download.tar_reader import BadArchive, Digest, Member, members
 from pipelines.source.unit import BadUnit, Effort, Parameters, Unit
 from pipelines.storage import filesystem, streams
 
@@ -51,7 +51,7 @@ def _crawled(
 ) -> Generator[Member, None, None]:
     assert unit.ids is not None and unit.urls is not None and effort.politeness is not None
     rows = list(zip(unit.ids, unit.urls, strict=True))[: parameters.limit]
-    yield from crawl.members(rows, effort.politeness, parameters.max_bytes, on_retry)
+    yield from url_fetcher.members(rows, effort.politeness, parameters.max_bytes, on_retry)
 
 
 def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:

@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
+from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
 from pipelines.runner.options import (
     FetchOptions,
@@ -26,7 +27,6 @@ from pipelines.runner.options import (
 )
 from pipelines.source.discover import Source, discover, discover_urls, expand
 from pipelines.source.unit import PASSING, Effort, Parameters, Unit
-from pipelines.stage import stage
 from pipelines.storage import filesystem
 
 EXAMPLES = """\
