@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pipelines.calibrate import Calibration
-from pipelines.hamming import BYTES, PHOTO
+from pipelines.curate.near_duplicates.multi_index_hashing import BYTES, PHOTO
 
 HOUR = 3600
 GB = 1e9

@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import network, parts, photos
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reject
-from pipelines.criteria import at_least
+from pipelines.curate.options import at_least
 from pipelines.download.staging import stage
 from pipelines.handler import LandmarkHandler
 from pipelines.imaging.normalize import Unreadable

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines import curate, shard
+from pipelines import shard
 from pipelines.common.paths import Output
+from pipelines.curate import pipeline as curate_pipeline
 from pipelines.download import pipeline as download_pipeline
 from pipelines.runner.options import (
     CurateOptions,
@@ -68,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     download_pipeline.download(
         source, output, download_pipeline.parameters(args), effort, beam_options
     )
-    curate.curate(source, output, args.split, curate.parameters(args), beam_options)
+    curate_pipeline.curate(
+        source, output, args.split, curate_pipeline.parameters(args), beam_options
+    )
     shard.shard(output, shape, beam_options)
     goes_on = "score --images" if list(args.split) == ["test"] else "train --job_dir JOB --data"
     print(f"prepare: gld2 {goes_on} {output.dataset} comes next")

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import embed, non_landmarks, parts, photos
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
-from pipelines.criteria import at_least
+from pipelines.curate.options import at_least
 from pipelines.imaging import perceptual_hash
 from pipelines.neighbours import Block, mean_similarity, search
 from pipelines.parts import Parts, beside

@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import network, parts, photos, retrieval
 from pipelines.common.schema import TOP_K, Reason, Reject, UserError
-from pipelines.criteria import at_least
+from pipelines.curate.options import at_least
 from pipelines.kaggle import submission, validate
 from pipelines.parts import Parts, beside
 from pipelines.photos import PhotosOptions

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import publish, split
+from pipelines import publish
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
+from pipelines.curate import validation_split
 from pipelines.download.pipeline import summaries
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.options import (
@@ -175,7 +176,7 @@ def by_shard(images: pd.DataFrame, plan: Plan):
     if images.empty:
         return
     # Hashed once more: by the hash as it is, validation was chosen, and it would lie in few shards.
-    order = pd.util.hash_array(split.order_key(images["id"], plan.seed))
+    order = pd.util.hash_array(validation_split.order_key(images["id"], plan.seed))
     shards = images["split"].map(plan.shards).to_numpy(np.uint64)
     # The hash's upper half times the number of shards, so that nothing overflows.
     number = ((order >> np.uint64(32)) * shards) >> np.uint64(32)

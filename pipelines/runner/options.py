@@ -18,8 +18,8 @@ from pipelines.common import quiet
 from pipelines.common.cli import Parser as Parser
 from pipelines.common.cli import at_least
 from pipelines.common.schema import SPLITS, STAGED_SPLITS, UserError
-from pipelines.criteria import CurateOptions as CurateOptions
-from pipelines.criteria import FilterOptions as FilterOptions
+from pipelines.curate.options import CurateOptions as CurateOptions
+from pipelines.curate.options import FilterOptions as FilterOptions
 from pipelines.download.rate_limit import Politeness
 from pipelines.imaging.normalize import Normal
 from pipelines.source.discover import parse_numbers

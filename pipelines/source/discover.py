@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pipelines.common import paths
 from pipelines.common.schema import UserError
-from pipelines.filters import Filters, allowed_landmarks
+from pipelines.curate.filters import Filters, allowed_landmarks
 from pipelines.source import metadata_csv
 from pipelines.source.unit import Unit
 from pipelines.storage import filesystem, streams

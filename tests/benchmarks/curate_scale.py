@@ -30,9 +30,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pipelines import pairs
 from pipelines.common import schema
 from pipelines.common.paths import Output
+from pipelines.curate.near_duplicates import pair_search
 from pipelines.imaging.normalize import Normal, normalise
 from pipelines.imaging.perceptual_hash import Perceptual
 from pipelines.source.unit import Parameters
@@ -384,7 +384,7 @@ def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
         planted=len(made.copies),
         dropped=int((made.shows[kept_for] != made.shows).sum()),
         joined=len(np.union1d(a[wrong], b[wrong])),
-        counters=str(pairs.counts(output)),
+        counters=str(pair_search.counts(output)),
     )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import curate, hamming
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
+from pipelines.curate import pipeline as curate_pipeline
+from pipelines.curate.near_duplicates import multi_index_hashing
 from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
 
@@ -79,7 +80,7 @@ def run(root: pathlib.Path, folder: pathlib.Path, rows: pd.DataFrame, *flags: st
     output = Output(str(folder))
     write_facts(output, rows, units)
     common = [f"--source={root}", f"--output={folder}", f"--min_images_per_class={LEAST}"]
-    assert curate.main([*common, "--against=test,index", *flags]) == 0
+    assert curate_pipeline.main([*common, "--against=test,index", *flags]) == 0
     return read_tables(folder / "decisions")
 
 
@@ -95,7 +96,10 @@ def near(a: pd.Series, b: pd.Series) -> bool:
     """The definition, on two rows of facts."""
     first = min((a[name] ^ b[name]).bit_count() for name in ("phash", "dhash"))
     fine = sum((a[name] ^ b[name]).bit_count() for name in ("fine_0", "fine_1"))
-    shapes = [hamming.shape(np.array([x["width"]]), np.array([x["height"]]))[0] for x in (a, b)]
+    shapes = [
+        multi_index_hashing.shape(np.array([x["width"]]), np.array([x["height"]]))[0]
+        for x in (a, b)
+    ]
     seen = min(a["entropy"], b["entropy"]) >= 1
     alike = first <= RADIUS and fine <= 4 * RADIUS and abs(int(shapes[0]) - shapes[1]) <= 2
     return a["sha256"] == b["sha256"] or (seen and alike)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions, split
 from pipelines.common.schema import Label, UserError, format_labels, parse_labels
+from pipelines.curate import decisions, validation_split
+from pipelines.curate.vocabulary import Labels
 from pipelines.runner import partition
 from pipelines.storage import parquet
-from pipelines.vocabulary import Labels
 
 PARAMETERS = decisions.Parameters(min_images_per_class=4, validation_share=None, seed=0)
 DIGITS = "0123456789abcdef"
@@ -44,11 +44,11 @@ def test_labels_are_looked_up_with_nulls():
 )
 def test_validation_never_empties_a_landmark(landmarks: list[int], share, seed: int):
     table = work([{"id": hex_id(i * 7919), "landmark_id": x} for i, x in enumerate(landmarks)])
-    table = table.assign(chosen=split.choose_validation(table, share, seed))
+    table = table.assign(chosen=validation_split.choose_validation(table, share, seed))
     for _, rows in table.groupby("landmark_id"):
         assert not rows["chosen"].all()
         if share is None:
-            assert rows["chosen"].sum() == (len(rows) > split.MORE_THAN)
+            assert rows["chosen"].sum() == (len(rows) > validation_split.MORE_THAN)
     if share == 0.0:
         assert not table["chosen"].any()
 
@@ -57,14 +57,16 @@ def test_validation_never_empties_a_landmark(landmarks: list[int], share, seed: 
 def test_validation_does_not_hang_on_the_order_of_rows(seed: int, random, share):
     table = work([{"id": hex_id(i * 7919), "landmark_id": i % 3} for i in range(30)])
     shuffled = table.sample(frac=1, random_state=random.randrange(99))
-    one, other = (set(x["id"][split.choose_validation(x, share, seed)]) for x in (table, shuffled))
+    one, other = (
+        set(x["id"][validation_split.choose_validation(x, share, seed)]) for x in (table, shuffled)
+    )
     assert one == other
 
 
 def test_a_share_is_about_that_share():
     ids = [hex_id(i * 104_729) for i in range(4000)]
     table = work([{"id": x, "landmark_id": i % 40} for i, x in enumerate(ids)])
-    assert 0.08 < split.choose_validation(table, 0.1, seed=1).mean() < 0.12
+    assert 0.08 < validation_split.choose_validation(table, 0.1, seed=1).mean() < 0.12
 
 
 @given(st.lists(st.sampled_from([5, 6, 7]), min_size=1, max_size=30), st.integers(1, 12))

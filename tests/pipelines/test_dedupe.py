@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import decisions, dedupe
 from pipelines.common.schema import Reason
+from pipelines.curate import decisions
+from pipelines.curate.near_duplicates import duplicates
 from pipelines.storage import parquet
 
 
@@ -32,13 +33,15 @@ def linked(images: pd.DataFrame, edges: list[tuple[int, int, bool]]) -> pd.DataF
     """Pairs of rows, and whether the two are the same."""
     splits = images["split"].tolist()
     rows = [(a, b, splits[a], splits[b], same) for a, b, same in edges]
-    pairs = pd.DataFrame(rows, columns=dedupe.PAIR)
+    pairs = pd.DataFrame(rows, columns=duplicates.PAIR)
     return pairs.astype({"a": "uint64", "b": "uint64", "same": bool})
 
 
 def verdicts(images, pairs, on_conflict="keep_clean", against=("test",)) -> pd.DataFrame:
-    found = dedupe.resolve(images, pairs, on_conflict, against)
-    return images.merge(found, on=dedupe.KEY, how="left", suffixes=("_before", "")).set_index("id")
+    found = duplicates.resolve(images, pairs, on_conflict, against)
+    return images.merge(found, on=duplicates.KEY, how="left", suffixes=("_before", "")).set_index(
+        "id"
+    )
 
 
 @st.composite
@@ -66,7 +69,7 @@ def worlds(draw):
     return images, linked(images, edges)
 
 
-conflicts = st.sampled_from(dedupe.CONFLICTS)
+conflicts = st.sampled_from(duplicates.CONFLICTS)
 
 
 @given(worlds(), conflicts)
@@ -120,12 +123,12 @@ def test_unrelated_images_change_nothing(world, others, on_conflict: str):
 def test_the_order_of_rows_and_pairs_decides_nothing(world, on_conflict: str, random):
     images, pairs = world
     seed = random.randrange(1000)
-    one = dedupe.resolve(images, pairs, on_conflict, ("test",))
+    one = duplicates.resolve(images, pairs, on_conflict, ("test",))
     shuffled = images.sample(frac=1, random_state=seed).reset_index(drop=True)
     turned = pairs.rename(
         columns={"a": "b", "b": "a", "a_split": "b_split", "b_split": "a_split"}
     ).sample(frac=1, random_state=seed)
-    other = dedupe.resolve(shuffled, turned[dedupe.PAIR], on_conflict, ("test",))
+    other = duplicates.resolve(shuffled, turned[duplicates.PAIR], on_conflict, ("test",))
     pd.testing.assert_frame_equal(*(x.sort_values("id", ignore_index=True) for x in (one, other)))
 
 
@@ -183,18 +186,18 @@ def test_index_counts_only_where_asked():
     assert outcome(rows, [(0, 1)]) == ["kept", "kept"]
     assert outcome(rows, [(0, 1)], against=("test", "index")) == ["kept", "near_index"]
     index = work([{"split": "index", "reason": "reference"}, {}, {"reason": "undecodable"}])
-    assert dedupe.comparable(index)["id"].tolist() == [hex_id(0), hex_id(1)]
+    assert duplicates.comparable(index)["id"].tolist() == [hex_id(0), hex_id(1)]
 
 
 def test_pairs_of_images_that_went_before_are_nothing():
     images = work([{}, {}])
     pairs = linked(images, [(0, 1, False)])
-    assert dedupe.resolve(images[:1], pairs, "drop", ("test",)).empty
+    assert duplicates.resolve(images[:1], pairs, "drop", ("test",)).empty
 
 
 def test_exact_pairs_are_each_with_the_first():
     images = work([{"sha256": "aa"}, {"sha256": "bb"}, {"sha256": "aa"}, {"sha256": "aa"}])
-    found = dedupe.exact_pairs(images)
+    found = duplicates.exact_pairs(images)
     assert found[["a", "b", "same"]].to_numpy().tolist() == [[0, 2, True], [0, 3, True]]
 
 
@@ -204,7 +207,7 @@ def test_verdicts_are_put_on_open_rows_only():
         [("train", hex_id(n), "duplicate", hex_id(2)) for n in (0, 1)],
         columns=["split", "id", "reason", "duplicate_of"],
     ).astype("string[pyarrow]")
-    after = dedupe.apply(images, found)
+    after = duplicates.apply(images, found)
     assert after["reason"].fillna("").tolist() == ["duplicate", "undecodable", ""]
     assert after["duplicate_of"].fillna("").tolist() == [hex_id(2), "", ""]
-    assert dedupe.linked(images, [linked(images, [(0, 1, True)])])["id"].tolist() == [hex_id(0)]
+    assert duplicates.linked(images, [linked(images, [(0, 1, True)])])["id"].tolist() == [hex_id(0)]

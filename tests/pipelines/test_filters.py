@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import filters
 from pipelines.common.schema import FACTS, UserError
-from pipelines.criteria import CurateOptions, FilterOptions
-from pipelines.decisions import Parameters
-from pipelines.filters import Filters
+from pipelines.curate import filters
+from pipelines.curate.decisions import Parameters
+from pipelines.curate.filters import Filters
+from pipelines.curate.options import CurateOptions, FilterOptions
 from pipelines.runner.options import parse
 from pipelines.source.discover import Source, with_filters
 from pipelines.storage import parquet

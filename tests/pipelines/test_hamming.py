@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import hamming
-from pipelines.hamming import FINE, PHOTO, RADIUS, SHAPES, Counts
+from pipelines.curate.near_duplicates import multi_index_hashing
+from pipelines.curate.near_duplicates.multi_index_hashing import FINE, PHOTO, RADIUS, SHAPES, Counts
 
 
 def brute_force(photos: np.ndarray) -> set[tuple[int, int]]:
@@ -26,7 +26,10 @@ def brute_force(photos: np.ndarray) -> set[tuple[int, int]]:
 
 def search(photos: np.ndarray) -> tuple[np.ndarray, Counts]:
     counts = Counts()
-    found = [hamming.search(photos, index, counts) for index in range(hamming.BYTES)]
+    found = [
+        multi_index_hashing.search(photos, index, counts)
+        for index in range(multi_index_hashing.BYTES)
+    ]
     return np.unique(np.concatenate(found)), counts
 
 
@@ -107,7 +110,7 @@ def test_large_blocks_are_split_without_a_miss(monkeypatch: pytest.MonkeyPatch, 
     photos["hash"] &= ~np.uint64(0xFFFF << 16)  # one band is the same in all
     photos["id"] = rng.permutation(len(photos)).astype(np.uint64)
     photos = photos[np.unique(photos[["hash", "fine_0", "fine_1", "shape"]], return_index=True)[1]]
-    monkeypatch.setattr(hamming, "BLOCK", block)
+    monkeypatch.setattr(multi_index_hashing, "BLOCK", block)
     found, counts = search(photos)
     assert links(found) == brute_force(photos)
     assert (counts.crowded > 0) == (block == 50)
@@ -121,7 +124,7 @@ def test_a_crowd_is_searched_in_linear_time_and_reported(monkeypatch: pytest.Mon
     photos["fine_0"][2000:] = photos["fine_0"][:2000] ^ np.uint64(1)
     photos["fine_1"][2000:] = photos["fine_1"][:2000]
     photos["id"] = np.arange(4000)
-    monkeypatch.setattr(hamming, "BLOCK", 1 << 16)
+    monkeypatch.setattr(multi_index_hashing, "BLOCK", 1 << 16)
     found, counts = search(photos)
     assert links(found) >= {(n, n + 2000) for n in range(2000)}
     assert counts.crowded >= 4000
@@ -130,14 +133,14 @@ def test_a_crowd_is_searched_in_linear_time_and_reported(monkeypatch: pytest.Mon
 
 def test_spreading_bits_keeps_distances():
     hashes = np.random.default_rng(0).integers(0, 2**64, 50, dtype=np.uint64)
-    spread = hamming.spread(hashes)
-    assert sorted(hamming.DIAGONALS) == list(range(64))
+    spread = multi_index_hashing.spread(hashes)
+    assert sorted(multi_index_hashing.DIAGONALS) == list(range(64))
     before = np.bitwise_count(hashes[:, None] ^ hashes)
     assert np.array_equal(before, np.bitwise_count(spread[:, None] ^ spread))
 
 
 def test_shapes_are_near_where_sides_are():
     widths, heights = np.array([400.0, 396, 300, 40000]), np.array([300.0, 300, 400, 1])
-    found = hamming.shape(widths, heights).astype(int)
+    found = multi_index_hashing.shape(widths, heights).astype(int)
     assert abs(found[0] - found[1]) <= SHAPES < abs(found[0] - found[2])
     assert found[3] == 127

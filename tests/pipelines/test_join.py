@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import decisions
 from pipelines.common.schema import Reason
-from pipelines.filters import Filters, read_credits
-from pipelines.join import Join, join
+from pipelines.curate import decisions
+from pipelines.curate.filters import Filters, read_credits
+from pipelines.curate.join import Join, join
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source, with_filters
 from pipelines.storage import parquet

@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import curate, prepare, shard
+from pipelines import prepare, shard
 from pipelines.common import schema
 from pipelines.common.schema import UserError
+from pipelines.curate import pipeline as curate_pipeline
 from pipelines.sample import http_server
 from pipelines.sample.world import Summary
 from tests.conftest import ROOT, digests
@@ -311,7 +312,7 @@ def test_test_alone_is_a_dataset_to_score(url: str, tmp_path: pathlib.Path, caps
 def test_curate_again_with_other_flags(url, prepared, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(prepared, output)
-    curate.main([f"--source={url}", f"--output={output}", "--min_images_per_class=12"])
+    curate_pipeline.main([f"--source={url}", f"--output={output}", "--min_images_per_class=12"])
     labels = pd.read_csv(output / "decisions" / "labels.csv")
     assert labels["images"].min() >= 12
     with pytest.raises(UserError, match="made from other decisions"):

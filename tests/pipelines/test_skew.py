@@ -16,8 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import curate, hamming, publish, shard, split
+from pipelines import publish, shard
 from pipelines.common.paths import Output
+from pipelines.curate import pipeline as curate_pipeline
+from pipelines.curate import validation_split
+from pipelines.curate.near_duplicates import multi_index_hashing
 from pipelines.runner import engine, partition
 from pipelines.runner.options import parse
 from tests import planted
@@ -51,7 +54,7 @@ def count(keyed, step: str):
 
 
 def rows_of(some) -> int:
-    return len(some) // hamming.PHOTO.itemsize if isinstance(some, bytes) else len(some)
+    return len(some) // multi_index_hashing.PHOTO.itemsize if isinstance(some, bytes) else len(some)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
         patch.setattr(partition, "ROWS", -(-len(made.ids) // PARTITIONS))
         patch.setattr(beam, "GroupByKey", tapped("GroupByKey", beam.GroupByKey))
         patch.setattr(beam, "CoGroupByKey", tapped("CoGroupByKey", beam.CoGroupByKey))
-        curate.main([f"--source={source}", f"--output={output}"])
+        curate_pipeline.main([f"--source={source}", f"--output={output}"])
         patch.setattr(shard, "write_shard", lambda *_: None)
         patch.setattr(publish, "publish", lambda *_: None)
         args, beams = parse(
@@ -84,7 +87,7 @@ def ends(groups: Iterable[str], end: str) -> str:
 
 
 NUMBERS = {  # the step before a grouping -> its groups at GLDv2's scale
-    "FindPairs/ByBytes": PARTITIONS * hamming.BYTES,
+    "FindPairs/ByBytes": PARTITIONS * multi_index_hashing.BYTES,
     "FindPairs/ById": PARTITIONS,
     "Join/Split_facts": PARTITIONS,
     "BySha256/Split": PARTITIONS,
@@ -118,7 +121,7 @@ def test_no_group_holds_much_of_all(groups, step: str):
 def test_what_chooses_validation_does_not_choose_the_shard(share: float | None):
     ids = pd.Series([f"{number:016x}" for number in range(20_000)])
     train = pd.DataFrame({"id": ids, "landmark_id": np.arange(len(ids)) % 1000})
-    chosen = split.choose_validation(train, share, seed=0)
+    chosen = validation_split.choose_validation(train, share, seed=0)
     images = train.assign(split=np.where(chosen, "validation", "train"))
     plan = shard.Plan(Output("out"), "1.0.0", {"train": 20, "validation": 4}, {}, 0, "", {}, [])
     rows = {key: len(table) for key, table in shard.by_shard(images, plan)}

@@ -10,8 +10,8 @@ from http import HTTPStatus
 import pandas as pd
 import pytest
 
-from pipelines import curate
 from pipelines.common.schema import UserError
+from pipelines.curate import pipeline as curate_pipeline
 from pipelines.download import pipeline as download_pipeline
 from pipelines.sample import http_server
 from pipelines.source import discover
@@ -76,7 +76,7 @@ def test_urls_give_the_photos_of_the_tars(world, loose, prepared, tmp_path, smal
         ours.sort_values("id", ignore_index=True)[columns], theirs[columns]
     )
     assert all("me@example.org" in agent for agent in handler.agents)
-    curate.main([f"--source={tmp_path}", f"--output={tmp_path / 'out'}", "--split=train"])
+    curate_pipeline.main([f"--source={tmp_path}", f"--output={tmp_path / 'out'}", "--split=train"])
     assert read_tables(tmp_path / "out" / "decisions")["keep"].sum() > 100
 
 

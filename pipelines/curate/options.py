@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from pipelines import dedupe, hamming
 from pipelines.common.cli import at_least
 from pipelines.common.schema import UserError
-from pipelines.decisions import Parameters
-from pipelines.filters import Filters
+from pipelines.curate.decisions import Parameters
+from pipelines.curate.filters import Filters
+from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
 
 
 class CurateOptions:
@@ -23,7 +23,7 @@ class CurateOptions:
             default=str(Parameters.near_duplicate_radius),
             metavar="BITS|none",
             help="photos are the same where their 64-bit hashes differ in so many bits or fewer, "
-            f"0 to {hamming.RADIUS}: 0 finds copies at other sizes and qualities, more finds crops "
+            f"0 to {multi_index_hashing.RADIUS}: 0 finds copies at other sizes and qualities, more finds crops "
             "and touched-up ones too; none goes by the files' bytes alone (default: %(default)s)",
         )
         group.add_argument(
@@ -35,7 +35,7 @@ class CurateOptions:
         )
         group.add_argument(
             "--on_conflict",
-            choices=dedupe.CONFLICTS,
+            choices=duplicates.CONFLICTS,
             default=Parameters.on_conflict,
             help="of a photo that several landmarks have, drop all copies, or keep one: keep_clean "
             "where the clean list confirms one landmark alone, keep_first in any case, a clean "
@@ -167,14 +167,14 @@ def _radius(text: str) -> int | None:
     """Bits; None to go by the files' bytes alone."""
     if text == "none":
         return None
-    if text.isdecimal() and int(text) > hamming.RADIUS:
+    if text.isdecimal() and int(text) > multi_index_hashing.RADIUS:
         raise UserError(
-            f"--near_duplicate_radius: expected at most {hamming.RADIUS} bits, found {text}; "
+            f"--near_duplicate_radius: expected at most {multi_index_hashing.RADIUS} bits, found {text}; "
             "beyond, different photos would be joined"
         )
     if not text.isdecimal():
         raise UserError(
-            f"--near_duplicate_radius: expected none or 0 to {hamming.RADIUS} bits, found {text!r}"
+            f"--near_duplicate_radius: expected none or 0 to {multi_index_hashing.RADIUS} bits, found {text!r}"
         )
     return int(text)
 
@@ -182,9 +182,9 @@ def _radius(text: str) -> int | None:
 def _against(text: str) -> tuple[str, ...]:
     """Splits, in one order however they were given."""
     found = set(text.split(",")) if text != "none" else set()
-    if not found <= set(dedupe.LEAKS):
+    if not found <= set(duplicates.LEAKS):
         raise UserError(f"--against: expected test, index, test,index or none, found {text!r}")
-    return tuple(split for split in dedupe.LEAKS if split in found)
+    return tuple(split for split in duplicates.LEAKS if split in found)
 
 
 def _names(found: Iterable[str]) -> tuple[str, ...]:

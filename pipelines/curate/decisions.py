@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import hamming, split
 from pipelines.common import schema
 from pipelines.common.schema import Reason
-from pipelines.filters import Filters, mark
+from pipelines.curate import validation_split
+from pipelines.curate.filters import Filters, mark
+from pipelines.curate.near_duplicates import multi_index_hashing
+from pipelines.curate.vocabulary import Labels
 from pipelines.storage import parquet
-from pipelines.vocabulary import Labels
 
 # What decides travels alone: no URL, no hash but the one that is compared.
 PLACE = ("id", "split", "unit", "offset", "length", "status", "reason", "sha256", "bytes")
@@ -53,7 +54,7 @@ class Parameters:
     min_images_per_class: int
     validation_share: float | None
     seed: int
-    near_duplicate_radius: int | None = hamming.RADIUS
+    near_duplicate_radius: int | None = multi_index_hashing.RADIUS
     on_conflict: str = "keep_clean"
     against: tuple[str, ...] = ("test",)
     filters: Filters = dataclasses.field(default_factory=Filters)
@@ -100,7 +101,7 @@ def classes(train: pd.DataFrame, parameters: Parameters) -> Classes:
     """
     kept = train[train["reason"].isna()].sort_values("id", ignore_index=True)
     enough = train[train["reason"].isna() | (train["reason"] == Reason.RARE_CLASS)]
-    chosen = split.choose_validation(kept, parameters.validation_share, parameters.seed)
+    chosen = validation_split.choose_validation(kept, parameters.validation_share, parameters.seed)
     return Classes(
         train["landmark_id"].nunique(),
         kept.groupby(["label", "landmark_id"]).size().rename("images").reset_index(),

@@ -13,13 +13,15 @@ import apache_beam as beam
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import decisions, dedupe, funnel, pairs
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Label, UserError
-from pipelines.decisions import Parameters
+from pipelines.curate import decisions, summary
+from pipelines.curate.decisions import Parameters
+from pipelines.curate.join import Join
+from pipelines.curate.near_duplicates import duplicates, pair_search
+from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
 from pipelines.download.pipeline import say_absent, summaries
-from pipelines.join import Join
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.options import (
     CurateOptions,
@@ -33,7 +35,6 @@ from pipelines.runner.options import (
 from pipelines.runner.partition import Repartition
 from pipelines.source.discover import Source, discover_metadata, with_filters
 from pipelines.storage import filesystem, parquet, streams
-from pipelines.vocabulary import NO_LABELS, Labels, LearnLabels
 
 EXAMPLES = """\
   gld2 curate --source https://s3.amazonaws.com/google-landmark --output OUT
@@ -120,17 +121,17 @@ class Curate(beam.PTransform):
         radius = self.parameters.near_duplicate_radius
         exact = (
             joined
-            | "Comparable" >> beam.MapTuple(lambda _, table: dedupe.comparable(table)[HASHED])
+            | "Comparable" >> beam.MapTuple(lambda _, table: duplicates.comparable(table)[HASHED])
             | "BySha256" >> Repartition(partition.by_hex("sha256", parts))
-            | "SameBytes" >> beam.Map(dedupe.exact_pairs)
+            | "SameBytes" >> beam.Map(duplicates.exact_pairs)
         )  # table: PAIR
         near = (
             joined.pipeline
             | "NearPairs" >> beam.Create([self.output] if radius is not None else [])
-            | "ReadPairs" >> beam.Map(pairs.read, radius)
+            | "ReadPairs" >> beam.Map(pair_search.read, radius)
         )  # table: PAIR
         alike = beam.pvalue.AsList((exact, near) | "Pairs" >> beam.Flatten())
-        linked = joined | "Tables" >> beam.Values() | "Linked" >> beam.Map(dedupe.linked, alike)
+        linked = joined | "Tables" >> beam.Values() | "Linked" >> beam.Map(duplicates.linked, alike)
         return (
             joined.pipeline
             | "Once" >> beam.Create([self.parameters])
@@ -164,12 +165,12 @@ def resolve(
     """dedupe.resolve over all that is like something: a few hundredths of all images."""
     images = pd.concat([parquet.empty(decisions.WORK), *linked], ignore_index=True)
     found = pd.concat([parquet.empty(schema.PAIRS), *alike], ignore_index=True)
-    return dedupe.resolve(images, found, parameters.on_conflict, parameters.against)
+    return duplicates.resolve(images, found, parameters.on_conflict, parameters.against)
 
 
 def deduplicate(keyed: Keyed, verdicts: pd.DataFrame) -> Keyed:
     part, images = keyed
-    return part, dedupe.apply(images, verdicts)[list(decisions.DEDUPED)]
+    return part, duplicates.apply(images, verdicts)[list(decisions.DEDUPED)]
 
 
 def label(keyed: Keyed, labels: Labels) -> Keyed:
@@ -239,7 +240,7 @@ def finish(
             (*THRESHOLDS, curate.parameters.min_images_per_class),
         ),
         "parameters": curate.parameters.as_json(),
-        "pairs": pairs.counts(curate.output) if curate.searched else {},
+        "pairs": pair_search.counts(curate.output) if curate.searched else {},
         "inputs": curate.inputs,
         "decisions_sha256": [p["sha256"] for p in sorted(written, key=lambda p: p["part"])],
     }
@@ -270,7 +271,7 @@ def curate(
     if not _is_done(output, parameters, inputs):
         _remove_old(output)
         if has_train and parameters.near_duplicate_radius is not None:
-            pairs.find(output, staged, beam_options)
+            pair_search.find(output, staged, beam_options)
         transform = Curate(
             source,
             output,
@@ -289,7 +290,7 @@ def curate(
             engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
         filesystem.remove(transform.temp_dir)
     done = filesystem.read_json(output.decisions_done)
-    funnel.show(output, done)
+    summary.show(output, done)
     return done
 
 

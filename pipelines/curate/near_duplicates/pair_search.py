@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import dedupe, hamming
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED, STAGED_SPLITS
-from pipelines.hamming import PHOTO
+from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
+from pipelines.curate.near_duplicates.multi_index_hashing import PHOTO
 from pipelines.runner import engine, partition, progress
 from pipelines.storage import filesystem, parquet
 
@@ -84,11 +84,13 @@ def read_photos(paths: Sequence[str], name: str) -> np.ndarray:
     facts = pd.concat([parquet.read(path, COLUMNS | {name: schema.FACTS[name]}) for path in paths])
     facts = facts[(facts["status"] == STAGED) & (facts["entropy"] >= LEAST_ENTROPY)]
     photos = np.empty(len(facts), PHOTO)
-    photos["hash"] = hamming.spread(facts[name].to_numpy(np.uint64))
+    photos["hash"] = multi_index_hashing.spread(facts[name].to_numpy(np.uint64))
     photos["fine_0"] = facts["fine_0"].to_numpy(np.uint64)
     photos["fine_1"] = facts["fine_1"].to_numpy(np.uint64)
-    photos["id"] = dedupe.id_numbers(facts["id"])
-    photos["shape"] = hamming.shape(facts["width"].to_numpy(float), facts["height"].to_numpy(float))
+    photos["id"] = duplicates.id_numbers(facts["id"])
+    photos["shape"] = multi_index_hashing.shape(
+        facts["width"].to_numpy(float), facts["height"].to_numpy(float)
+    )
     photos["split"] = facts["split"].map(STAGED_SPLITS.index).to_numpy(np.uint8)
     return photos
 
@@ -99,17 +101,17 @@ def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], 
     They travel as plain bytes: Beam would pickle arrays, and hold them twice as large.
     """
     groups = min(parts, 256)
-    for index in range(hamming.BYTES):
-        group = hamming.byte(photos["hash"], index).astype(np.int64) * groups >> 8
+    for index in range(multi_index_hashing.BYTES):
+        group = multi_index_hashing.byte(photos["hash"], index).astype(np.int64) * groups >> 8
         for number, rows in _split(photos, group):
             yield (index, number), rows.tobytes()
 
 
 def search(key: tuple[int, int], found: Iterable[bytes]) -> Iterator[Any]:
     """[pairs] PAIR of the photos that share a byte; what was met, as another output."""
-    counts = hamming.Counts()
+    counts = multi_index_hashing.Counts()
     photos = np.frombuffer(b"".join(found), PHOTO)
-    yield hamming.search(photos, key[0], counts)
+    yield multi_index_hashing.search(photos, key[0], counts)
     # Each photo comes once for each byte.
     met = dataclasses.asdict(counts) | {"photos": 0 if key[0] else len(photos)}
     yield beam.pvalue.TaggedOutput(MET, met)
@@ -167,7 +169,7 @@ def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions)
         return
     rows = sum(summary["images"] for summary in staged)
     paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-    steps = len(missing) * hamming.BYTES * min(256, partition.partitions(rows))
+    steps = len(missing) * multi_index_hashing.BYTES * min(256, partition.partitions(rows))
     with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
         for name in missing:  # one after the other: each holds a copy of the photos for each byte
             filesystem.remove(_done(output, name))
@@ -209,7 +211,7 @@ def read(output: Output, radius: int) -> pd.DataFrame:
     found = [parquet.empty(schema.PAIRS)]
     for path in pair_files(output):
         pairs = parquet.read(path, schema.PAIRS)
-        near = (pairs["distance"] <= radius) & (pairs["fine"] <= hamming.FINE * radius)
+        near = (pairs["distance"] <= radius) & (pairs["fine"] <= multi_index_hashing.FINE * radius)
         found.append(pairs[near])
     pairs = pd.concat(found, ignore_index=True)
     pairs["same"] = (pairs["distance"] == 0) & (pairs["fine"] == 0)
