@@ -15,7 +15,11 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),
     "download": ("pipelines.download.pipeline", "pipelines", "fetch and normalise photos"),
     "curate": ("pipelines.curate.pipeline", "pipelines", "decide what is kept, and say why"),
-    "shard": ("pipelines.shard", "pipelines", "gather the kept photos into TFRecord shards"),
+    "shard": (
+        "pipelines.shard.pipeline",
+        "pipelines",
+        "gather the kept photos into TFRecord shards",
+    ),
     "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
     "compare": ("trainer.compare", "trainer", "train several networks, and make a table of them"),

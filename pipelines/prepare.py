@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines import shard
 from pipelines.common.paths import Output
 from pipelines.curate import pipeline as curate_pipeline
 from pipelines.download import pipeline as download_pipeline
@@ -21,6 +20,7 @@ from pipelines.runner.options import (
     UrlOptions,
     parse,
 )
+from pipelines.shard import pipeline as shard_pipeline
 from pipelines.source.discover import with_filters
 
 EXAMPLES = """\
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     output = Output(args.output)
     source = with_filters(download_pipeline.find(args), args.filters)
-    shape = shard.parameters(args)
+    shape = shard_pipeline.parameters(args)
     effort = download_pipeline.effort(args, beam_options)
     download_pipeline.download(
         source, output, download_pipeline.parameters(args), effort, beam_options
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     curate_pipeline.curate(
         source, output, args.split, curate_pipeline.parameters(args), beam_options
     )
-    shard.shard(output, shape, beam_options)
+    shard_pipeline.shard(output, shape, beam_options)
     goes_on = "score --images" if list(args.split) == ["test"] else "train --job_dir JOB --data"
     print(f"prepare: gld2 {goes_on} {output.dataset} comes next")
     return 0

@@ -14,11 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from pipelines import album, contact, shard
+from pipelines import album, contact
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
 from pipelines.runner.options import OutputOptions, Parser
+from pipelines.shard.pipeline import decision_files
 from pipelines.storage import filesystem, parquet, ranged_reads
 
 EXAMPLES = """\
@@ -133,7 +134,7 @@ def _sheets(found: album.Digest, output: Output) -> list[dict[str, Any]]:
     """Draws the contact sheets that have photos; returns what the page says of each."""
     sheets = list(album.sheets(found))
     decided, facts = (
-        filesystem.match(shard.decision_files(output)),
+        filesystem.match(decision_files(output)),
         filesystem.match(output.facts("*")),
     )
     known = contact.look_up(set().union(*(chosen.ids for chosen in sheets)), decided, facts)
@@ -158,7 +159,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
     done = filesystem.read_json(output.decisions_done)
-    found = album.digest(filesystem.match(shard.decision_files(output)))
+    found = album.digest(filesystem.match(decision_files(output)))
     if has_landmarks := len(found.before) > 0:
         plot = landmarks_plot(found, done["parameters"]["min_images_per_class"])
         filesystem.write(filesystem.join(output.report, "classes.png"), plot)

@@ -11,7 +11,7 @@ import types
 import numpy as np
 import pytest
 
-from pipelines import card
+from pipelines.shard import dataset_card
 
 VERSION = "dataset/gld2/1.0.0"
 
@@ -77,7 +77,7 @@ def test_the_pytorch_snippet_loads_all_of_train(prepared, stats, torch):
 @pytest.mark.parametrize("name", ["tf.data", "TFDS"])
 def test_snippets_of_a_dataset_of_test_photos_alone(prepared, stats, done, name: str):
     alone = stats | {"splits": {"test": stats["splits"]["test"]}}
-    photos = run(card.render(alone, done), name, prepared / VERSION)
+    photos = run(dataset_card.render(alone, done), name, prepared / VERSION)
     assert len(photos) == stats["splits"]["test"]["images"]
     assert {photo.shape[-1] for photo in photos} == {3}
 
@@ -98,7 +98,7 @@ def test_it_says_how_the_dataset_was_made(prepared, stats, done):
 
 def test_it_names_no_place_and_is_the_same_each_time(prepared, stats, done):
     page = (prepared / VERSION / "README.md").read_text()
-    assert page == card.render(stats, done)
+    assert page == dataset_card.render(stats, done)
     assert str(prepared) not in page
     assert "\n\n\n" not in re.sub(r"```.*?```", "code", page, flags=re.DOTALL)
     assert not re.search(r"[ \t]$", page, re.MULTILINE)
@@ -106,6 +106,6 @@ def test_it_names_no_place_and_is_the_same_each_time(prepared, stats, done):
 
 @pytest.mark.parametrize("attribution", [True, False])
 def test_it_says_whether_authors_are_named(stats, done, attribution: bool):
-    page = card.render(stats | {"attribution": attribution}, done)
+    page = dataset_card.render(stats | {"attribution": attribution}, done)
     assert ("Train and validation records name url" in page) == attribution
     assert ("gld2 shard --with_attribution" in page) != attribution

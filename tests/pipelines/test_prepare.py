@@ -17,12 +17,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import prepare, shard
+from pipelines import prepare
 from pipelines.common import schema
 from pipelines.common.schema import UserError
 from pipelines.curate import pipeline as curate_pipeline
 from pipelines.sample import http_server
 from pipelines.sample.world import Summary
+from pipelines.shard import pipeline as shard_pipeline
 from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
 
@@ -316,8 +317,8 @@ def test_curate_again_with_other_flags(url, prepared, tmp_path):
     labels = pd.read_csv(output / "decisions" / "labels.csv")
     assert labels["images"].min() >= 12
     with pytest.raises(UserError, match="made from other decisions"):
-        shard.main([f"--output={output}", "--shard_size_mb=1"])
-    shard.main([f"--output={output}", "--shard_size_mb=1", "--version=1.0.1"])
+        shard_pipeline.main([f"--output={output}", "--shard_size_mb=1"])
+    shard_pipeline.main([f"--output={output}", "--shard_size_mb=1", "--version=1.0.1"])
     stats = json.loads((output / "dataset/gld2/1.0.1/stats.json").read_text())
     assert stats["splits"]["train"]["images"] < len(read_shards(prepared / VERSION, "train"))
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines import tfds
 from pipelines.common import schema
 from pipelines.common.schema import ATTRIBUTION, Label
+from pipelines.shard import tfds_metadata
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT
 from tests.pipelines.conftest import read_shards, read_tables
@@ -88,7 +88,7 @@ def test_metadata_hangs_on_nothing_but_its_input(tmp_path: pathlib.Path):
     splits = {"train": {"shard_lengths": [2, 1], "bytes": 30}}
     stats = {"version": "1.0.0", "attribution": True, "splits": splits}
     for name in ("one", "other"):
-        tfds.write_metadata(str(tmp_path / name), stats, [Label(0, 7, 2), Label(1, 3, 1)])
+        tfds_metadata.write_metadata(str(tmp_path / name), stats, [Label(0, 7, 2), Label(1, 3, 1)])
     one, other = (sorted((tmp_path / name).iterdir()) for name in ("one", "other"))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     assert not any(str(tmp_path) in path.read_text() for path in one)
@@ -108,7 +108,7 @@ def load(folder: pathlib.Path, splits: dict[str, list[list[dict]]], labels: list
                 b"".join(tfrecord.frame(tf_example.encode(PHOTO | row)) for row in rows)
             )
         stats["splits"][split] = {"shard_lengths": [*map(len, shards)], "bytes": 1}
-    tfds.write_metadata(str(folder), stats, labels)
+    tfds_metadata.write_metadata(str(folder), stats, labels)
     import tensorflow_datasets
 
     return tensorflow_datasets.builder_from_directory(str(folder))

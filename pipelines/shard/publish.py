@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from pipelines import card, tfds
 from pipelines.common import paths, schema
+from pipelines.shard import dataset_card, tfds_metadata
 from pipelines.storage import filesystem, tf_example, tfrecord
 
 if TYPE_CHECKING:
-    from pipelines.shard import Plan
+    from pipelines.shard.pipeline import Plan
 
 POWERS = np.arange(256, dtype=np.int64)[:, None] ** [1, 2]  # of a channel's levels
 SAMPLE = 32  # photos of each shard that the channels' mean and deviation are from
@@ -68,8 +68,8 @@ def publish(shards: list[dict[str, Any]], plan: Plan) -> None:
         "inputs": plan.inputs,
     }
     filesystem.write(filesystem.join(folder, "labels.csv"), labels)
-    tfds.write_metadata(folder, stats, classes)
-    card.write(folder, stats, filesystem.read_json(plan.output.decisions_done))
+    tfds_metadata.write_metadata(folder, stats, classes)
+    dataset_card.write(folder, stats, filesystem.read_json(plan.output.decisions_done))
     filesystem.remove(note(plan))
     filesystem.write_json(filesystem.join(folder, STATS), stats)
     filesystem.rename_folder(folder, plan.final, last=STATS)

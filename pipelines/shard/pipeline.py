@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import publish
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
@@ -29,6 +28,7 @@ from pipelines.runner.options import (
     SplitsOptions,
     parse,
 )
+from pipelines.shard import publish
 from pipelines.source import discover, metadata_csv
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
