@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from pipelines import evaluate, prepare, report, score
+from pipelines import evaluate, prepare, report
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.runner.options import OutputOptions, Parser
 from pipelines.sample import http_server, writer
 from pipelines.sample.world import World
+from pipelines.score import command as score_command
 from pipelines.storage import filesystem
 
 EXAMPLES = """\
@@ -65,7 +66,12 @@ def demo(root: str, epochs: str, world: World) -> None:
             **TRAIN,
         )
         # By its path: the server's address is another one each time, as if the photos were.
-        _stage(score.main, source=source, model=filesystem.join(job, "export"), output=submission)
+        _stage(
+            score_command.main,
+            source=source,
+            model=filesystem.join(job, "export"),
+            output=submission,
+        )
         solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
         _stage(evaluate.main, submission=submission, solution=solution, output=metrics)
     _stage(report.main, output=output, job_dir=job, metrics=metrics)

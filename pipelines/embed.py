@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, parts, photos
 from pipelines.common.schema import UserError
 from pipelines.neighbours import Block
-from pipelines.parts import Parts
-from pipelines.photos import PhotosOptions
-from pipelines.predict import Job, ModelOptions, predict
 from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
+from pipelines.score import inputs, model, prediction_store
+from pipelines.score.inputs import PhotosOptions
+from pipelines.score.pipeline import Job, ModelOptions, predict
+from pipelines.score.prediction_store import Parts
 from pipelines.storage import filesystem
 
 EXAMPLES = """\
@@ -43,7 +43,7 @@ def embed(
     embedded, rejected = 0, 0
     units = list(job.photos.units())
     for unit in units:
-        rejected += len(parts.read_rejects(job.parts.rejects(unit.name)))
+        rejected += len(prediction_store.read_rejects(job.parts.rejects(unit.name)))
         if not job.parts.is_done(unit.name, unit):
             raise UserError(f"{unit.name} could not be read; {job.parts.rejects(unit.name)} why")
         embedded += len(job.parts.read(unit.name, "id"))
@@ -57,7 +57,7 @@ def embed(
 def unlabelled(table: pa.Table) -> Block:
     """Rows of `id` and `embedding` as a block whose labels say nothing."""
     ids = np.array(table["id"].to_pylist(), np.str_)
-    return Block(ids, parts.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
+    return Block(ids, prediction_store.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
 
 
 def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:
@@ -67,7 +67,7 @@ def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:
         labels = table["landmark_id"].fill_null(NO_LANDMARK).to_numpy()
         ids = np.array(table["id"].to_pylist(), np.str_)
         if len(table):
-            yield Block(ids, parts.matrix(table, "embedding"), labels)
+            yield Block(ids, prediction_store.matrix(table, "embedding"), labels)
 
 
 class EmbedOptions:
@@ -100,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         GROUPS,
         argv,
     )
-    place = network.find(args.model)
+    place = model.find(args.model)
     place.labels()
-    found = photos.named(args, photos.normal_of(place.export))
+    found = inputs.named(args, inputs.normal_of(place.export))
     embed(Job(found, place, Parts(args.output), top_k=1, embed=True), args, beam_options)
     return 0

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from pipelines import embed, parts
+from pipelines import embed
 from pipelines.imaging import perceptual_hash
 from pipelines.neighbours import Block
-from pipelines.parts import Parts
+from pipelines.score import prediction_store
+from pipelines.score.prediction_store import Parts
 
 MOST = 20_000  # more make no better a mean, and every photo meets each
 
@@ -43,7 +44,7 @@ def unsure(queries: Parts, units: Sequence[str]) -> Block:
         for unit in units:
             table = queries.read(unit, "id", "scores", "embedding")
             if len(table):
-                yield parts.matrix(table, "scores")[:, 0], embed.unlabelled(table)
+                yield prediction_store.matrix(table, "scores")[:, 0], embed.unlabelled(table)
 
     return lowest(keyed(), min(MOST, photos_scored // 2))
 

@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import embed, non_landmarks, parts, photos
+from pipelines import embed, non_landmarks
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
 from pipelines.curate.options import at_least
 from pipelines.imaging import perceptual_hash
 from pipelines.neighbours import Block, mean_similarity, search
-from pipelines.parts import Parts, beside
-from pipelines.predict import Job
 from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
 from pipelines.runner import engine, progress
+from pipelines.score import inputs, prediction_store
+from pipelines.score.pipeline import Job
+from pipelines.score.prediction_store import Parts, beside
 from pipelines.storage import filesystem, parquet, photo_records
 
 QUERIES = 4096  # photos that go through the index together
@@ -183,9 +184,9 @@ def _embeddings(
         return there, tuple(filesystem.read_json(there.units))
     parameters = job.photos.parameters
     if name == "train":
-        found = photos.Photos(photos.of_records(photo_records.find(place, name)), parameters)
+        found = inputs.Photos(inputs.of_records(photo_records.find(place, name)), parameters)
     else:
-        found = photos.anywhere(place, parameters)
+        found = inputs.anywhere(place, parameters)
     made = Parts(beside(output, name))
     embedding = Job(found, job.place, made, top_k=1, embed=True)
     if made.claim(embedding.inputs):
@@ -201,11 +202,11 @@ def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.nda
         return np.zeros(0, np.int64), np.zeros(0)
     found = parquet.read_table(where.evidence(unit), EVIDENCE)
     evidence = Evidence(
-        landmark_ids=parts.matrix(table, "landmark_ids"),
-        scores=parts.matrix(table, "scores"),
-        neighbour_ids=parts.matrix(found, "landmark_ids"),
-        similarities=parts.matrix(found, "similarities"),
-        penalties=parts.matrix(found, "penalties"),
+        landmark_ids=prediction_store.matrix(table, "landmark_ids"),
+        scores=prediction_store.matrix(table, "scores"),
+        neighbour_ids=prediction_store.matrix(found, "landmark_ids"),
+        similarities=prediction_store.matrix(found, "similarities"),
+        penalties=prediction_store.matrix(found, "penalties"),
         own=found["own"].to_numpy(),
     )
     return rerank(evidence, weight)

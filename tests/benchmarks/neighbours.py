@@ -24,11 +24,12 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from pipelines import non_landmarks, parts, retrieval
+from pipelines import non_landmarks, retrieval
 from pipelines.common import schema
-from pipelines.network import Prediction
-from pipelines.parts import Parts, Scored
 from pipelines.rerank import NEIGHBOURS
+from pipelines.score import prediction_store
+from pipelines.score.model import Prediction
+from pipelines.score.prediction_store import Parts, Scored
 from pipelines.storage import parquet
 
 FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
@@ -106,7 +107,7 @@ def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     seconds, largest = time.perf_counter() - started, _peak()
     table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())
-    return Found(ids, parts.matrix(table, "similarities"), seconds, largest, before)
+    return Found(ids, prediction_store.matrix(table, "similarities"), seconds, largest, before)
 
 
 def _peak() -> float:

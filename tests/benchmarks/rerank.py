@@ -24,7 +24,7 @@ import numpy as np
 from pipelines import retrieval
 from pipelines.common import gap, schema
 from pipelines.common.schema import Label
-from pipelines.parts import Parts
+from pipelines.score.prediction_store import Parts
 from pipelines.storage import photo_records, tf_example, tfrecord
 from tests.conftest import MINI, gld2
 from tests.test_real_photos import WEIGHTS_035

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import embed, neighbours, rerank, score
+from pipelines import embed, neighbours, rerank
 from pipelines.common import schema
 from pipelines.common.schema import UserError
 from pipelines.kaggle import submission
+from pipelines.score import command as score_command
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
@@ -49,7 +50,7 @@ def embeddings(export: pathlib.Path, records: list[dict]) -> np.ndarray:
 
 def run(export: pathlib.Path, output: pathlib.Path, *words: str, **flags: object) -> pd.DataFrame:
     words += tuple(f"--{name}={value}" for name, value in flags.items())
-    score.main([f"--model={export}", f"--output={output}", *words])
+    score_command.main([f"--model={export}", f"--output={output}", *words])
     return submission.read(str(output)).set_index("id")
 
 

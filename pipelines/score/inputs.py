@@ -6,10 +6,10 @@ import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from pipelines import parts
 from pipelines.common import schema
 from pipelines.common.schema import Reject, UserError
 from pipelines.imaging.normalize import Normal, Unreadable, normalise
+from pipelines.score import prediction_store
 from pipelines.source import discover
 from pipelines.source.discover import Part
 from pipelines.source.unit import Parameters, Unit
@@ -99,7 +99,9 @@ def expand(item: Item) -> Iterator[Unit | Records | Folder]:
 def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
     """Raises UserError where two files have the same name."""
     paths = list(paths)
-    found = parts.names(path.rpartition("/")[2].replace(".tfrecord", "") for path in paths)
+    found = prediction_store.names(
+        path.rpartition("/")[2].replace(".tfrecord", "") for path in paths
+    )
     return tuple(Records(n, p, filesystem.checksum(p)) for n, p in zip(found, paths, strict=True))
 
 

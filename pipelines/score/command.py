@@ -12,16 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, parts, photos, retrieval
+from pipelines import retrieval
 from pipelines.common.schema import TOP_K, Reason, Reject, UserError
 from pipelines.curate.options import at_least
 from pipelines.kaggle import submission, validate
-from pipelines.parts import Parts, beside
-from pipelines.photos import PhotosOptions
-from pipelines.predict import Job, ModelOptions, predict
 from pipelines.rerank import demote
 from pipelines.retrieval import RerankOptions
 from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
+from pipelines.score import inputs, model, prediction_store
+from pipelines.score.inputs import PhotosOptions
+from pipelines.score.pipeline import Job, ModelOptions, predict
+from pipelines.score.prediction_store import Parts, beside
 from pipelines.storage import filesystem, parquet
 
 EXAMPLES = """\
@@ -69,7 +70,7 @@ def collect(job: Job, answers: Answers) -> Found:
     found = Found()
     every = []
     for unit in job.photos.units():
-        found.rejects += parts.read_rejects(job.parts.rejects(unit.name))
+        found.rejects += prediction_store.read_rejects(job.parts.rejects(unit.name))
         if job.parts.is_done(unit.name, unit):
             found.ids += job.parts.read(unit.name, "id")["id"].to_pylist()
             every.append(answers(unit.name))
@@ -85,7 +86,9 @@ def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
     table = job.parts.read(unit, "landmark_ids", "scores")
     if not len(table):
         return np.zeros(0, np.int64), np.zeros(0)
-    return parts.matrix(table, "landmark_ids")[:, 0], parts.matrix(table, "scores")[:, 0]
+    return prediction_store.matrix(table, "landmark_ids")[:, 0], prediction_store.matrix(
+        table, "scores"
+    )[:, 0]
 
 
 def write_top_k(job: Job, path: str) -> None:
@@ -160,7 +163,7 @@ def write(
     _check(counts)
     rejects = beside(path, "rejects.jsonl")
     refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
-    filesystem.write(rejects, parts.jsonl(refused))
+    filesystem.write(rejects, prediction_store.jsonl(refused))
     if not cells:
         raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
     if over:
@@ -231,9 +234,9 @@ GROUPS = (
 
 def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, int]:
     """Scores and writes the submission; prints and returns its counts."""
-    place = network.find(args.model)
+    place = model.find(args.model)
     place.labels()  # before any photo is fetched
-    found = photos.named(args, photos.normal_of(place.export))
+    found = inputs.named(args, inputs.normal_of(place.export))
     ids = listed_ids(args.ids or found.ids)
     wants_retrieval = args.rerank == "retrieval"
     job = Job(found, place, Parts(beside(args.output, "parts")), args.top_k, embed=wants_retrieval)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipelines.common import schema
 from pipelines.common.schema import Reason, Reject, UserError
 from pipelines.imaging import perceptual_hash
-from pipelines.network import Prediction
+from pipelines.score.model import Prediction
 from pipelines.source.unit import PASSING
 from pipelines.storage import filesystem, parquet
 

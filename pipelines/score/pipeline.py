@@ -14,18 +14,18 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import network, parts, photos
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reject
 from pipelines.curate.options import at_least
 from pipelines.download.staging import stage
-from pipelines.handler import LandmarkHandler
 from pipelines.imaging.normalize import Unreadable
-from pipelines.network import CHUNK, Place, Prediction
-from pipelines.parts import Parts, Scored
-from pipelines.photos import Encoded, Folder, Photos, Records
 from pipelines.runner import engine, progress
 from pipelines.runner.options import threads
+from pipelines.score import inputs, model, prediction_store
+from pipelines.score.inputs import Encoded, Folder, Photos, Records
+from pipelines.score.model import CHUNK, Place, Prediction
+from pipelines.score.model_handler import LandmarkHandler
+from pipelines.score.prediction_store import Parts, Scored
 from pipelines.source.unit import Effort, Parameters, Unit
 from pipelines.storage import filesystem, photo_records
 
@@ -73,7 +73,7 @@ class Predict(beam.PTransform):
         return (
             items  # Item
             | "SpreadItems" >> beam.Reshuffle()
-            | "Expand" >> beam.FlatMap(photos.expand)  # Unit | Records | Folder
+            | "Expand" >> beam.FlatMap(inputs.expand)  # Unit | Records | Folder
             | "SpreadUnits" >> beam.Reshuffle()
             | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.effort)
             # (Key, [photo])
@@ -100,7 +100,7 @@ def open_unit(
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         output = Output(folder)
         summary = stage(unit, output, parameters, effort)
-        rejects += parts.read_rejects(output.rejects(unit.name))
+        rejects += prediction_store.read_rejects(output.rejects(unit.name))
         rejects = [dataclasses.replace(reject, stage="score") for reject in rejects]
         if "failed" in summary:
             kept.write_rejects(unit.name, rejects)
@@ -159,7 +159,7 @@ class Keep(beam.DoFn):
         photos = last.number * CHUNK + len(last.ids)
         if photos != len(rows) + len(bad):
             raise AssertionError(f"{name}: {photos} photos in, {len(rows)} + {len(bad)} out")
-        earlier = parts.read_rejects(self._parts.rejects(name))
+        earlier = prediction_store.read_rejects(self._parts.rejects(name))
         self._parts.write(name, last.unit, rows, [*earlier, *bad])
 
     def finish_bundle(self):
@@ -246,7 +246,7 @@ class ModelOptions:
             "--batch_size",
             type=int,
             default=64,
-            help=f"photos handed over at once, in chunks of {network.CHUNK}, of which the network "
+            help=f"photos handed over at once, in chunks of {model.CHUNK}, of which the network "
             "sees one after the other while the next is decoded; no score hangs on it (default: "
             "%(default)s)",
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
 
-from pipelines import network
 from pipelines.imaging.normalize import Unreadable
-from pipelines.network import Network, Place, Prediction
+from pipelines.score import model
+from pipelines.score.model import Network, Place, Prediction
 
 Photos = Sequence[bytes]  # a chunk, at most network.CHUNK
 Found = list[Prediction | Unreadable]  # of each photo of a chunk
@@ -40,7 +40,7 @@ class LandmarkHandler(ModelHandler[Photos, Found, Network]):
         self._embed = embed
 
     def load_model(self) -> Network:
-        return network.load(self._place, self._top_k, self._embed, self._threads)
+        return model.load(self._place, self._top_k, self._embed, self._threads)
 
     def run_inference(
         self, batch: Sequence[Photos], model: Network, inference_args: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ class LandmarkHandler(ModelHandler[Photos, Found, Network]):
         return model.predict(batch)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
-        chunks = max(1, self._batch_size // network.CHUNK)
+        chunks = max(1, self._batch_size // model.CHUNK)
         return {"min_batch_size": chunks, "max_batch_size": chunks}
 
     def get_num_bytes(self, batch: Sequence[Photos]) -> int:
