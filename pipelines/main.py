@@ -26,7 +26,11 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score.command", "pipelines", "score photos into a Kaggle submission"),
-    "embed": ("pipelines.embed", "pipelines", "photos' embeddings, for score --rerank"),
+    "embed": (
+        "pipelines.score.rerank.embed",
+        "pipelines",
+        "photos' embeddings, for score --rerank",
+    ),
     "validate-submission": (
         "pipelines.kaggle.validate",
         "pipelines",

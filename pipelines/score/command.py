@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import retrieval
 from pipelines.common.schema import TOP_K, Reason, Reject, UserError
 from pipelines.curate.options import at_least
 from pipelines.kaggle import submission, validate
-from pipelines.rerank import demote
-from pipelines.retrieval import RerankOptions
 from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
 from pipelines.score import inputs, model, prediction_store
 from pipelines.score.inputs import PhotosOptions
 from pipelines.score.pipeline import Job, ModelOptions, predict
 from pipelines.score.prediction_store import Parts, beside
+from pipelines.score.rerank import pipeline as rerank_pipeline
+from pipelines.score.rerank.pipeline import RerankOptions
+from pipelines.score.rerank.reranking import demote
 from pipelines.storage import filesystem, parquet
 
 EXAMPLES = """\
@@ -245,8 +245,8 @@ def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, 
     predict(job, args, beam_options, "score")
     answers: Answers = functools.partial(classified, job)
     if wants_retrieval:
-        where = retrieval.compare(job, args.output, args, beam_options)
-        answers = functools.partial(retrieval.answers, where, weight=args.classifier_weight)
+        where = rerank_pipeline.compare(job, args.output, args, beam_options)
+        answers = functools.partial(rerank_pipeline.answers, where, weight=args.classifier_weight)
     predictions = collect(job, answers)
     if args.top_k_output:
         write_top_k(job, args.top_k_output)

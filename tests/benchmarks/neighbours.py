@@ -24,12 +24,13 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from pipelines import non_landmarks, retrieval
 from pipelines.common import schema
-from pipelines.rerank import NEIGHBOURS
 from pipelines.score import prediction_store
 from pipelines.score.model import Prediction
 from pipelines.score.prediction_store import Parts, Scored
+from pipelines.score.rerank import non_landmarks
+from pipelines.score.rerank import pipeline as rerank_pipeline
+from pipelines.score.rerank.reranking import NEIGHBOURS
 from pipelines.storage import parquet
 
 FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
@@ -100,10 +101,10 @@ def ask(folder: pathlib.Path, queries: np.ndarray) -> None:
 def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     """The step of gld2 score --rerank."""
     scored, index = Parts(str(folder / "scored")), Parts(str(folder))
-    where = retrieval.Search(scored, index, tuple(units), str(folder / "found"))
+    where = rerank_pipeline.Search(scored, index, tuple(units), str(folder / "found"))
     before = _peak()
     started = time.perf_counter()
-    retrieval.find("test", where, None)
+    rerank_pipeline.find("test", where, None)
     seconds, largest = time.perf_counter() - started, _peak()
     table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import retrieval
 from pipelines.common import gap, schema
 from pipelines.common.schema import Label
 from pipelines.score.prediction_store import Parts
+from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.storage import photo_records, tf_example, tfrecord
 from tests.conftest import MINI, gld2
 from tests.test_real_photos import WEIGHTS_035
@@ -97,10 +97,10 @@ def gaps(root: pathlib.Path, truth: Truth) -> list[float]:
     gld2("score", rerank="retrieval", output=output, images=data, model=model, train=data)
     scored = Parts(f"{root}/s.parts")
     table = scored.read(UNIT, "id", "landmark_ids", "scores")
-    where = retrieval.Search(scored, Parts(f"{root}/s.train"), (), f"{root}/s.neighbours")
+    where = rerank_pipeline.Search(scored, Parts(f"{root}/s.train"), (), f"{root}/s.neighbours")
     classes, scores = (np.stack(table[name].to_numpy()) for name in ("landmark_ids", "scores"))
     answers = [(classes[:, 0], scores[:, 0])]
-    answers += [retrieval.answers(where, UNIT, weight) for weight in WEIGHTS]
+    answers += [rerank_pipeline.answers(where, UNIT, weight) for weight in WEIGHTS]
     ids = table["id"].to_pylist()
     true = np.array([truth.get(image_id, -1) for image_id in ids])
     ranked = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import neighbours
-from pipelines.neighbours import Block, search
+from pipelines.score.rerank import nearest_neighbours
+from pipelines.score.rerank.nearest_neighbours import Block, search
 
 
 def unit(rng: np.random.Generator, rows: int, features: int) -> np.ndarray:
@@ -38,8 +38,8 @@ def slow(queries, ids, vectors, labels, k: int, without=None):
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1000])
 def test_blocks_give_what_brute_force_gives(monkeypatch, size):
-    monkeypatch.setattr(neighbours, "ROWS", 64)
-    monkeypatch.setattr(neighbours, "QUERIES", 16)
+    monkeypatch.setattr(nearest_neighbours, "ROWS", 64)
+    monkeypatch.setattr(nearest_neighbours, "QUERIES", 16)
     rng = np.random.default_rng(0)
     queries, vectors = unit(rng, 40, 32), unit(rng, 300, 32)
     ids, labels = np.array([f"{n:016x}" for n in rng.permutation(300)]), rng.integers(9, size=300)
@@ -75,10 +75,10 @@ def test_mean_of_the_highest_leaves_the_photo_itself_out():
     vectors = unit(rng, 20, 8)
     ids = np.array([f"{n:016x}" for n in range(20)])
     index = Block(ids, vectors, np.zeros(20, np.int64))
-    found = neighbours.mean_similarity(vectors[:6], index, 5, ids[:6])
+    found = nearest_neighbours.mean_similarity(vectors[:6], index, 5, ids[:6])
     for number in range(6):
         others = np.delete(vectors, number, axis=0) @ vectors[number]
         assert found[number] == pytest.approx(np.sort(others)[-5:].mean(), abs=1e-6)
     few = index.rows(0, 3)
-    found = neighbours.mean_similarity(vectors[:1], few, 5, ids[:1])
+    found = nearest_neighbours.mean_similarity(vectors[:1], few, 5, ids[:1])
     assert found[0] == pytest.approx((vectors[1:3] @ vectors[0]).mean(), abs=1e-6)

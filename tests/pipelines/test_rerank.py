@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rerank import Evidence, demote, rerank
+from pipelines.score.rerank.reranking import Evidence, demote, rerank
 
 
 def evidence(rng: np.random.Generator, photos: int, classes: int, neighbours: int) -> Evidence:

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import embed, neighbours, rerank
 from pipelines.common import schema
 from pipelines.common.schema import UserError
 from pipelines.kaggle import submission
 from pipelines.score import command as score_command
+from pipelines.score.rerank import embed, nearest_neighbours, reranking
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
@@ -103,18 +103,18 @@ def test_reranked_scores_by_another_way(prepared, export, train, world, tmp_path
         own = np.array([[i == j for j in half] for i in ids])
     found = run(export, tmp_path / "s.csv", "--rerank=retrieval", classifier_weight=0.5, **flags)
     to_other = np.where(own, -np.inf, queries @ other.T)
-    of_index = -np.sort(-(rows @ other.T), axis=1)[:, : rerank.OF_NEIGHBOUR].mean(axis=1)
+    of_index = -np.sort(-(rows @ other.T), axis=1)[:, : reranking.OF_NEIGHBOUR].mean(axis=1)
     landmarks = np.array([record[schema.LANDMARK_ID] for record in index])
     classes = pd.read_csv(export / "labels.csv")["landmark_id"].to_numpy()
     probabilities = _probabilities(export, test)
     for n, image_id in enumerate(ids):
-        near = np.argsort(-(queries[n] @ rows.T))[: rerank.NEIGHBOURS]
+        near = np.argsort(-(queries[n] @ rows.T))[: reranking.NEIGHBOURS]
         likely = dict(sorted(zip(classes, probabilities[n], strict=True), key=lambda p: -p[1])[:5])
         sums = {landmarks[row]: 0.5 * likely.get(landmarks[row], 0.0) for row in near}
         for row in near:
             sums[landmarks[row]] += max(0.0, queries[n] @ rows[row]) - of_index[row]
         best = max(sums, key=sums.__getitem__)
-        mine = -np.sort(-to_other[n])[: rerank.OF_PHOTO].mean()
+        mine = -np.sort(-to_other[n])[: reranking.OF_PHOTO].mean()
         assert found.loc[image_id, "landmark_id"] == best
         assert found.loc[image_id, "score"] == pytest.approx(sums[best] - mine, abs=1e-4)
 
@@ -193,8 +193,8 @@ def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
 def test_small_blocks_of_queries_change_nothing(prepared, export, train, tmp_path, monkeypatch):
     flags = {"images": prepared / "dataset", "rerank": "retrieval", "train": train}
     run(export, tmp_path / "a.csv", **flags)
-    monkeypatch.setattr("pipelines.retrieval.QUERIES", 7)
-    monkeypatch.setattr(neighbours, "ROWS", 13)
+    monkeypatch.setattr("pipelines.score.rerank.pipeline.QUERIES", 7)
+    monkeypatch.setattr(nearest_neighbours, "ROWS", 13)
     found = run(export, tmp_path / "b.csv", **flags)
     expected = submission.read(str(tmp_path / "a.csv")).set_index("id")
     assert (found["landmark_id"] == expected["landmark_id"]).all()

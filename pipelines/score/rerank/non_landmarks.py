@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from pipelines import embed
 from pipelines.imaging import perceptual_hash
-from pipelines.neighbours import Block
 from pipelines.score import prediction_store
 from pipelines.score.prediction_store import Parts
+from pipelines.score.rerank import embed
+from pipelines.score.rerank.nearest_neighbours import Block
 
 MOST = 20_000  # more make no better a mean, and every photo meets each
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common.schema import UserError
-from pipelines.neighbours import Block
 from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
 from pipelines.score import inputs, model, prediction_store
 from pipelines.score.inputs import PhotosOptions
 from pipelines.score.pipeline import Job, ModelOptions, predict
 from pipelines.score.prediction_store import Parts
+from pipelines.score.rerank.nearest_neighbours import Block
 from pipelines.storage import filesystem
 
 EXAMPLES = """\

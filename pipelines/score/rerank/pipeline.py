@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import embed, non_landmarks
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
 from pipelines.curate.options import at_least
 from pipelines.imaging import perceptual_hash
-from pipelines.neighbours import Block, mean_similarity, search
-from pipelines.rerank import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
 from pipelines.runner import engine, progress
 from pipelines.score import inputs, prediction_store
 from pipelines.score.pipeline import Job
 from pipelines.score.prediction_store import Parts, beside
+from pipelines.score.rerank import embed, non_landmarks
+from pipelines.score.rerank.nearest_neighbours import Block, mean_similarity, search
+from pipelines.score.rerank.reranking import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
 from pipelines.storage import filesystem, parquet, photo_records
 
 QUERIES = 4096  # photos that go through the index together
