@@ -20,7 +20,11 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
         "pipelines",
         "gather the kept photos into TFRecord shards",
     ),
-    "inspect": ("pipelines.inspection", "pipelines", "look at a dataset, or verify all of it"),
+    "inspect": (
+        "pipelines.inspection.command",
+        "pipelines",
+        "look at a dataset, or verify all of it",
+    ),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
     "compare": ("trainer.compare", "trainer", "train several networks, and make a table of them"),
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),

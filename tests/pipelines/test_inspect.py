@@ -13,9 +13,11 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from pipelines import frames, inspection, main
+from pipelines import main
 from pipelines.common import paths, schema
 from pipelines.common.schema import UserError
+from pipelines.inspection import command as inspection_command
+from pipelines.inspection import tfrecord_scan
 from pipelines.storage import tf_example, tfrecord
 
 VERSION = "dataset/gld2/1.0.0"
@@ -57,7 +59,7 @@ def grey(record: bytes) -> bytes:
 
 def verified(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What --verify prints of a spoilt dataset."""
-    assert inspection.main([str(folder), "--verify", "--workers=1"]) == 1
+    assert inspection_command.main([str(folder), "--verify", "--workers=1"]) == 1
     return capsys.readouterr().out.splitlines()
 
 
@@ -229,23 +231,28 @@ def test_the_first_faults_of_a_kind_are_named_and_all_are_counted(folder: pathli
 
 
 @pytest.mark.parametrize("fill", [b"\0", b"\1", b"\0\0\1"])
-@pytest.mark.parametrize("junk", [0, 1, 11, *range(frames.BLOCK - 20, frames.BLOCK + 5)])
+@pytest.mark.parametrize(
+    "junk", [0, 1, 11, *range(tfrecord_scan.BLOCK - 20, tfrecord_scan.BLOCK + 5)]
+)
 def test_the_next_frame_is_found_behind_any_junk(junk: int, fill: bytes):
     data = (fill * junk)[:junk] + tfrecord.frame(b"one") + b"\x01" + tfrecord.frame(b"two")
-    found = list(frames.scan(io.BytesIO(data), len(data)))
+    found = list(tfrecord_scan.scan(io.BytesIO(data), len(data)))
     assert [frame.record for frame in found if frame.record] == [b"one", b"two"]
     assert [frame.offset for frame in found][-1] == len(data) - len(tfrecord.frame(b"two"))
 
 
 def test_a_file_of_zeros_is_searched_in_no_time():
     data = bytes(20_000_000)
-    assert frames.find(io.BytesIO(data), 0, len(data)) == len(data)
+    assert tfrecord_scan.find(io.BytesIO(data), 0, len(data)) == len(data)
 
 
 def test_a_length_beyond_the_file_is_not_believed():
     long = tfrecord.frame(bytes(100))[: tfrecord.HEADER.size]
     data = long + struct.pack("<I", 0) + tfrecord.frame(b"two")
-    assert [frame.record for frame in frames.scan(io.BytesIO(data), len(data))] == [None, b"two"]
+    assert [frame.record for frame in tfrecord_scan.scan(io.BytesIO(data), len(data))] == [
+        None,
+        b"two",
+    ]
 
 
 # ---- whole datasets -------------------------------------------------------------------------
@@ -268,7 +275,7 @@ def in_shards(folder: pathlib.Path, number: int) -> None:
 
 
 def test_a_whole_dataset_is_clean_and_is_found_from_above(prepared: pathlib.Path, capsys):
-    assert inspection.main([str(prepared / "dataset"), "--verify", "--workers=2"]) == 0
+    assert inspection_command.main([str(prepared / "dataset"), "--verify", "--workers=2"]) == 0
     assert "nothing is wrong" in capsys.readouterr().out
 
 
@@ -297,7 +304,7 @@ def test_a_look_is_the_same_for_the_same_seed(prepared: pathlib.Path, tmp_path, 
     before = sorted(path.name for path in (prepared / VERSION).iterdir())
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
         flags = [f"--output={tmp_path / name}", f"--seed={seed}"]
-        assert inspection.main([str(prepared / "dataset"), *flags]) == 0
+        assert inspection_command.main([str(prepared / "dataset"), *flags]) == 0
     one, same, other = (
         (tmp_path / n / "photos.jpg").read_bytes() for n in ("one", "same", "other")
     )
@@ -314,7 +321,7 @@ def test_a_look_is_the_same_for_the_same_seed(prepared: pathlib.Path, tmp_path, 
 )
 def test_a_look_at_a_damaged_dataset_shows_the_rest(folder: pathlib.Path, capsys, spoil: Spoil):
     spoil(folder)
-    assert inspection.main([str(folder)]) == 0
+    assert inspection_command.main([str(folder)]) == 0
     assert (folder.parent / "inspect/photos.jpg").exists()
     assert "no record verified" in capsys.readouterr().out
 
@@ -322,14 +329,14 @@ def test_a_look_at_a_damaged_dataset_shows_the_rest(folder: pathlib.Path, capsys
 @pytest.mark.parametrize("spoil", [missing, foreign, foreign_shard, no_info])
 def test_a_look_finds_what_the_folder_lacks(folder: pathlib.Path, spoil: Spoil, capsys):
     spoil(folder)
-    assert inspection.main([str(folder)]) == 1
+    assert inspection_command.main([str(folder)]) == 1
     assert "1 faults (file 1)" in capsys.readouterr().out
 
 
 def test_empty_shards_have_nothing_to_show(folder: pathlib.Path, capsys):
     for path in folder.glob("gld2-*"):
         path.write_bytes(b"")
-    assert inspection.main([str(folder)]) == 0
+    assert inspection_command.main([str(folder)]) == 0
     assert "photos.jpg: there is nothing to show" in capsys.readouterr().out
 
 
@@ -338,9 +345,9 @@ def test_the_newest_version_is_taken(tmp_path: pathlib.Path):
         (tmp_path / "gld2" / version).mkdir(parents=True)
         (tmp_path / "gld2" / version / "labels.csv").touch()
     for place in (tmp_path, tmp_path / "gld2", tmp_path / "gld2/1.10.0"):
-        assert inspection.find(f"{place}/").endswith("/1.10.0")
+        assert inspection_command.find(f"{place}/").endswith("/1.10.0")
     with pytest.raises(UserError, match="run gld2 shard"):
-        inspection.find(str(tmp_path / "nowhere"))
+        inspection_command.find(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import frames
 from pipelines.common import paths, schema
 from pipelines.common.schema import Label, UserError
 from pipelines.imaging import normalize
+from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example
 
 NAMED = 10  # faults of a kind that are told one by one
@@ -181,7 +181,7 @@ def read_shard(path: str, landmarks: np.ndarray) -> Read:
     try:
         read.size = filesystem.size(path)
         with filesystem.open_read(path) as file:
-            for frame in frames.scan(file, read.size):
+            for frame in tfrecord_scan.scan(file, read.size):
                 read.records += 1
                 _frame(frame, landmarks, read)
     except (UserError, *filesystem.UNREADABLE) as error:
@@ -192,7 +192,7 @@ def read_shard(path: str, landmarks: np.ndarray) -> Read:
     return read
 
 
-def _frame(frame: frames.Frame, landmarks: np.ndarray, read: Read) -> None:
+def _frame(frame: tfrecord_scan.Frame, landmarks: np.ndarray, read: Read) -> None:
     where = f"{read.name} record {frame.number}"
     if frame.record is None:
         # Where the length is good, so is the place of the next frame.

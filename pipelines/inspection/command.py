@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import frames, verify
 from pipelines.common import quiet, schema
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label, UserError
 from pipelines.imaging import contact_sheet
+from pipelines.inspection import tfrecord_scan, verify
 from pipelines.runner.options import SeedOptions
 from pipelines.storage import filesystem, ranged_reads
 
@@ -141,7 +141,7 @@ def _tiles(
         return []
     paths = [filesystem.join(folder, names[n]) for n in rng.integers(len(names), size=TRIES)]
     with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
-        found = pool.map(frames.near, paths, rng.random(TRIES))
+        found = pool.map(tfrecord_scan.near, paths, rng.random(TRIES))
         records = dict.fromkeys(frame.record for frame in found if frame)
     return [tile for record in records if record for tile in _tile(record, split)][:TILES]
 
