@@ -40,7 +40,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
         "pipelines",
         "find what Kaggle would refuse",
     ),
-    "evaluate": ("pipelines.evaluate", "pipelines", "GAP, accuracy, precision, recall"),
+    "evaluate": ("pipelines.evaluate.command", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report", "pipelines", "what happened, as a page to look at"),
     "plan": ("pipelines.plan", "pipelines", "what all of it takes: hours, bytes, dollars"),
     "demo": ("pipelines.demo", "pipelines", "all of it, on a small generated world"),

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import curves, main, metrics, mistakes
+from pipelines import main
 from pipelines.common.gap import rank
+from pipelines.evaluate import metrics, pr_curve, worst_errors
 from pipelines.imaging import contact_sheet
 from pipelines.imaging.normalize import Normal, normalise
 from tests.conftest import ROOT
@@ -126,20 +127,20 @@ def test_submissions_are_compared(worked: list[str], tmp_path: pathlib.Path, cap
 
 def test_a_threshold_takes_all_of_a_score():
     scores = np.array([3.0, 3.0, 2.0, 1.0, 1.0, 1.0])
-    assert curves.thresholds(scores).tolist() == [1, 2, 5]
-    assert curves.thresholds(scores[:0]).tolist() == []
+    assert pr_curve.thresholds(scores).tolist() == [1, 2, 5]
+    assert pr_curve.thresholds(scores[:0]).tolist() == []
 
 
 def test_a_curve_has_its_corners():
     ranked = rank(list("abcdefg"), [1] * 7, -np.arange(7), [0, 0, 1, 0, 0, 1, 0], 4)
-    assert curves.corners(ranked).tolist() == [1, 2, 4, 5, 6]
+    assert pr_curve.corners(ranked).tolist() == [1, 2, 4, 5, 6]
 
 
 @pytest.mark.parametrize("scores", [[], [0.5], [1e308, -1e308], [0.0] * 5, [5e-324, 0.0, -1e9]])
 def test_curves_of_any_scores(scores: list[float]):
     ranked = rank([str(n) for n in range(len(scores))], [1] * len(scores), scores,
                   [True] * len(scores), 7)  # fmt: skip
-    png = curves.draw({"all": ranked}, np.array(scores, float))
+    png = pr_curve.draw({"all": ranked}, np.array(scores, float))
     assert Image.open(io.BytesIO(png)).size > (500, 300)
 
 
@@ -151,8 +152,8 @@ def test_the_worst_come_first_and_both_kinds():
     made = [("a", 5, 0.99), ("b", 5, 0.2), ("c", 5, 0.9), ("d", 5, 0.8), ("e", 5, 0.1)]
     joined = metrics.join(*tables(made, truth))
     ranked = metrics.made(joined).iloc[metrics.ranking(joined).order]
-    assert mistakes.worst(ranked)["id"].tolist() == ["c", "d", "b", "e"]
-    assert mistakes.worst(ranked, 1)["id"].tolist() == ["c", "d"]
+    assert worst_errors.worst(ranked)["id"].tolist() == ["c", "d", "b", "e"]
+    assert worst_errors.worst(ranked, 1)["id"].tolist() == ["c", "d"]
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ def test_mistakes_are_shown_with_their_photos(
     with Image.open(tmp_path / "out" / "mistakes.jpg") as picture:
         assert picture.width == contact_sheet.COLUMNS * contact_sheet.CELL
         frames = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
-    for colour in (mistakes.WRONG, mistakes.NOTHING):
+    for colour in (worst_errors.WRONG, worst_errors.NOTHING):
         wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
         near = np.abs(frames - wanted).max(axis=1) < 40  # JPEG blurs colours
         assert near.sum() > 200
@@ -188,9 +189,9 @@ def test_mistakes_are_shown_with_their_photos(
 def test_photos_are_the_queries_own(prepared: pathlib.Path, world: pathlib.Path, tmp_path):
     listed = pd.read_csv(world / "metadata" / "test.csv")["id"].tolist()
     kaggle_layout(world, tmp_path)
-    staged = mistakes.photos(str(prepared), set(listed[:9]))
-    assert staged == mistakes.photos(str(prepared / "dataset"), set(listed[:9]))
-    loose = mistakes.photos(str(tmp_path), set(listed[:9]))
+    staged = worst_errors.photos(str(prepared), set(listed[:9]))
+    assert staged == worst_errors.photos(str(prepared / "dataset"), set(listed[:9]))
+    loose = worst_errors.photos(str(tmp_path), set(listed[:9]))
     assert set(staged) <= set(loose) <= set(listed[:9])
     for name in staged:
         small, large = (
@@ -205,7 +206,7 @@ def test_a_photo_that_cannot_be_read_leaves_its_place_empty(tmp_path: pathlib.Pa
     joined = metrics.join(*tables(made, {"a" * 16: {7, 8}, "b" * 16: set()}))
     (tmp_path / f"{'a' * 16}.jpg").write_bytes(b"\xff\xd8\xff no photo")
     (tmp_path / f"{'b' * 16}.jpg").write_bytes(b"")
-    picture = mistakes.picture(joined, str(tmp_path))
+    picture = worst_errors.picture(joined, str(tmp_path))
     assert Image.open(io.BytesIO(picture)).height == contact_sheet.HEIGHT
 
 

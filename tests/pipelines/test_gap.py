@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import evaluate, metrics
 from pipelines.common import gap
 from pipelines.common.schema import UserError
+from pipelines.evaluate import metrics
+from pipelines.evaluate.command import evaluate
 from pipelines.kaggle import submission
 from tests.conftest import SHARED, needs_shared
 
@@ -50,7 +51,7 @@ WORKED_ROWS = [("b", 8, 0.9), ("c", 5, 0.8), ("a", 5, 0.8), ("d", 1, 0.4)]
 
 
 def test_worked_example():
-    found = evaluate.evaluate(*tables(WORKED_ROWS, WORKED_TRUTH))["public"]
+    found = evaluate(*tables(WORKED_ROWS, WORKED_TRUTH))["public"]
     assert found.gap == pytest.approx(2 / 3, abs=1e-12)
     assert (found.queries, found.labelled, found.predicted) == (5, 3, 4)
     assert found.accuracy == pytest.approx(2 / 3)
@@ -76,18 +77,18 @@ def world(rows):
 @given(queries)
 def test_equals_the_definition(rows):
     made, truth = world(rows)
-    found = evaluate.evaluate(*tables(made, truth))["all"]
+    found = evaluate(*tables(made, truth))["all"]
     assert found.gap == pytest.approx(slow_gap(made, truth), abs=1e-12)
 
 
 @given(queries, st.randoms())
 def test_row_order_and_monotone_scores_change_nothing(rows, random):
     predictions, solution = tables(*world(rows))
-    before = evaluate.evaluate(predictions, solution)["all"].gap
+    before = evaluate(predictions, solution)["all"].gap
     order = list(range(len(predictions)))
     random.shuffle(order)
     shuffled = predictions.iloc[order].assign(score=lambda t: np.exp(t["score"]) * 3)
-    assert evaluate.evaluate(shuffled, solution)["all"].gap == before
+    assert evaluate(shuffled, solution)["all"].gap == before
 
 
 @given(queries, st.randoms())
@@ -95,23 +96,23 @@ def test_the_order_of_the_solution_changes_nothing(rows, random):
     predictions, solution = tables(*world(rows))
     order = list(range(len(solution)))
     random.shuffle(order)
-    shuffled = evaluate.evaluate(predictions, solution.iloc[order])
-    assert shuffled == evaluate.evaluate(predictions, solution)
+    shuffled = evaluate(predictions, solution.iloc[order])
+    assert shuffled == evaluate(predictions, solution)
 
 
 @given(queries, st.sets(st.integers(0, 3), max_size=2))
 def test_a_wrong_top_prediction_never_raises_it(rows, classes):
     made, truth = world(rows)
     truth["f" * 16] = classes
-    before = evaluate.evaluate(*tables(made, truth))["all"]
-    after = evaluate.evaluate(*tables([*made, ("f" * 16, 9, 3.0)], truth))["all"]
+    before = evaluate(*tables(made, truth))["all"]
+    after = evaluate(*tables([*made, ("f" * 16, 9, 3.0)], truth))["all"]
     assert after.gap <= before.gap
     assert (after.gap < before.gap) == (before.accuracy > 0)
 
 
 @given(queries)
 def test_it_lies_between_0_and_1(rows):
-    found = evaluate.evaluate(*tables(*world(rows)))["all"]
+    found = evaluate(*tables(*world(rows)))["all"]
     assert 0 <= found.gap <= found.accuracy <= 1
     assert min(found.precision, found.macro_precision, found.macro_recall) >= 0
     assert max(found.precision, found.macro_precision, found.macro_recall) <= 1
@@ -123,7 +124,7 @@ def test_a_perfect_submission_has_1(rows, random):
     made = [(q, random.choice(sorted(classes)), random.random()) for q, classes in truth.items()
             if classes]  # fmt: skip
     low = [(q, 5, -1.0) for q, classes in truth.items() if not classes and random.random() < 0.5]
-    found = evaluate.evaluate(*tables(made + low, truth))["all"]
+    found = evaluate(*tables(made + low, truth))["all"]
     assert (found.gap, found.accuracy, found.macro_recall) == (1, 1, 1)
 
 
@@ -146,7 +147,7 @@ def test_repeated_queries_count_as_often_as_they_come(rows, times):
 def test_macro_figures_are_means_over_landmarks():
     truth = {"a": {5}, "b": {5}, "c": {7, 8}, "d": set(), "e": {9}}
     made = [("a", 5, 0.9), ("b", 7, 0.8), ("c", 7, 0.7), ("d", 6, 0.6)]
-    found = evaluate.evaluate(*tables(made, truth))["all"]
+    found = evaluate(*tables(made, truth))["all"]
     assert found.macro_precision == pytest.approx((1 / 1 + 1 / 2 + 0 / 1) / 3)  # of 5, 7, 6
     assert found.macro_recall == pytest.approx((1 / 2 + 1 + 1 + 0) / 4)  # of 5, 7, 8, 9
     assert (found.precision, found.recall) == (2 / 4, 2 / 4)
@@ -213,7 +214,7 @@ def test_full_real_solution_against_the_definition(kind: str, tmp_path: pathlib.
     cells = {query: f"{guess} {confidence!r}" for query, guess, confidence in made}
     path = tmp_path / "submission.csv"
     path.write_text("id,landmarks\n" + "".join(f"{q},{cells.get(q, '')}\n" for q in truth))
-    found = evaluate.evaluate(submission.read(str(path)), submission.read_solution(str(REAL)))
+    found = evaluate(submission.read(str(path)), submission.read_solution(str(REAL)))
     assert len(truth) == found["all"].queries == 117_577
     for name, usages in (("all", {"Public", "Private"}), ("public", {"Public"}),
                          ("private", {"Private"})):  # fmt: skip
@@ -233,7 +234,7 @@ def test_full_real_solution_against_the_definition(kind: str, tmp_path: pathlib.
 def test_ignored_is_dropped():
     predictions, solution = tables(WORKED_ROWS, WORKED_TRUTH)
     solution.loc[solution["id"] == "d", "Usage"] = "Ignored"
-    found = evaluate.evaluate(predictions, solution)["all"]
+    found = evaluate(predictions, solution)["all"]
     assert (found.queries, found.labelled, found.gap) == (4, 2, 1.0)
 
 
@@ -241,21 +242,21 @@ def test_a_private_part_without_landmarks_is_named():
     predictions, solution = tables(WORKED_ROWS, WORKED_TRUTH)
     solution.loc[solution["id"].isin(["c", "e"]), "Usage"] = "Private"
     with pytest.raises(UserError, match=r"not defined: .*\(private\); .*'Public': 3, 'Private': 2"):
-        evaluate.evaluate(predictions, solution)
+        evaluate(predictions, solution)
 
 
 def test_no_labelled_query_is_an_error():
     with pytest.raises(UserError, match="no query of this subset has a landmark"):
-        evaluate.evaluate(*tables([("a", 1, 0.5)], {"a": set()}))
+        evaluate(*tables([("a", 1, 0.5)], {"a": set()}))
 
 
 def test_other_ids_are_an_error():
     predictions, solution = tables(WORKED_ROWS, WORKED_TRUTH)
     with pytest.raises(UserError, match=r"id d has no row in the submission \(2 such ids\)"):
-        evaluate.evaluate(predictions[:3], solution)
+        evaluate(predictions[:3], solution)
     with pytest.raises(UserError, match=r"id e is not in the solution \(1 such ids\)"):
-        evaluate.evaluate(predictions, solution[:4])
+        evaluate(predictions, solution[:4])
     with pytest.raises(
         UserError, match=r"id a is not .*\(1 such ids\); id d has no .*\(2 such ids"
     ):
-        evaluate.evaluate(predictions[:3], solution[1:])
+        evaluate(predictions[:3], solution[1:])

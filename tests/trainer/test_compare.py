@@ -11,8 +11,8 @@ import psutil
 import pytest
 import tensorflow as tf
 
-from pipelines import metrics as reference
 from pipelines.common.schema import UserError
+from pipelines.evaluate import metrics as reference
 from pipelines.kaggle import submission
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version

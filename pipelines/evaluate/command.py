@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pipelines import bootstrap
-from pipelines.bootstrap import Difference
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import UserError
+from pipelines.evaluate import bootstrap
+from pipelines.evaluate.bootstrap import Difference
+from pipelines.evaluate.metrics import Metrics, join, made, ranking, score, subsets
 from pipelines.kaggle import submission
-from pipelines.metrics import Metrics, join, made, ranking, score, subsets
 from pipelines.storage import filesystem
 
 DEFAULTS = ("metrics.json", "comparison.json")  # what is written: of one submission, of several
@@ -45,7 +45,7 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
       output: metrics.json, beside which pr_curve.png and mistakes.jpg are written.
       images: where the photos are, for the contact sheet of mistakes; None for no sheet.
     """
-    from pipelines import curves  # imports matplotlib
+    from pipelines.evaluate import pr_curve
 
     found = subsets(joined)
     rankings = {name: ranking(rows) for name, rows in found.items()}
@@ -55,18 +55,18 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     print(f"evaluate: {output}")
     ranked = made(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
-    filesystem.write(curve, curves.draw(rankings, ranked["score"].to_numpy()))
+    filesystem.write(curve, pr_curve.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")
     if images:
         _sheet(ranked, images, _beside(output, "mistakes.jpg"))
 
 
 def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:
-    from pipelines import mistakes  # imports Pillow, and Beam where it looks for TFRecords
+    from pipelines.evaluate import worst_errors
 
-    worst = mistakes.worst(ranked)
+    worst = worst_errors.worst(ranked)
     if len(worst):
-        filesystem.write(path, mistakes.picture(worst, images))
+        filesystem.write(path, worst_errors.picture(worst, images))
     print(f"evaluate: {path if len(worst) else 'there is no mistake to show'}")
 
 
