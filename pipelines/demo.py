@@ -9,10 +9,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from pipelines import prepare, report
+from pipelines import prepare
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.evaluate import command as evaluate_command
+from pipelines.report import command as report_command
 from pipelines.runner.options import OutputOptions, Parser
 from pipelines.sample import http_server, writer
 from pipelines.sample.world import World
@@ -75,7 +76,7 @@ def demo(root: str, epochs: str, world: World) -> None:
         )
         solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
         _stage(evaluate_command.main, submission=submission, solution=solution, output=metrics)
-    _stage(report.main, output=output, job_dir=job, metrics=metrics)
+    _stage(report_command.main, output=output, job_dir=job, metrics=metrics)
     print(_table(output, job, metrics))
 
 

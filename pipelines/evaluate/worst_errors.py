@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from pipelines import contact
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import UserError
 from pipelines.imaging import contact_sheet, normalize
 from pipelines.imaging.normalize import Normal
+from pipelines.report import contact_sheets
 from pipelines.storage import filesystem, photo_records
 
 SPLIT = "test"
@@ -96,9 +96,9 @@ def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
 
 def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
     """By facts, which say where each photo lies: no other is read."""
-    facts = contact.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
+    facts = contact_sheets.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
     rows = {name: places[0] for name, places in facts.items()}
-    return dict(zip(rows, contact.jpegs(rows.values(), output), strict=True))
+    return dict(zip(rows, contact_sheets.jpegs(rows.values(), output), strict=True))
 
 
 def _records(place: str, ids: Collection[str]) -> dict[str, bytes]:

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import album, contact, report
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason
 from pipelines.imaging import contact_sheet
+from pipelines.report import command as report_command
+from pipelines.report import contact_sheets, selection
 from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
 
@@ -40,7 +41,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[list[contact_sheet.Tile]
 
 
 def page(output: pathlib.Path) -> str:
-    return pathlib.Path(report.report(Output(str(output)))).read_text()
+    return pathlib.Path(report_command.report(Output(str(output)))).read_text()
 
 
 def funnel_rows(text: str) -> dict[str, list[str]]:
@@ -101,7 +102,7 @@ def test_what_has_no_pixels_is_listed(output: pathlib.Path):
     text = page(output)
     assert "<b>.jpg" not in text
     listed = html.unescape(text[text.index('id="rejected"') :])
-    rejects = report.rejected(filesystem.match(str(output / "rejects" / "*")))
+    rejects = report_command.rejected(filesystem.match(str(output / "rejects" / "*")))
     assert {row["reason"] for row in rejects} > {"bad_name", "undecodable"}
     assert all(row["id"] in listed and row["detail"] in listed for row in rejects)
 
@@ -116,7 +117,7 @@ def test_the_chosen_threshold_is_marked_and_scores_are_shown(output: pathlib.Pat
     filesystem.write_json(str(output / "decisions" / "done.json"), done)
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"all": {"gap": 0.61234, "queries": 40}}))
-    report.main([f"--output={output}", f"--metrics={metrics}"])
+    report_command.main([f"--output={output}", f"--metrics={metrics}"])
     text = (output / "report" / "index.html").read_text()
     (chosen,) = re.findall(r'<tr class="chosen">(.*)', text)
     assert "8,997" in chosen and "87" in chosen
@@ -142,7 +143,7 @@ def test_the_same_decisions_give_the_same_page(output: pathlib.Path):
 def test_funnel_has_a_column_for_each_split():
     counts = {"images": 11, "dropped/index/reference": 3, "dropped/train/in_index": 2}
     counts |= {"kept/train": 4, "kept/validation": 1, "kept/test": 1, "bytes/train": 99}
-    splits, steps = report.funnel(counts)
+    splits, steps = report_command.funnel(counts)
     assert splits == ["train", "index", "test"]
     assert {step.what: step.images for step in steps} == {
         "seen": [7, 3, 1],
@@ -159,7 +160,7 @@ def test_of_an_id_that_came_twice_both_photos_are_known(tmp_path: pathlib.Path):
         row = dict.fromkeys(schema.FACTS) | {"id": name(1), "unit": "a", "offset": offset}
         facts = parquet.from_rows([row, row | {"offset": None}], schema.FACTS)
         parquet.write(str(tmp_path / f"{offset}.parquet"), facts, schema.FACTS)
-    known = contact.look_up({name(1)}, [], filesystem.match(str(tmp_path / "*")))
+    known = contact_sheets.look_up({name(1)}, [], filesystem.match(str(tmp_path / "*")))
     assert [row["offset"] for row in known.facts[name(1)]] == [5, 7]
 
 
@@ -178,14 +179,14 @@ def name(number: int) -> str:
     return f"{number:016x}"
 
 
-def digest(tmp_path: pathlib.Path, rows: list[dict]) -> album.Digest:
+def digest(tmp_path: pathlib.Path, rows: list[dict]) -> selection.Digest:
     """Of decisions in two files, as curate writes them."""
     empty = dict.fromkeys(schema.DECISIONS)
     images = parquet.from_rows([empty | {"split": "train"} | row for row in rows], schema.DECISIONS)
     paths = [str(tmp_path / f"{part}.parquet") for part in range(2)]
     for part, path in enumerate(paths):
         parquet.write(path, images[part::2], schema.DECISIONS)
-    return album.digest(paths)
+    return selection.digest(paths)
 
 
 def repeat(number: int, first: int, reason: Reason) -> dict:
@@ -194,7 +195,7 @@ def repeat(number: int, first: int, reason: Reason) -> dict:
 
 def test_largest_groups_come_first_and_are_cut(tmp_path: pathlib.Path):
     rows = [repeat(1000 * g + i, g, Reason.NEAR_DUPLICATE) for g in range(1, 41) for i in range(g)]
-    largest, sampled = album.sheets(digest(tmp_path, rows))
+    largest, sampled = selection.sheets(digest(tmp_path, rows))
     assert (largest.reason, largest.which) == (Reason.NEAR_DUPLICATE, "largest")
     assert [group.ids[0] for group in largest.groups] == [name(g) for g in range(40, 34, -1)]
     for group, size in zip(largest.groups, range(40, 34, -1), strict=True):
@@ -202,7 +203,7 @@ def test_largest_groups_come_first_and_are_cut(tmp_path: pathlib.Path):
             len(group.ids) == 2 * contact_sheet.COLUMNS - 1
         )  # and one cell that says how many more
         assert len(group.ids) - 1 + group.more == size
-    assert len(sampled.groups) == album.SAMPLED
+    assert len(sampled.groups) == selection.SAMPLED
     assert not {g.ids[0] for g in sampled.groups} & {g.ids[0] for g in largest.groups}
     assert all(len(g.ids) + bool(g.more) <= contact_sheet.COLUMNS for g in sampled.groups)
 
@@ -211,23 +212,23 @@ def test_a_conflict_that_drops_all_is_one_group(tmp_path: pathlib.Path):
     conflict = Reason.LABEL_CONFLICT
     rows = [repeat(1, 2, conflict), repeat(2, 1, conflict), repeat(3, 1, conflict)]
     rows += [repeat(8, 9, conflict), repeat(9, 8, conflict)]
-    largest, sampled = album.sheets(digest(tmp_path, rows))
-    assert largest.groups == (album.Group((name(1), name(2), name(3))),)
-    assert sampled.groups == (album.Group((name(8), name(9))),)
+    largest, sampled = selection.sheets(digest(tmp_path, rows))
+    assert largest.groups == (selection.Group((name(1), name(2), name(3))),)
+    assert sampled.groups == (selection.Group((name(8), name(9))),)
 
 
 def test_a_group_shows_all_that_went_for_its_first(tmp_path: pathlib.Path):
     rows = [repeat(2, 1, Reason.NEAR_TEST), repeat(3, 1, Reason.IN_TEST)]
-    in_test, near_test = album.sheets(digest(tmp_path, rows))
-    assert in_test.groups == (album.Group((name(1), name(3), name(2))),)
-    assert near_test.groups == (album.Group((name(1), name(2), name(3))),)
+    in_test, near_test = selection.sheets(digest(tmp_path, rows))
+    assert in_test.groups == (selection.Group((name(1), name(3), name(2))),)
+    assert near_test.groups == (selection.Group((name(1), name(2), name(3))),)
 
 
 def test_sample_does_not_depend_on_files_or_order():
     rows = pd.DataFrame({"id": [name(n) for n in range(500)], "reason": ["blank", "kept"] * 250})
-    whole = album.sample(rows, 10)
-    parts = pd.concat([album.sample(rows[n::3], 10) for n in (2, 0, 1)])
-    assert list(album.sample(parts, 10)["id"]) == list(whole["id"])
+    whole = selection.sample(rows, 10)
+    parts = pd.concat([selection.sample(rows[n::3], 10) for n in (2, 0, 1)])
+    assert list(selection.sample(parts, 10)["id"]) == list(whole["id"])
     assert whole["reason"].value_counts().to_dict() == {"blank": 10, "kept": 10}
 
 

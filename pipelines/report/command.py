@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from pipelines import album, contact
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
+from pipelines.report import contact_sheets, selection
 from pipelines.runner.options import OutputOptions, Parser
 from pipelines.shard.pipeline import decision_files
 from pipelines.storage import filesystem, parquet, ranged_reads
@@ -93,13 +93,13 @@ def _rejects(path: str) -> pd.DataFrame:
 
 
 def _some(rejects: pd.DataFrame) -> pd.DataFrame:
-    return album.sample(rejects, LISTED, ("id", "unit", "detail"))
+    return selection.sample(rejects, LISTED, ("id", "unit", "detail"))
 
 
 # ---- pictures -------------------------------------------------------------------------------
 
 
-def landmarks_plot(found: album.Digest, threshold: int) -> bytes:
+def landmarks_plot(found: selection.Digest, threshold: int) -> bytes:
     """Images of each landmark, by rank and as a histogram, before and after; PNG."""
     from matplotlib.figure import Figure
 
@@ -130,17 +130,17 @@ def landmarks_plot(found: album.Digest, threshold: int) -> bytes:
     return out.getvalue()
 
 
-def _sheets(found: album.Digest, output: Output) -> list[dict[str, Any]]:
+def _sheets(found: selection.Digest, output: Output) -> list[dict[str, Any]]:
     """Draws the contact sheets that have photos; returns what the page says of each."""
-    sheets = list(album.sheets(found))
+    sheets = list(selection.sheets(found))
     decided, facts = (
         filesystem.match(decision_files(output)),
         filesystem.match(output.facts("*")),
     )
-    known = contact.look_up(set().union(*(chosen.ids for chosen in sheets)), decided, facts)
+    known = contact_sheets.look_up(set().union(*(chosen.ids for chosen in sheets)), decided, facts)
     drawn = []
     for chosen in sheets:
-        if jpeg := contact.picture(chosen, known, output):
+        if jpeg := contact_sheets.picture(chosen, known, output):
             file = f"{chosen.reason}-{chosen.which}.jpg"
             filesystem.write(filesystem.join(output.report, file), jpeg)
             drawn.append({"file": file, "reason": chosen.reason, "which": chosen.which})
@@ -159,7 +159,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
     done = filesystem.read_json(output.decisions_done)
-    found = album.digest(filesystem.match(decision_files(output)))
+    found = selection.digest(filesystem.match(decision_files(output)))
     if has_landmarks := len(found.before) > 0:
         plot = landmarks_plot(found, done["parameters"]["min_images_per_class"])
         filesystem.write(filesystem.join(output.report, "classes.png"), plot)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.album import Group, Sheet
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import Reason, UserError
 from pipelines.imaging import contact_sheet
+from pipelines.report.selection import Group, Sheet
 from pipelines.storage import filesystem, parquet, ranged_reads, tf_example
 
 DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
