@@ -42,7 +42,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
     ),
     "evaluate": ("pipelines.evaluate.command", "pipelines", "GAP, accuracy, precision, recall"),
     "report": ("pipelines.report.command", "pipelines", "what happened, as a page to look at"),
-    "plan": ("pipelines.plan", "pipelines", "what all of it takes: hours, bytes, dollars"),
+    "plan": ("pipelines.plan.command", "pipelines", "what all of it takes: hours, bytes, dollars"),
     "demo": ("pipelines.demo", "pipelines", "all of it, on a small generated world"),
     "sample": ("pipelines.sample.writer", "pipelines", "write that small generated world"),
 }

@@ -10,10 +10,12 @@ import tarfile
 import pandas as pd
 import pytest
 
-from pipelines import bill, calibrate, estimate, main, plan, rates
-from pipelines.calibrate import Calibration
+from pipelines import main
 from pipelines.common.schema import UserError
-from pipelines.estimate import PUBLISHED, Split
+from pipelines.plan import calibrate, pricing, rates, stage_costs
+from pipelines.plan.calibrate import Calibration
+from pipelines.plan.command import count
+from pipelines.plan.stage_costs import PUBLISHED, Split
 from tests.conftest import SHARED, needs_shared
 
 ROUND = Calibration(  # a million photos: 2.5 core-hours to stage, a quarter to shard
@@ -45,8 +47,8 @@ KNOWN = rates.Rates(RATES)
 
 
 @pytest.fixture(scope="module")
-def stages() -> dict[str, estimate.Stage]:
-    return {stage.name: stage for stage in estimate.stages(MILLION, ROUND, 3.858, KNOWN)}
+def stages() -> dict[str, stage_costs.Stage]:
+    return {stage.name: stage for stage in stage_costs.stages(MILLION, ROUND, 3.858, KNOWN)}
 
 
 @pytest.fixture
@@ -80,52 +82,54 @@ def test_photos_meet_once_for_each_byte_of_each_hash(stages):
 
 def test_index_is_fetched_and_compared_and_not_sharded():
     both = MILLION | {"index": Split(500_000, 50, 7_000_000_000)}
-    download, curate, shard, _ = estimate.stages(both, ROUND, 1, KNOWN)
+    download, curate, shard, _ = stage_costs.stages(both, ROUND, 1, KNOWN)
     assert download.gb_in == pytest.approx(100 + 7)
     assert download.core_hours == pytest.approx(2.5 * 1.07)  # index's photos are the smaller ones
     assert download.units == 150
     assert shard.gb_out == pytest.approx(20)
-    assert curate.gb_out == pytest.approx(1.5 * estimate.stages(MILLION, ROUND, 1, KNOWN)[1].gb_out)
+    assert curate.gb_out == pytest.approx(
+        1.5 * stage_costs.stages(MILLION, ROUND, 1, KNOWN)[1].gb_out
+    )
 
 
 def test_walls(stages):
     """2.5 core-hours are 5 vCPU-hours: 3 minutes for each of 100 archives."""
     download = stages["download"]
-    assert estimate.vcpu_hours(download, KNOWN) == pytest.approx(5)
+    assert stage_costs.vcpu_hours(download, KNOWN) == pytest.approx(5)
     for workers, waves in ((1, 25), (5, 5), (6, 5), (25, 1), (500, 1)):
-        wall = estimate.wall_hours(download, workers, KNOWN)
+        wall = stage_costs.wall_hours(download, workers, KNOWN)
         assert wall == pytest.approx(0.1 + waves * 0.05), workers
 
 
 def test_a_slow_source_is_waited_for(stages):
     slow = rates.Rates(RATES | {"connection_mb_s": (1, "", "")})
-    download, *_ = estimate.stages(MILLION, ROUND, 1, slow)
-    assert estimate.wall_hours(download, 25, slow) == pytest.approx(0.1 + 1000 / 3600)
+    download, *_ = stage_costs.stages(MILLION, ROUND, 1, slow)
+    assert stage_costs.wall_hours(download, 25, slow) == pytest.approx(0.1 + 1000 / 3600)
 
 
 @pytest.mark.parametrize("deadline", [0.8, 1.0, 2.0, 6.0])
 def test_workers_are_the_fewest(stages, deadline: float):
     prepared = list(stages.values())[:3]
-    workers = estimate.workers_for(prepared, deadline, KNOWN)
-    wall = lambda n: sum(estimate.wall_hours(s, n, KNOWN) for s in prepared)  # noqa: E731
+    workers = stage_costs.workers_for(prepared, deadline, KNOWN)
+    wall = lambda n: sum(stage_costs.wall_hours(s, n, KNOWN) for s in prepared)  # noqa: E731
     assert wall(workers) <= deadline
     assert workers == 1 or wall(workers - 1) > deadline
 
 
 def test_no_number_of_workers_starts_jobs_faster(stages):
-    assert estimate.workers_for(list(stages.values())[:3], 0.5, KNOWN) is None
+    assert stage_costs.workers_for(list(stages.values())[:3], 0.5, KNOWN) is None
 
 
 def test_training_goes_by_multiply_adds():
-    assert bill.images_per_second("resnet50", None, KNOWN) == pytest.approx(4400)
-    assert bill.images_per_second("resnet50", 448, KNOWN) == pytest.approx(1100)
-    assert bill.images_per_second("vgg16", None, KNOWN) == pytest.approx(4400 * 3.858 / 15.347)
+    assert pricing.images_per_second("resnet50", None, KNOWN) == pytest.approx(4400)
+    assert pricing.images_per_second("resnet50", 448, KNOWN) == pytest.approx(1100)
+    assert pricing.images_per_second("vgg16", None, KNOWN) == pytest.approx(4400 * 3.858 / 15.347)
 
 
 def test_the_bill(stages):
     found = list(stages.values())
-    lines = {line.price: line for line in bill.bill(found, 10, 3.0, KNOWN)}
-    wall = sum(estimate.wall_hours(stage, 10, KNOWN) for stage in found)
+    lines = {line.price: line for line in pricing.bill(found, 10, 3.0, KNOWN)}
+    wall = sum(stage_costs.wall_hours(stage, 10, KNOWN) for stage in found)
     assert lines["dataflow_vcpu_hour"].quantity == pytest.approx(10 * 4 * wall)
     assert lines["dataflow_gb_hour"].quantity == pytest.approx(10 * 16 * wall)
     assert lines["dataflow_disk_gb_hour"].quantity == pytest.approx(10 * 50 * wall)
@@ -139,7 +143,7 @@ def test_the_bill(stages):
 
 def test_every_price_is_on_the_bill_or_beside_it(stages):
     found = list(stages.values())
-    lines = [*bill.bill(found, 1, 1.0, KNOWN), *bill.alternatives(found, 1, 1.0, KNOWN)]
+    lines = [*pricing.bill(found, 1, 1.0, KNOWN), *pricing.alternatives(found, 1, 1.0, KNOWN)]
     prices = {name for name, (_, unit, _) in rates.read().rows.items() if unit == "USD"}
     assert {line.price for line in lines} == prices
 
@@ -147,11 +151,11 @@ def test_every_price_is_on_the_bill_or_beside_it(stages):
 def test_networks_are_those_of_the_trainer(capsys: pytest.CaptureFixture[str]):
     from trainer import describe
 
-    assert set(bill.NETWORKS) == set(describe.BACKBONES) - {"efficientnet"}
+    assert set(pricing.NETWORKS) == set(describe.BACKBONES) - {"efficientnet"}
     for name in ("mobilenet_v2", "resnet50"):
         assert main.main(["describe", name, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        side, gmacs = bill.NETWORKS[name]
+        side, gmacs = pricing.NETWORKS[name]
         assert side == found["image_size"]
         assert gmacs == pytest.approx(found["multiply_adds"] / 1e9, abs=0.0006)
 
@@ -161,7 +165,7 @@ def test_networks_are_those_of_the_trainer(capsys: pytest.CaptureFixture[str]):
 
 def test_a_source_is_counted(world: pathlib.Path, url: str):
     for root in (str(world), url):
-        found = plan.count(root)
+        found = count(root)
         for split in ("train", "test"):
             tars = sorted((world / split).glob("*.tar"))
             assert found[split].units == len(tars)
@@ -185,7 +189,7 @@ def test_a_source_that_cannot_be_measured_is_said(tmp_path: pathlib.Path):
 
 def test_nothing_to_count_is_said(tmp_path: pathlib.Path):
     with pytest.raises(UserError, match="found no photos"):
-        plan.count(str(tmp_path))
+        count(str(tmp_path))
 
 
 # ---- calibration ----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from pipelines.calibrate import Calibration
 from pipelines.curate.near_duplicates.multi_index_hashing import BYTES, PHOTO
+from pipelines.plan.calibrate import Calibration
 
 HOUR = 3600
 GB = 1e9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipelines.estimate import Stage, wall_hours
+from pipelines.plan.stage_costs import Stage, wall_hours
 
 NETWORKS = {  # side of the input, pixels, and multiply-adds of a photo, GMAC: see gld2 describe
     "efficientnet_b0": (224, 0.386),

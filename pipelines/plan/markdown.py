@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pipelines import bill, estimate
-from pipelines.bill import NETWORKS, Line
-from pipelines.calibrate import Calibration
-from pipelines.estimate import HOUR, Split, Stage
-from pipelines.rates import Rates
+from pipelines.plan import pricing, stage_costs
+from pipelines.plan.calibrate import Calibration
+from pipelines.plan.pricing import NETWORKS, Line
+from pipelines.plan.rates import Rates
+from pipelines.plan.stage_costs import HOUR, Split, Stage
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -33,11 +33,11 @@ def render(
 ) -> str:
     """The plan, as Markdown; the same for the same arguments."""
     _, gmacs = NETWORKS[args.backbone]
-    found = estimate.stages(splits, per, gmacs, known)
+    found = stage_costs.stages(splits, per, gmacs, known)
     *prepared, _ = found
-    workers = estimate.workers_for(prepared, args.deadline_hours, known)
-    used = workers or estimate.MAX_WORKERS
-    speed = bill.images_per_second(args.backbone, args.image_size, known)
+    workers = stage_costs.workers_for(prepared, args.deadline_hours, known)
+    used = workers or stage_costs.MAX_WORKERS
+    speed = pricing.images_per_second(args.backbone, args.image_size, known)
     images = splits["train"].images * args.epochs if "train" in splits else 0
     hours = images / speed / HOUR
     return "\n".join(
@@ -60,7 +60,12 @@ def _counted(splits: Mapping[str, Split], source: str | None, per: Calibration) 
     yield f"Counted at {source}:" if source else "As GLDv2 is published (nothing was asked for):"
     yield ""
     rows = (
-        (name, f"{split.images:,}", split.units, number(estimate.fetched_bytes(split, per) / 1e9))
+        (
+            name,
+            f"{split.images:,}",
+            split.units,
+            number(stage_costs.fetched_bytes(split, per) / 1e9),
+        )
         for name, split in splits.items()
     )
     yield from table(("split", "photos", "archives or blocks", "GB to fetch"), rows)
@@ -86,8 +91,8 @@ def _workers(count: int) -> str:
 def _row(stage: Stage, workers: int, known: Rates) -> list[str]:
     values = (
         stage.core_hours,
-        estimate.vcpu_hours(stage, known),
-        estimate.wall_hours(stage, workers, known),
+        stage_costs.vcpu_hours(stage, known),
+        stage_costs.wall_hours(stage, workers, known),
         stage.gb_in,
         stage.gb_out,
         stage.shuffle_gb,
@@ -100,8 +105,8 @@ def _row(stage: Stage, workers: int, known: Rates) -> list[str]:
 def _deadline(
     args: argparse.Namespace, prepared: Sequence[Stage], workers: int | None, known: Rates
 ) -> str:
-    most = estimate.MAX_WORKERS
-    hours = sum(estimate.wall_hours(stage, workers or most, known) for stage in prepared)
+    most = stage_costs.MAX_WORKERS
+    hours = sum(stage_costs.wall_hours(stage, workers or most, known) for stage in prepared)
     if workers:
         return (
             f"Download, curate and shard take {number(hours)} hours on {_workers(workers)}: "
@@ -126,9 +131,9 @@ def _training(args: argparse.Namespace, images: int, speed: float, hours: float)
 
 def _paid(found: Sequence[Stage], workers: int, hours: float, known: Rates) -> Iterator[str]:
     head = ("for", "quantity", "price", "dollars")
-    lines = list(bill.bill(found, workers, hours, known))
+    lines = list(pricing.bill(found, workers, hours, known))
     total = sum(line.dollars for line in lines)
-    others = bill.alternatives(found, workers, hours, known)
+    others = pricing.alternatives(found, workers, hours, known)
     yield "## The bill, about"
     yield ""
     yield from table(head, [*_lines(lines, known), ("**in all**", "", "", f"{total:,.2f}")])

@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pipelines import calibrate, outlook, rates
-from pipelines.bill import NETWORKS
-from pipelines.calibrate import Calibration
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.schema import STAGED_SPLITS, UserError
-from pipelines.estimate import PUBLISHED, Split
 from pipelines.imaging.normalize import Normal
+from pipelines.plan import calibrate, markdown, rates
+from pipelines.plan.calibrate import Calibration
+from pipelines.plan.pricing import NETWORKS
+from pipelines.plan.stage_costs import PUBLISHED, Split
 from pipelines.source import metadata_csv
 from pipelines.source.discover import BLOCK, discover
 from pipelines.source.unit import Unit
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     known = rates.read(args.prices)
     splits = count(args.source) if args.source else PUBLISHED
-    text = outlook.render(args, splits, _calibration(args), known)
+    text = markdown.render(args, splits, _calibration(args), known)
     print(text)
     if args.output:
         filesystem.write(args.output, text)
