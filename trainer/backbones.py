@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet  # its parts are not public
 
 from pipelines.common.schema import UserError
-from trainer import scaling
+from trainer import compound_scaling
 from trainer.config import IMAGENET, NO_WEIGHTS
 
 _LITE = "efficientnet_lite0"
@@ -102,8 +102,8 @@ def set_momentum(backbone: keras.Model, momentum: float) -> None:
 
 def _builder(name: str, alpha: float, phi: float) -> Callable[..., keras.Model]:
     apps = keras.applications
-    if name == scaling.COMPOUND:
-        scale = scaling.compound(phi)
+    if name == compound_scaling.COMPOUND:
+        scale = compound_scaling.compound(phi)
         return functools.partial(_efficientnet, name, scale.width, scale.depth)
     if name == _LITE:  # B0's layout; source: github.com/tensorflow/tpu, efficientnet/lite
         return functools.partial(_efficientnet, name, 1.0, 1.0, activation="relu6")

@@ -18,10 +18,10 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import config, data, dataset, devices, faults, files, metrics, model, task, train
+from trainer import config, data, dataset, distribution, faults, gfile, metrics, model, task, train
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.dataset import Version
-from trainer.devices import Devices
+from trainer.distribution import Devices
 
 _FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
 _BATCHES = 4  # of the validation split that are timed
@@ -89,7 +89,7 @@ def read(settings: Config) -> list[Pace] | None:
     path = _path(settings)
     if not tf.io.gfile.exists(path):
         return None
-    found = json.loads(files.read(path))
+    found = json.loads(gfile.read(path))
     if config.differences(json.dumps(found["config"]), config.dumps(settings, "")):
         return None
     return [Pace(**pace) for pace in found["paces"]]
@@ -102,7 +102,7 @@ def write(settings: Config, paces: list[Pace]) -> None:
         "paces": [dataclasses.asdict(pace) for pace in paces],
     }
     tf.io.gfile.makedirs(settings.job_dir)
-    files.write(_path(settings), json.dumps(found, indent=2) + "\n")
+    gfile.write(_path(settings), json.dumps(found, indent=2) + "\n")
 
 
 def _path(settings: Config) -> str:
@@ -112,13 +112,13 @@ def _path(settings: Config) -> str:
 def measure(settings: Config) -> list[Pace]:
     """Times a few steps of each phase, on real photos."""
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
-    found = devices.find(settings.device)
+    found = distribution.find(settings.device)
     paces = []
     for phase in settings.phases:
         keras.utils.clear_session()  # forgets how batches are spread, too
         used = train.spread(settings, versions, found)
         version = versions[phase.dataset]
-        with devices.scope(used), faults.reading(version):
+        with distribution.scope(used), faults.reading(version):
             paces.append(_pace(settings, version, phase, used))
     return paces
 

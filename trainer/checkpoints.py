@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common.schema import UserError
-from trainer import devices, files
+from trainer import distribution, gfile
 
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")
 _KEPT = 2
@@ -62,7 +62,7 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
     """
     path = _path(folder, place)
     variables = _state(network)
-    with files.reaching(path), tempfile.TemporaryDirectory() as local:
+    with gfile.reaching(path), tempfile.TemporaryDirectory() as local:
         copy = Path(local) / "state.npz"
         tf.io.gfile.copy(path, str(copy))
         values = _values(copy, path)
@@ -92,7 +92,7 @@ def save(
     chief: bool = True,
 ) -> None:
     """Saves the state, and drops all but the last few. Every host calls it; the chief writes."""
-    values = [devices.to_numpy(variable) for variable in _state(network)]
+    values = [distribution.to_numpy(variable) for variable in _state(network)]
     if not chief:
         return
     tf.io.gfile.makedirs(folder)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.common.schema import UserError
-from trainer import child, devices, plan, table, task
+from trainer import child, distribution, plan, table, task
 from trainer.config import Config
 from trainer.plan import Run
 from trainer.table import Row
@@ -123,7 +123,7 @@ def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
     passed = [*passed, f"--data={flags.data}", f"--job_dir={folder}"]
     runs = plan.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
     runs += plan.speeds(flags.speed_of, passed) if flags.speed_of else []
-    devices.choose(runs[0].settings.device)
+    distribution.choose(runs[0].settings.device)
     with task.quiet():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer import measures

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from pipelines.common.schema import UserError
+from trainer.compound_scaling import COMPOUND, resolution
 from trainer.presets import PRESETS
-from trainer.scaling import COMPOUND, resolution
 
 BACKBONES = (
     *(f"efficientnet_b{n}" for n in range(8)),

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pipelines.common import schema
 from pipelines.common.schema import DATASET, VALIDATION, Label, UserError
-from trainer import cache, files
+from trainer import cache, gfile
 
 _VERSION = re.compile(r"\d+(\.\d+)*\Z")
 _FILES_AT_ONCE = 16
@@ -80,7 +80,7 @@ def find(data: str, cached: str = "") -> Version:
       UserError: no such folder, no version in it, or one that cannot be read.
     """
     data = data.rstrip("/") or "/"
-    with files.reaching(f"--data {data}"):
+    with gfile.reaching(f"--data {data}"):
         return _find(data, cached)
 
 
@@ -104,8 +104,8 @@ def _versions(parent: str) -> list[str]:
 
 
 def _open(folder: str, cached: str) -> Version:
-    labels_text = files.read(f"{folder}/labels.csv")
-    stats_text = files.read(f"{folder}/stats.json")
+    labels_text = gfile.read(f"{folder}/labels.csv")
+    stats_text = gfile.read(f"{folder}/stats.json")
     labels = schema.parse_labels(labels_text, f"{folder}/labels.csv")
     if len(labels) < 2:
         raise UserError(f"{folder}/labels.csv: expected two classes or more, found {len(labels)}")

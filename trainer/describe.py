@@ -11,7 +11,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from pipelines.common.schema import UserError
-from trainer import scaling, task
+from trainer import compound_scaling, task
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _config(flags: argparse.Namespace) -> Config:
         raise UserError(f"--classes: expected 1 to {10**9}, found {flags.classes}")
     config = Config(backbone=flags.backbone, alpha=flags.alpha, phi=flags.phi, weights=NO_WEIGHTS)
     size = flags.image_size
-    own = scaling.resolution(config.backbone, config.phi)
+    own = compound_scaling.resolution(config.backbone, config.phi)
     return dataclasses.replace(config, image_size=own if size is None else size)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from trainer import files, model, photos
+from trainer import gfile, model, photos
 from trainer.config import Config
 from trainer.dataset import Version
 from trainer.history import Row
@@ -47,10 +47,10 @@ def export(
         model.with_scores(network).save(path)
         tf.io.gfile.copy(path, f"{folder}/model.keras")
         _serve(path, f"{folder}/saved_model")
-    files.write(f"{folder}/labels.csv", schema.format_labels(version.labels))
+    gfile.write(f"{folder}/labels.csv", schema.format_labels(version.labels))
     # Whoever scores other photos normalises them as these were; stats.json says how.
     tf.io.gfile.copy(f"{version.folder}/stats.json", f"{folder}/stats.json")
-    files.write(f"{folder}/README.md", model_card(config, version, row))
+    gfile.write(f"{folder}/README.md", model_card(config, version, row))
 
 
 def _serve(path: str, folder: str) -> None:

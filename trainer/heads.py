@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from trainer.config import ARCFACE, Config
-from trainer.devices import to_numpy
+from trainer.distribution import to_numpy
 
 EMBEDDING = "embedding"  # the layer whose output the classifier sees
 LOGITS = "logits"

@@ -9,7 +9,7 @@ import itertools
 import keras
 import tensorflow as tf
 
-from trainer import files
+from trainer import gfile
 from trainer.checkpoints import WholeEpochs
 from trainer.metrics import METRICS
 
@@ -22,7 +22,7 @@ def read(path: str, epochs: int) -> list[Row]:
     """The rows of the first epochs; those that no checkpoint came after are left out."""
     if not tf.io.gfile.exists(path):
         return []
-    rows = csv.DictReader(io.StringIO(files.read(path)))
+    rows = csv.DictReader(io.StringIO(gfile.read(path)))
     return [row for row in rows if int(row["epoch"]) <= epochs]
 
 
@@ -32,7 +32,7 @@ def write(path: str, rows: list[Row]) -> None:
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    files.write(path, out.getvalue())
+    gfile.write(path, out.getvalue())
 
 
 class History(keras.callbacks.Callback):
@@ -71,7 +71,7 @@ def draw(path: str, rows: list[Row]) -> None:
     right.set_ylim(0, 1.02)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)
-    files.write(path, out.getvalue())
+    gfile.write(path, out.getvalue())
 
 
 def _lines(axes, rows: list[Row], names: tuple[str, ...]) -> None:

@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import data, dataset, devices, faults, files, solution, speed
+from trainer import data, dataset, distribution, faults, gfile, solution, speed
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.dataset import Version
-from trainer.devices import Devices
+from trainer.distribution import Devices
 from trainer.plan import Run
 from trainer.solution import Solution
 from trainer.table import Row
@@ -87,7 +87,7 @@ def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list
     Returns:
       Notes on what was measured, and how.
     """
-    found = devices.find(runs[0].settings.device)
+    found = distribution.find(runs[0].settings.device)
     notes = _notes(on, found, batch)
     for row, run in zip(rows, runs, strict=True):
         print(f"compare: measuring {run.name}", flush=True)
@@ -104,7 +104,7 @@ def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list
 def _quality(row: Row, run: Run, on: Exam) -> list[str]:
     """Fills in how good a trained network is; returns how the photos and the solution met."""
     job = run.settings.job_dir
-    done = json.loads(files.read(f"{job}/done.json"))
+    done = json.loads(gfile.read(f"{job}/done.json"))
     row.seconds, row.split = done["seconds"], on.split
     if on.solution is None:
         found = {column: done.get(name) for name, column in _FROM_TRAINING.items()}

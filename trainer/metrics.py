@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from pipelines.common import gap
-from trainer import devices
-from trainer.devices import Devices
+from trainer import distribution
+from trainer.distribution import Devices
 
 METRICS = (
     "val_loss",
@@ -59,7 +59,7 @@ def judge(network: keras.Model) -> keras.Model:
     outputs = [ops.argmax(logs, axis=1), ops.exp(ops.max(logs, axis=1)), -true]
     # Whole on every device: predict_on_batch reads them on each host.
     gathered = [
-        keras.layers.Identity(name=f"{devices.GATHERED}_{name}", dtype="float32")(output)
+        keras.layers.Identity(name=f"{distribution.GATHERED}_{name}", dtype="float32")(output)
         for name, output in zip(("class", "score", "loss"), outputs, strict=True)
     ]
     return keras.Model([network.input, labels], gathered)
@@ -139,7 +139,7 @@ def _judged(
     places = np.pad(labels.astype(np.int32), (0, missing))[:, np.newaxis]
     part = batch_size // all_of.hosts
     mine = slice(all_of.host * part, (all_of.host + 1) * part)
-    inputs = [devices.to_devices(array[mine], all_of) for array in (padded, places)]
+    inputs = [distribution.to_devices(array[mine], all_of) for array in (padded, places)]
     return [output[: len(photos)] for output in judging.predict_on_batch(inputs)]
 
 

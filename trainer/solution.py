@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.common import gap
 from pipelines.common.schema import Label, UserError
-from trainer import files
+from trainer import gfile
 
 if TYPE_CHECKING:
     import keras
@@ -57,7 +57,7 @@ def read(path: str) -> Solution:
     Raises:
       UserError: naming the row: a wrong header, cell or usage, or a repeated id.
     """
-    rows = csv.reader(io.StringIO(files.read(path).removeprefix("\ufeff")))
+    rows = csv.reader(io.StringIO(gfile.read(path).removeprefix("\ufeff")))
     header = next(rows, [])
     if header != HEADER:
         found = ",".join(header)

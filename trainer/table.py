@@ -179,12 +179,12 @@ def write(folder: str, rows: Sequence[Row], markdown: str) -> None:
     """table1.csv, table1.md and table1.png."""
     import tensorflow as tf  # for which --help should not wait
 
-    from trainer import files
+    from trainer import gfile
 
     tf.io.gfile.makedirs(folder)  # no run came so far as to make it, perhaps
-    files.write(f"{folder}/table1.csv", to_csv(rows))
-    files.write(f"{folder}/table1.md", markdown)
-    files.write(f"{folder}/table1.png", plot(rows))
+    gfile.write(f"{folder}/table1.csv", to_csv(rows))
+    gfile.write(f"{folder}/table1.md", markdown)
+    gfile.write(f"{folder}/table1.png", plot(rows))
 
 
 _BARS = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from pipelines.common.schema import UserError
-from trainer import devices
+from trainer import distribution
 from trainer.config import Config
 from trainer.presets import PRESETS
 
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         settings = parse(argv)
-        devices.choose(settings.device)
+        distribution.choose(settings.device)
         with quiet():
             # It imports TensorFlow, for which --help and a wrong flag should not wait.
             from trainer import train

@@ -16,11 +16,11 @@ from trainer import (
     config,
     data,
     dataset,
-    devices,
+    distribution,
     events,
     export,
     faults,
-    files,
+    gfile,
     history,
     metrics,
     model,
@@ -28,7 +28,7 @@ from trainer import (
 from trainer.checkpoints import START, Place
 from trainer.config import Config, Phase
 from trainer.dataset import Version
-from trainer.devices import Devices
+from trainer.distribution import Devices
 from trainer.history import Row
 
 
@@ -91,18 +91,18 @@ def run(settings: Config) -> dict:
     Raises:
       UserError: data or weights that cannot be used, or a job folder of another run.
     """
-    found = devices.find(settings.device)
+    found = distribution.find(settings.device)
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
     job = Job(settings.job_dir.rstrip("/"))
     digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()
     _claim(job, config.dumps(settings, digest), found)
     if tf.io.gfile.exists(job.done):
-        return {**json.loads(files.read(job.done)), "again": True}
+        return {**json.loads(gfile.read(job.done)), "again": True}
     this = Run(settings, versions, job, spread(settings, versions, found))
     print(f"training on {this.devices}", flush=True)
     # From 1, as tf.data compares a seed with 0 where the global seed is 0; a tensor cannot be.
     keras.utils.set_random_seed(settings.seed + 1)
-    with devices.scope(this.devices):
+    with distribution.scope(this.devices):
         network, rows = _train(this)
     return {**_finish(network, this, rows), "again": False}
 
@@ -115,23 +115,23 @@ def spread(settings: Config, versions: list[Version], found: Devices) -> Devices
     """
     batches = [data.batch_size(version, settings) for version in versions]
     spreads = any(model.spreads_head(settings, len(version.labels)) for version in versions)
-    return devices.spread(found, batches, spreads)
+    return distribution.spread(found, batches, spreads)
 
 
 def _claim(job: Job, wanted: str, found: Devices) -> None:
     """Makes the folder this run's, or makes sure that it is."""
     path = job.path("config.json")
-    with files.reaching(f"--job_dir {job.folder}"):
+    with gfile.reaching(f"--job_dir {job.folder}"):
         begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints) > START
         if begun and tf.io.gfile.exists(path):
-            changes = config.differences(files.read(path), wanted)
+            changes = config.differences(gfile.read(path), wanted)
             if changes:
                 raise UserError(
                     f"{job.folder} holds another run ({'; '.join(changes)}): give another --job_dir"
                 )
         elif found.chief:
             tf.io.gfile.makedirs(job.folder)
-            files.write(path, wanted)
+            gfile.write(path, wanted)
 
 
 def _train(this: Run) -> tuple[keras.Model, list[Row]]:
@@ -226,12 +226,12 @@ def _finish(network: keras.Model, this: Run, rows: list[Row]) -> dict:
         **{name: float(rows[-1][name]) for name in metrics.METRICS if rows[-1].get(name)},
         "export": this.job.path("export"),
     }
-    values = [devices.to_numpy(variable) for variable in network.variables]
+    values = [distribution.to_numpy(variable) for variable in network.variables]
     if this.devices.chief:
         history.draw(this.job.path("curves.png"), rows)
         export.export(values, this.settings, version, rows[-1], summary["export"])
         tf.io.gfile.copy(
             this.job.path("config.json"), f"{summary['export']}/config.json", overwrite=True
         )
-        files.write(this.job.done, json.dumps(summary, indent=2) + "\n")
+        gfile.write(this.job.done, json.dumps(summary, indent=2) + "\n")
     return summary

@@ -80,10 +80,10 @@ def run(case: Case) -> Cost:
     import numpy as np
 
     from pipelines.common.schema import Label
-    from trainer import devices, heads, model
+    from trainer import distribution, heads, model
     from trainer.config import Config
 
-    found = devices.spread(devices.find("cpu"), [BATCH], shard_head=True)
+    found = distribution.spread(distribution.find("cpu"), [BATCH], shard_head=True)
     assert len(found.names) == case.devices, found
     config = Config(backbone="mobilenet", weights="none", head=case.head, subcentres=case.centres)
     before = _peak()

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import checkpoints, devices, export, heads, model, task
+from trainer import checkpoints, distribution, export, heads, model, task
 from trainer.checkpoints import Place
 
 SIDE = 32
@@ -67,9 +67,9 @@ class Seen:
 def _prepare(run: Run) -> Seen:
     """Puts what the run asks for between it and the trainer."""
     seen = Seen()
-    find, build, save = devices.find, model.build, checkpoints.save
+    find, build, save = distribution.find, model.build, checkpoints.save
 
-    def some_devices(device: str) -> devices.Devices:
+    def some_devices(device: str) -> distribution.Devices:
         found = find(device)
         return dataclasses.replace(found, names=found.names[: run.devices or None])
 
@@ -91,7 +91,7 @@ def _prepare(run: Run) -> Seen:
             os.kill(os.getpid(), signal.SIGKILL)
         save(network, folder, place, *args, **kwargs)
 
-    devices.find, model.build = some_devices, kept
+    distribution.find, model.build = some_devices, kept
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
@@ -111,7 +111,7 @@ def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
         "shards": np.array([shard.data.shape for shard in shards]),
         "devices": np.array([shard.device.id for shard in shards]),
         "traces": np.array(seen.traces),
-        "gradients": np.concatenate([devices.to_numpy(each).ravel() for each in averages]),
+        "gradients": np.concatenate([distribution.to_numpy(each).ravel() for each in averages]),
         "logits": network.predict_on_batch(photos()) if served else np.array([]),
     }
 
@@ -121,9 +121,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = devices.find, model.build, checkpoints.save, export._serve
+    usual = distribution.find, model.build, checkpoints.save, export._serve
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        devices.find, model.build, checkpoints.save, export._serve = usual
+        distribution.find, model.build, checkpoints.save, export._serve = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if task.main(run.command):

@@ -16,7 +16,18 @@ from pipelines.evaluate import metrics as reference
 from pipelines.kaggle import submission
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
-from trainer import child, compare, dataset, devices, measures, plan, solution, speed, table, task
+from trainer import (
+    child,
+    compare,
+    dataset,
+    distribution,
+    measures,
+    plan,
+    solution,
+    speed,
+    table,
+    task,
+)
 from trainer import config as configs
 from trainer.budget import Pace, read, shortened, write
 from trainer.table import Row
@@ -326,7 +337,7 @@ def test_runs_that_differ_in_what_does_not_matter_are_as_fast(config):
 
 def test_parameters_are_those_that_learn(config, version):
     found = speed.measure(
-        speed.subject(config, 2), version.labels, devices.find("cpu"), trains=False
+        speed.subject(config, 2), version.labels, distribution.find("cpu"), trains=False
     )
     backbone = keras.applications.MobileNet(
         alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)

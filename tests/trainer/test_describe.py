@@ -8,11 +8,11 @@ import keras
 import pytest
 
 from tests.conftest import gld2
-from trainer import backbones, describe, scaling
+from trainer import backbones, compound_scaling, describe
 
 
 def _described(name: str, **kwargs) -> list[describe.Layer]:
-    size = scaling.resolution(name)
+    size = compound_scaling.resolution(name)
     network = backbones.build(name, size, "none", **kwargs)
     return [*describe.layers(network), describe.classifier(network.output.shape[-1], 1000)]
 

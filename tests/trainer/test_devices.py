@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.trainer import runs
 from tests.trainer.conftest import photos, write_version
 from tests.trainer.runs import Run
-from trainer import budget, checkpoints, devices, task
+from trainer import budget, checkpoints, distribution, task
 from trainer.checkpoints import Place
 
 EPOCHS = 3
@@ -279,8 +279,8 @@ def test_two_devices_of_tensorflow_have_the_losses_of_one(tensorflow_runs):
 
 @pytest.mark.parametrize(("batches", "used"), [([8], 4), ([6], 3), ([8, 6], 2), ([7], 1)])
 def test_a_batch_that_does_not_divide_leaves_some_gpus_idle(batches, used, capsys):
-    four = devices.Devices("tensorflow", "gpu", ("a", "b", "c", "d"))
-    found = devices.spread(four, batches, shard_head=False)
+    four = distribution.Devices("tensorflow", "gpu", ("a", "b", "c", "d"))
+    found = distribution.spread(four, batches, shard_head=False)
     assert found.names == four.names[:used]
     assert ("let --batch_size be a multiple of 4" in capsys.readouterr().out) == (used < 4)
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from pipelines.common import gap
 from trainer import metrics
-from trainer.devices import TENSORFLOW, Devices
+from trainer.distribution import TENSORFLOW, Devices
 
 
 def _network():
