@@ -26,7 +26,11 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
         "look at a dataset, or verify all of it",
     ),
     "train": ("trainer.task", "trainer", "train a landmark recogniser on the shards"),
-    "compare": ("trainer.compare", "trainer", "train several networks, and make a table of them"),
+    "compare": (
+        "trainer.compare.command",
+        "trainer",
+        "train several networks, and make a table of them",
+    ),
     "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score.command", "pipelines", "score photos into a Kaggle submission"),

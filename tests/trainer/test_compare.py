@@ -16,21 +16,12 @@ from pipelines.evaluate import metrics as reference
 from pipelines.kaggle import submission
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
-from trainer import (
-    child,
-    compare,
-    dataset,
-    distribution,
-    measures,
-    plan,
-    solution,
-    speed,
-    table,
-    task,
-)
 from trainer import config as configs
-from trainer.budget import Pace, read, shortened, write
-from trainer.table import Row
+from trainer import dataset, distribution, task
+from trainer.compare import command as compare_command
+from trainer.compare import evaluation, kaggle_test, runs, subprocesses, table, throughput
+from trainer.compare.table import Row
+from trainer.compare.time_budget import Pace, read, shortened, write
 
 TINY = ["--weights=none", "--image_size=32", "--batch_size=4", "--speed_batch=2"]
 
@@ -69,7 +60,7 @@ def command(world) -> list[str]:
 def made(world, command) -> tuple[int, list[dict[str, str]]]:
     """The exit code, and the rows of table1.csv, of a comparison in which one run fails."""
     (world / "broken.h5").write_bytes(b"not weights")
-    code = compare.main(command)
+    code = compare_command.main(command)
     return code, list(csv.DictReader((world / "job" / "table1.csv").open()))
 
 
@@ -122,7 +113,7 @@ def test_a_comparison_again_trains_nothing(made, command, world, capfd):
     code, (row, *_) = made
     done = world / "job" / row["run"] / "done.json"
     before = done.stat().st_mtime_ns
-    assert compare.main(command) == code
+    assert compare_command.main(command) == code
     shown = capfd.readouterr().out
     assert "finished before; nothing to do" in shown
     assert "timing" not in shown.split("compare: mobilenet-0.25-broken")[0]
@@ -142,17 +133,17 @@ def test_a_comparison_again_trains_nothing(made, command, world, capfd):
     ],
 )
 def test_grammar(text, expected):
-    assert plan.entry(text) == plan.Entry(*expected)
+    assert runs.entry(text) == runs.Entry(*expected)
 
 
 @pytest.mark.parametrize("text", ["", "=none", "mobilenet:", "mobilenet=", ":0.5=none"])
 def test_grammar_refuses(text):
     with pytest.raises(UserError, match="expected NAME"):
-        plan.entry(text)
+        runs.entry(text)
 
 
 def _runs(backbones, batch_sizes="", epochs="", *passed):
-    return plan.runs("job", backbones, batch_sizes, epochs, ["--data=a", "--job_dir=job", *passed])
+    return runs.runs("job", backbones, batch_sizes, epochs, ["--data=a", "--job_dir=job", *passed])
 
 
 def test_each_network_and_setting_is_a_run_of_its_own():
@@ -197,7 +188,7 @@ def test_a_command_line_gives_its_config_back(config):
 def test_a_mistake_is_one_line_before_the_first_run(world, tmp_path, flags, message, capfd):
     job = tmp_path / "job"
     given = [f"--data={world}/dataset", f"--job_dir={job}", "--weights=none", *flags]
-    assert compare.main(given) == 2
+    assert compare_command.main(given) == 2
     (line,) = (one for one in capfd.readouterr().err.splitlines() if one.startswith("gld2"))
     assert line.startswith(f"gld2 compare: error: {message}")
     assert not job.exists()
@@ -205,7 +196,7 @@ def test_a_mistake_is_one_line_before_the_first_run(world, tmp_path, flags, mess
 
 def test_a_solution_needs_a_test_split(version_folder, world, tmp_path, capfd):
     given = [f"--data={version_folder}", f"--job_dir={tmp_path}", *TINY]
-    assert compare.main([*given, f"--solution={world}/solution.csv"]) == 2
+    assert compare_command.main([*given, f"--solution={world}/solution.csv"]) == 2
     assert "no gld2-test.tfrecord-* shards" in capfd.readouterr().err
 
 
@@ -227,21 +218,21 @@ def test_a_test_split_that_is_no_good_is_told_first(
     shard = version / "gld2-test.tfrecord-00001-of-00002"
     shard.write_bytes(shard.read_bytes()[:-5])
     given = [f"--data={tmp_path}/dataset", f"--job_dir={tmp_path}/job", *TINY]
-    assert compare.main([*given, f"--solution={world}/solution.csv"]) == 2
+    assert compare_command.main([*given, f"--solution={world}/solution.csv"]) == 2
     assert message in capfd.readouterr().err
     assert not (tmp_path / "job").exists()
 
 
 def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, capfd):
     data = f"--data={world}/dataset,{world}/dataset"
-    assert compare.main([data, f"--job_dir={tmp_path}", *TINY, "--epochs=3,0/3,1"]) == 2
+    assert compare_command.main([data, f"--job_dir={tmp_path}", *TINY, "--epochs=3,0/3,1"]) == 2
     assert "expected settings that all end on the same one of --data" in capfd.readouterr().err
 
 
 def test_what_is_measured_is_the_dataset_that_the_runs_end_on(world, version_folder):
     data = f"{world}/dataset,{version_folder}"
     passed = [f"--data={data}", "--job_dir=j", *TINY[:3], "--epochs=3,0"]
-    exam = measures.exam(plan.runs("j", "mobilenet", "", "", passed), "")
+    exam = evaluation.exam(runs.runs("j", "mobilenet", "", "", passed), "")
     assert exam.version.folder.startswith(str(world))
 
 
@@ -249,7 +240,7 @@ def test_a_table_is_written_where_nothing_could_be_timed(world, tmp_path, capfd)
     (tmp_path / "broken.h5").write_bytes(b"not weights")
     backbones = f"--backbones=mobilenet:0.25={tmp_path}/broken.h5"
     given = [f"--data={world}/dataset", f"--job_dir={tmp_path}/job", *TINY, "--minutes=5"]
-    assert compare.main([*given, backbones]) == 1
+    assert compare_command.main([*given, backbones]) == 1
     assert "expected an HDF5 file of weights" in (tmp_path / "job" / "table1.md").read_text()
     assert "failed: mobilenet-0.25-broken" in capfd.readouterr().err
 
@@ -259,10 +250,10 @@ def test_a_table_is_written_where_nothing_could_be_timed(world, tmp_path, capfd)
 
 def test_what_a_process_of_its_own_says_of_its_end(capfd):
     with pytest.raises(UserError, match=r"\A--data, --job_dir|required: --data, --job_dir\Z"):
-        child.run("trainer.task", [])
+        subprocesses.run("trainer.task", [])
     assert "gld2 train: error: the following" in capfd.readouterr().err
     with pytest.raises(UserError, match=r"No module named trainer\.nothing"):
-        child.run("trainer.nothing", [])
+        subprocesses.run("trainer.nothing", [])
 
 
 def test_a_process_of_its_own_ends_when_the_one_that_asked_for_it_is_killed():
@@ -330,14 +321,14 @@ def test_what_was_timed_is_about_what_training_takes(made, world):
 
 def test_runs_that_differ_in_what_does_not_matter_are_as_fast(config):
     other = task.parse([*task.flags(config), "--job_dir=x", "--batch_size=9", "--epochs=5"])
-    assert speed.subject(other, 8) == speed.subject(config, 8)
+    assert throughput.subject(other, 8) == throughput.subject(config, 8)
     wider = task.parse([*task.flags(config), "--alpha=0.5"])
-    assert speed.subject(wider, 8) != speed.subject(config, 8)
+    assert throughput.subject(wider, 8) != throughput.subject(config, 8)
 
 
 def test_parameters_are_those_that_learn(config, version):
-    found = speed.measure(
-        speed.subject(config, 2), version.labels, distribution.find("cpu"), trains=False
+    found = throughput.measure(
+        throughput.subject(config, 2), version.labels, distribution.find("cpu"), trains=False
     )
     backbone = keras.applications.MobileNet(
         alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
@@ -364,7 +355,7 @@ def test_parameters_are_those_that_learn(config, version):
 def test_a_solution_that_is_wrong_names_the_row(tmp_path, text, message):
     (tmp_path / "solution.csv").write_text(text)
     with pytest.raises(UserError) as caught:
-        solution.read(str(tmp_path / "solution.csv"))
+        kaggle_test.read(str(tmp_path / "solution.csv"))
     assert message in str(caught.value)
 
 
@@ -372,14 +363,14 @@ def test_solution_by_hand(tmp_path):
     (tmp_path / "s.csv").write_text(
         "id,landmarks,Usage\na,5,Public\nb,7 8,Private\nc,,Private\nd,9,Private\ne,6,Ignored\n"
     )
-    truth = solution.read(str(tmp_path / "s.csv"))
-    found = solution.Scored(
+    truth = kaggle_test.read(str(tmp_path / "s.csv"))
+    found = kaggle_test.Scored(
         ids=np.array(list("abcdex")),
         landmarks=np.array([5, 8, 5, 1, 6, 6]),
         scores=np.array([0.8, 0.9, 0.8, 0.4, 1.0, 1.0], np.float32),
         true=np.array([0.8, 0.95, 0.0, 0.25, 1.0, 0.0], np.float32),
     )
-    values = solution.measure(found, truth)
+    values = kaggle_test.measure(found, truth)
     assert values == pytest.approx(
         {
             "gap": 2 / 3,
@@ -391,7 +382,7 @@ def test_solution_by_hand(tmp_path):
             "mean_true_probability": 2 / 3,
         }
     )
-    assert solution.coverage(found, truth).endswith(
+    assert kaggle_test.coverage(found, truth).endswith(
         "1 ignored; 1 photos that the solution does not name"
     )
 
@@ -403,10 +394,10 @@ def test_landmarks_that_the_network_does_not_know_have_no_probability(version_fo
     rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], np.float32)
     ids = tf.constant(["a", "b"])
     truth = {
-        "a": solution.Query(frozenset({1001, 1002, 4}), "Public"),
-        "b": solution.Query(frozenset({4}), "Public"),
+        "a": kaggle_test.Query(frozenset({1001, 1002, 4}), "Public"),
+        "b": kaggle_test.Query(frozenset({4}), "Public"),
     }
-    found = solution.predict(scorer, [(tf.constant(rows), None, ids)], labels, truth)
+    found = kaggle_test.predict(scorer, [(tf.constant(rows), None, ids)], labels, truth)
     assert found.landmarks.tolist() == [1000, 1002]
     np.testing.assert_allclose(found.true, [0.5, 0.0], atol=1e-6)
     np.testing.assert_allclose(found.scores, [0.5, 0.7])

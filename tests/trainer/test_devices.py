@@ -27,8 +27,9 @@ from tests.conftest import ROOT
 from tests.trainer import runs
 from tests.trainer.conftest import photos, write_version
 from tests.trainer.runs import Run
-from trainer import budget, checkpoints, distribution, task
+from trainer import checkpoints, distribution, task
 from trainer.checkpoints import Place
+from trainer.compare import time_budget
 
 EPOCHS = 3
 # Rounding differs with the number of devices, and AdamW makes much of the smallest gradients: up to
@@ -219,14 +220,14 @@ def test_tensorflow_serves_what_jax_trained(jax_runs):
 def test_epochs_are_fitted_to_minutes_on_two_devices(data, tmp_path, on_jax):
     command = _command(data, tmp_path / "job0")
     done = subprocess.run(
-        [sys.executable, "-m", "trainer.budget", *command],
+        [sys.executable, "-m", "trainer.compare.time_budget", *command],
         cwd=ROOT,
         env=os.environ | on_jax | _devices(2),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    (pace,) = budget.read(task.parse(command))
+    (pace,) = time_budget.read(task.parse(command))
     assert pace.epoch > 0
 
 

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.common.schema import UserError
-from trainer import child, distribution, plan, table, task
+from trainer import distribution, task
+from trainer.compare import runs, subprocesses, table
+from trainer.compare.runs import Run
+from trainer.compare.table import Row
 from trainer.config import Config
-from trainer.plan import Run
-from trainer.table import Row
 
 _EPILOG = """\
 an entry of --backbones is NAME[:SIZE][=WEIGHTS], without commas:
@@ -121,17 +122,17 @@ def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
     _check(flags)
     folder = flags.job_dir.rstrip("/") or "/"
     passed = [*passed, f"--data={flags.data}", f"--job_dir={folder}"]
-    runs = plan.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
-    runs += plan.speeds(flags.speed_of, passed) if flags.speed_of else []
+    runs = runs.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
+    runs += runs.speeds(flags.speed_of, passed) if flags.speed_of else []
     distribution.choose(runs[0].settings.device)
     with task.quiet():
         # TensorFlow, for which --help and a wrong flag should not wait.
-        from trainer import measures
-    exam = measures.exam(runs, flags.solution)
-    measures.check_weights(runs)
+        from trainer.compare import evaluation
+    exam = evaluation.exam(runs, flags.solution)
+    evaluation.check_weights(runs)
     rows = [_trained(run, flags.minutes) for run in runs]
     # Only now, as a GPU or a TPU serves one process at a time.
-    notes = measures.fill(rows, runs, exam, flags.speed_batch)
+    notes = evaluation.fill(rows, runs, exam, flags.speed_batch)
     markdown = table.to_markdown(rows, [*notes, *_budget(rows, flags.minutes)])
     table.write(folder, rows, markdown)
     print(f"\n{markdown}\ntable: {folder}/table1.csv, table1.md, table1.png")
@@ -150,7 +151,7 @@ def _check(flags: argparse.Namespace) -> None:
 def _trained(run: Run, minutes: float | None) -> Row:
     """Trains a network, or goes on, or finds it trained; its row says where that failed."""
     settings = run.settings
-    row = Row(run.name, run.network, plan.weights_name(settings), image_size=settings.image_size)
+    row = Row(run.name, run.network, runs.weights_name(settings), image_size=settings.image_size)
     if not run.trains:
         return row
     row.batch_size, row.pretrained = settings.batch_size, "yes" if settings.pretrained else "no"
@@ -159,7 +160,7 @@ def _trained(run: Run, minutes: float | None) -> Row:
         if minutes:
             settings = _shortened(settings, minutes)
         row.head_epochs, row.epochs = settings.head_epochs, ",".join(map(str, settings.epochs))
-        child.run("trainer.task", task.flags(settings))
+        subprocesses.run("trainer.task", task.flags(settings))
     except UserError as error:
         row.problem = str(error)
     return row
@@ -167,12 +168,12 @@ def _trained(run: Run, minutes: float | None) -> Row:
 
 def _shortened(settings: Config, minutes: float) -> Config:
     """With the epochs that fit, by what is timed now or was before."""
-    from trainer import budget
+    from trainer.compare import time_budget
 
-    if budget.read(settings) is None:
+    if time_budget.read(settings) is None:
         print("timing a few steps of each phase", flush=True)
-        child.run("trainer.budget", task.flags(settings))
-    return budget.shortened(settings, budget.read(settings) or [], minutes)
+        subprocesses.run("trainer.compare.time_budget", task.flags(settings))
+    return time_budget.shortened(settings, time_budget.read(settings) or [], minutes)
 
 
 def _budget(rows: Sequence[Row], minutes: float | None) -> list[str]:

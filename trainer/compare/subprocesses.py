@@ -22,7 +22,7 @@ def run(module: str, argv: list[str]) -> None:
     Raises:
       UserError: it failed; says why in a line. All that it said of it is on stderr.
     """
-    command = [sys.executable, "-m", "trainer.child", module, *argv]
+    command = [sys.executable, "-m", "trainer.compare.subprocesses", module, *argv]
     with tempfile.TemporaryFile() as errors:
         # The child reads this pipe, which closes when this process ends in whatever way.
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors)

@@ -12,13 +12,14 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import data, dataset, distribution, faults, gfile, solution, speed
+from trainer import data, dataset, distribution, faults, gfile
+from trainer.compare import kaggle_test, throughput
+from trainer.compare.kaggle_test import Solution
+from trainer.compare.runs import Run
+from trainer.compare.table import Row
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.dataset import Version
 from trainer.distribution import Devices
-from trainer.plan import Run
-from trainer.solution import Solution
-from trainer.table import Row
 
 _FROM_TRAINING = {  # done.json -> column
     "val_accuracy": "accuracy",
@@ -60,7 +61,7 @@ def exam(runs: Sequence[Run], path: str) -> Exam:
     if not path:
         return Exam(version, VALIDATION if version.has_validation else "")
     dataset.check(version, data.TEST)
-    return Exam(version, data.TEST, solution.read(path), os.path.basename(path))
+    return Exam(version, data.TEST, kaggle_test.read(path), os.path.basename(path))
 
 
 def check_weights(runs: Sequence[Run]) -> None:
@@ -111,14 +112,14 @@ def _quality(row: Row, run: Run, on: Exam) -> list[str]:
         covered = []
     else:
         scored = _scored(run, on, on.solution)
-        found = dict(solution.measure(scored, on.solution))
-        covered = [f"{on.name}: {solution.coverage(scored, on.solution)}"]
+        found = dict(kaggle_test.measure(scored, on.solution))
+        covered = [f"{on.name}: {kaggle_test.coverage(scored, on.solution)}"]
     for column, value in found.items():
         setattr(row, column, value)
     return covered
 
 
-def _scored(run: Run, on: Exam, truth: Solution) -> solution.Scored:
+def _scored(run: Run, on: Exam, truth: Solution) -> kaggle_test.Scored:
     """What the exported network says of the test photos, in float32 and on one device."""
     keras.utils.clear_session()
     keras.distribution.set_distribution(None)
@@ -128,12 +129,12 @@ def _scored(run: Run, on: Exam, truth: Solution) -> solution.Scored:
         scorer = keras.models.load_model(path)
     batches = data.evaluation(on.version, run.settings, data.TEST)
     with faults.reading(on.version, data.TEST):
-        return solution.predict(scorer, batches, on.version.labels, truth)
+        return kaggle_test.predict(scorer, batches, on.version.labels, truth)
 
 
 def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:
-    subject = speed.subject(run.settings, batch)
-    measured = speed.measure(subject, on.version.labels, found, run.trains)
+    subject = throughput.subject(run.settings, batch)
+    measured = throughput.measure(subject, on.version.labels, found, run.trains)
     row.parameters = measured.parameters
     row.gflops = measured.multiply_adds / 1e9
     row.train_images_per_second = measured.training
