@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from trainer import gfile, model, photos
+from trainer import gfile, model
 from trainer.config import Config
-from trainer.dataset import Version
+from trainer.data import preprocessing
+from trainer.data.dataset import Version
 from trainer.history import Row
 from trainer.metrics import METRICS
 
@@ -77,7 +78,7 @@ def save_serving(scorer: keras.Model, folder: str) -> None:
 
     def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
         squares = tf.map_fn(
-            lambda encoded: photos.whole(encoded, size),
+            lambda encoded: preprocessing.whole(encoded, size),
             image,
             fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
         )

@@ -14,12 +14,9 @@ from pipelines.common.schema import VALIDATION, UserError
 from trainer import (
     checkpoints,
     config,
-    data,
-    dataset,
     distribution,
     events,
     export,
-    faults,
     gfile,
     history,
     metrics,
@@ -27,7 +24,8 @@ from trainer import (
 )
 from trainer.checkpoints import START, Place
 from trainer.config import Config, Phase
-from trainer.dataset import Version
+from trainer.data import dataset, diagnose, input_pipeline
+from trainer.data.dataset import Version
 from trainer.distribution import Devices
 from trainer.history import Row
 
@@ -113,7 +111,7 @@ def spread(settings: Config, versions: list[Version], found: Devices) -> Devices
     Raises:
       UserError: as devices.spread.
     """
-    batches = [data.batch_size(version, settings) for version in versions]
+    batches = [input_pipeline.batch_size(version, settings) for version in versions]
     spreads = any(model.spreads_head(settings, len(version.labels)) for version in versions)
     return distribution.spread(found, batches, spreads)
 
@@ -146,8 +144,8 @@ def _train(this: Run) -> tuple[keras.Model, list[Row]]:
         if version.labels != labels:
             network = model.grown(network, this.settings, labels, version.labels, this.precision)
             labels = version.labels
-        steps = data.steps_per_epoch(version, this.settings) * (phase.last - phase.first)
-        batch = data.batch_size(version, this.settings)
+        steps = input_pipeline.steps_per_epoch(version, this.settings) * (phase.last - phase.first)
+        batch = input_pipeline.batch_size(version, this.settings)
         model.compile_for(network, this.settings, phase, steps, batch, labels)
         measured: dict[str, float] = {}
         if Place(phase.first) < done:
@@ -183,11 +181,11 @@ def _fit(
     rows: list[Row],
 ) -> None:
     version, host = this.version(phase), this.devices
-    batches = data.training(version, this.settings, begin, host.host, host.hosts)
-    with faults.reading(version):
+    batches = input_pipeline.training(version, this.settings, begin, host.host, host.hosts)
+    with diagnose.reading(version):
         network.fit(
             batches,
-            steps_per_epoch=data.steps_per_epoch(version, this.settings) - begin.step,
+            steps_per_epoch=input_pipeline.steps_per_epoch(version, this.settings) - begin.step,
             initial_epoch=begin.epoch,
             epochs=last,
             shuffle=False,  # the dataset does
@@ -204,8 +202,8 @@ def _callbacks(
     epochs = checkpoints.WholeEpochs(begin, measured)
     found: list[keras.callbacks.Callback] = [checkpoints.Reseed(settings.seed, begin), epochs]
     if version.has_validation:
-        batches = data.evaluation(version, settings, VALIDATION)
-        size = data.batch_size(version, settings)
+        batches = input_pipeline.evaluation(version, settings, VALIDATION)
+        size = input_pipeline.batch_size(version, settings)
         found.append(metrics.Validation(network, batches, size, this.devices))
     if this.devices.chief:
         found.append(events.Events(job.path("logs")))

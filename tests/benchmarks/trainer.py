@@ -30,10 +30,11 @@ import tensorflow as tf
 from pipelines.common import schema
 from tests.benchmarks.shard import spread
 from tests.conftest import MINI, gld2
-from trainer import backbones, checkpoints, data, dataset, model
+from trainer import backbones, checkpoints, model
 from trainer.checkpoints import START
 from trainer.config import NO_WEIGHTS, Config
-from trainer.dataset import Version
+from trainer.data import dataset, input_pipeline
+from trainer.data.dataset import Version
 
 V3_8 = 4400  # images a second that a v3-8 takes
 WARM = 3  # steps that fill buffers, and are not timed
@@ -104,13 +105,13 @@ class Training:
         self._folder = folder
         (phase,) = settings.phases
         self._ours = model.build(settings, len(version.labels))
-        batch = data.batch_size(version, settings)
+        batch = input_pipeline.batch_size(version, settings)
         model.compile_for(self._ours, settings, phase, 1000, batch, version.labels)
         self._plain = _plain(settings, len(version.labels), phase.rate * batch / 32)
-        self._batch = next(iter(data.training(version, settings)))
+        self._batch = next(iter(input_pipeline.training(version, settings)))
 
     def on_shards(self) -> Cost:
-        return self._fit(data.training(self._version, self._settings))
+        return self._fit(input_pipeline.training(self._version, self._settings))
 
     def on_one_batch(self) -> Cost:
         return self._fit(tf.data.Dataset.from_tensors(self._batch).cache().repeat())
@@ -164,11 +165,11 @@ class Input:
 
     def __init__(self, settings: Config, version: Version, epochs: int) -> None:
         self._settings, self._version = settings, version
-        self._batch = data.batch_size(version, settings)
-        self._steps = data.steps_per_epoch(version, settings) * epochs
+        self._batch = input_pipeline.batch_size(version, settings)
+        self._steps = input_pipeline.steps_per_epoch(version, settings) * epochs
 
     def ours(self) -> Cost:
-        return self._each(data.training(self._version, self._settings))
+        return self._each(input_pipeline.training(self._version, self._settings))
 
     def decoding(self) -> Cost:
         return self._bare(lambda photo: tf.shape(photo))
@@ -277,7 +278,7 @@ def measure(settings: Config, version: Version, flags: argparse.Namespace) -> No
     )
     ours, decoding, resizing = read.values()
     shards, cached, bare = stepped.values()
-    batch = data.batch_size(version, settings)
+    batch = input_pipeline.batch_size(version, settings)
     print(f"{settings.backbone}, batches of {batch}, {settings.image_size} px, {cores} cores\n")
     report(read | stepped)
     print()

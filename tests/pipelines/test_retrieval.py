@@ -22,7 +22,7 @@ from tests.pipelines.conftest import kaggle_layout, read_shards
 from tests.pipelines.exports import SIZE, VERSION, make_export
 from tests.pipelines.killed import kill
 from tests.pipelines.test_score import TWO
-from trainer import photos
+from trainer.data import preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def embeddings(export: pathlib.Path, records: list[dict]) -> np.ndarray:
     """By Keras alone."""
     model = keras.saving.load_model(export / "model.keras")
     inner = keras.Model(model.input, model.get_layer("embedding").output)
-    pixels = [photos.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
+    pixels = [preprocessing.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
     found = inner.predict(np.stack(pixels), verbose=0)
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
@@ -121,7 +121,7 @@ def test_reranked_scores_by_another_way(prepared, export, train, world, tmp_path
 
 def _probabilities(export: pathlib.Path, records: list[dict]) -> np.ndarray:
     model = keras.saving.load_model(export / "model.keras")
-    pixels = [photos.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
+    pixels = [preprocessing.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
     return model.predict(np.stack(pixels), verbose=0)
 
 

@@ -24,7 +24,7 @@ from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
 from tests.pipelines.exports import SIZE, VERSION, make_export
 from tests.pipelines.killed import kill
-from trainer import photos
+from trainer.data import preprocessing
 
 TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
 
@@ -70,7 +70,7 @@ def keras_export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactor
 def plain(prepared: pathlib.Path, keras_export: pathlib.Path) -> str:
     """The submission as Keras' own predict has it, over the same normalised photos."""
     records = read_shards(prepared / VERSION, "test")
-    pixels = [photos.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
+    pixels = [preprocessing.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
     # As many as fill the last batch: a smaller one would be summed in another order.
     pixels += [pixels[-1]] * (-len(pixels) % model.CHUNK)
     model = keras.saving.load_model(keras_export / "model.keras")

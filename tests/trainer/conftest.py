@@ -13,8 +13,8 @@ import tensorflow as tf
 
 import trainer  # noqa: F401  (chooses Keras' backend)
 from pipelines.common import schema
-from trainer import dataset
 from trainer.config import Config
+from trainer.data import dataset
 
 COLOURS = ((220, 40, 40), (40, 200, 40), (40, 60, 220))  # one for each class
 

@@ -17,11 +17,12 @@ from pipelines.kaggle import submission
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
 from trainer import config as configs
-from trainer import dataset, distribution, task
+from trainer import distribution, task
 from trainer.compare import command as compare_command
 from trainer.compare import evaluation, kaggle_test, runs, subprocesses, table, throughput
 from trainer.compare.table import Row
 from trainer.compare.time_budget import Pace, read, shortened, write
+from trainer.data import dataset
 
 TINY = ["--weights=none", "--image_size=32", "--batch_size=4", "--speed_batch=2"]
 

@@ -6,15 +6,15 @@ import pytest
 import tensorflow as tf
 
 from tests.trainer.conftest import photo, photos, write_version
-from trainer import data, dataset
 from trainer.checkpoints import START, Place
+from trainer.data import dataset, input_pipeline
 
 
 def _batches(version, config, count, begin=START, **hosts):
     return [
         (images.numpy(), labels.numpy())
         for images, labels in itertools.islice(
-            data.training(version, config, begin, **hosts), count
+            input_pipeline.training(version, config, begin, **hosts), count
         )
     ]
 
@@ -25,11 +25,11 @@ def _equal(left, right):
 
 
 def test_training_gives_full_static_batches(version, config):
-    images, labels = data.training(version, config).element_spec
+    images, labels = input_pipeline.training(version, config).element_spec
     assert images.shape == (4, 32, 32, 3)
     assert images.dtype == tf.uint8
     assert labels.shape == (4,)
-    assert data.steps_per_epoch(version, config) == 5
+    assert input_pipeline.steps_per_epoch(version, config) == 5
 
 
 def test_an_epoch_has_each_photo_at_most_once(version, config):
@@ -85,7 +85,7 @@ def test_balanced_classes_are_seen_alike(tmp_path, config):
 def test_repetitions_keep_the_length_of_an_epoch():
     sizes = [1, 10, 1000]
     for power in (0.0, 0.3, 1.0):
-        times = data.repetitions(sizes, power)
+        times = input_pipeline.repetitions(sizes, power)
         assert np.dot(times, sizes) == pytest.approx(1011, rel=1e-4)
     assert times * sizes == pytest.approx([337, 337, 337], rel=1e-4)
 
@@ -124,11 +124,11 @@ def test_fewer_photos_than_a_batch(tmp_path, config):
     ((images, labels),) = _batches(version, config, 1)
     assert images.shape == (3, 32, 32, 3)
     assert sorted(labels) == [0, 1, 2]
-    assert data.steps_per_epoch(version, config) == 1
+    assert input_pipeline.steps_per_epoch(version, config) == 1
 
 
 def test_evaluation_gives_each_photo_once(version, config):
-    batches = list(data.evaluation(version, config, "validation"))
+    batches = list(input_pipeline.evaluation(version, config, "validation"))
     assert [len(labels) for _, labels, _ in batches] == [4, 3]
     ids = [name.decode() for _, _, names in batches for name in names.numpy()]
     assert ids == [f"{number:016x}" for number in range(100, 107)]
@@ -137,7 +137,9 @@ def test_evaluation_gives_each_photo_once(version, config):
 @pytest.mark.parametrize("strength", [0.005, 0.05, 0.2, 1.0, 10.0])
 def test_mixup_shares_come_from_beta(strength):
     photo, labels = tf.zeros([2, 1, 1, 3], tf.uint8), tf.constant([0, 1], tf.int64)
-    step = tf.function(lambda n: data.blend(photo, labels, tf.stack([n, 7]), strength)[1][0, 2])
+    step = tf.function(
+        lambda n: input_pipeline.blend(photo, labels, tf.stack([n, 7]), strength)[1][0, 2]
+    )
     found = np.sort([step(tf.constant(n, tf.int64)) for n in range(2000)])
     beta = np.random.default_rng(0).beta(strength, strength, 200_000)
     expected = np.sort(np.maximum(beta, 1 - beta).astype(np.float32))

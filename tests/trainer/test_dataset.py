@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.common.schema import UserError
 from tests.trainer.conftest import photos, write_split, write_version
-from trainer import dataset
+from trainer.data import dataset
 
 
 def test_opens_a_version_folder(version_folder):

@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from pipelines.common.schema import UserError
 from tests.trainer.conftest import photo, photos, write_version
-from trainer import data, dataset, faults
+from trainer.data import dataset, diagnose, input_pipeline
 
 
 def _read(version, config):
     """Some batches of its train photos."""
-    list(itertools.islice(data.training(version, config), 3))
+    list(itertools.islice(input_pipeline.training(version, config), 3))
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_a_bad_record_is_named(tmp_path, config, split, bad, message):
     shards = {"train": 2, "validation": 1}[split]  # and the last of all is in the last shard
     name = f"gld2-{split}.tfrecord-{shards - 1:05d}-of-{shards:05d} record 4: "
     with pytest.raises(UserError, match=rf"\A[^\n]*{name}[^\n]*{message}[^\n]*\Z"), \
-            faults.reading(version):  # fmt: skip
+            diagnose.reading(version):  # fmt: skip
         _read(version, config)
-        list(data.evaluation(version, config, "validation"))
+        list(input_pipeline.evaluation(version, config, "validation"))
 
 
 @pytest.mark.parametrize("at", [200, -200])
@@ -45,11 +45,11 @@ def test_a_damaged_record_is_named(tmp_path, config, at):
     shard.write_bytes(damaged)
     record = 1 if at > 0 else 4
     with pytest.raises(UserError, match=rf"00001-of-00002 record {record}: corrupted record at "), \
-            faults.reading(version):  # fmt: skip
+            diagnose.reading(version):  # fmt: skip
         _read(version, config)
 
 
 def test_other_errors_are_not_the_users(version):
     error = tf.errors.ResourceExhaustedError(None, None, "out of memory")
-    with pytest.raises(tf.errors.ResourceExhaustedError), faults.reading(version):
+    with pytest.raises(tf.errors.ResourceExhaustedError), diagnose.reading(version):
         raise error

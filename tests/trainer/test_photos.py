@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import photos
+from trainer.data import preprocessing
 
 
 def _jpeg(height=60, width=90):
@@ -14,7 +14,7 @@ def _jpeg(height=60, width=90):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_whole_takes_any_format_and_size(encode, channels):
     encoded = encode(np.full((7, 50, channels), 100, np.uint8))
-    square = photos.whole(encoded, 32).numpy()
+    square = preprocessing.whole(encoded, 32).numpy()
     assert square.shape == (32, 32, 3)
     assert square.dtype == np.float32
     np.testing.assert_allclose(square, 100, atol=2)
@@ -23,21 +23,23 @@ def test_whole_takes_any_format_and_size(encode, channels):
 def test_whole_averages_when_it_shrinks():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 200
-    square = photos.whole(tf.io.encode_png(stripes), 16).numpy()
+    square = preprocessing.whole(tf.io.encode_png(stripes), 16).numpy()
     np.testing.assert_allclose(square[4:-4, 4:-4], 100, atol=10)
 
 
 def test_whole_is_the_same_inside_tf_data():
     encoded = _jpeg()
-    dataset = tf.data.Dataset.from_tensors(encoded).map(lambda e: photos.whole(e, 32))
+    dataset = tf.data.Dataset.from_tensors(encoded).map(lambda e: preprocessing.whole(e, 32))
     (inside,) = dataset
-    np.testing.assert_array_equal(inside, photos.whole(encoded, 32))
+    np.testing.assert_array_equal(inside, preprocessing.whole(encoded, 32))
     assert dataset.element_spec.shape == (32, 32, 3)
 
 
 def test_augmented_depends_on_the_seed_alone():
     views = [
-        photos.augmented(_jpeg(), 32, tf.constant([1, place], tf.int64), 0.5, 0.2, 0.5).numpy()
+        preprocessing.augmented(
+            _jpeg(), 32, tf.constant([1, place], tf.int64), 0.5, 0.2, 0.5
+        ).numpy()
         for place in (0, 0, 1)
     ]
     np.testing.assert_array_equal(views[0], views[1])
@@ -46,15 +48,17 @@ def test_augmented_depends_on_the_seed_alone():
 
 
 def test_augmented_with_everything_off_is_whole():
-    view = photos.augmented(_jpeg(), 32, tf.constant([1, 2], tf.int64), 1.0, 0.0, 0.0)
-    np.testing.assert_allclose(view, photos.whole(_jpeg(), 32), atol=0.51)
+    view = preprocessing.augmented(_jpeg(), 32, tf.constant([1, 2], tf.int64), 1.0, 0.0, 0.0)
+    np.testing.assert_allclose(view, preprocessing.whole(_jpeg(), 32), atol=0.51)
 
 
 @pytest.mark.parametrize("smallest", [0.1, 0.5])
 def test_random_window_keeps_the_share(smallest):
     shares = []
     for place in range(50):
-        window = photos.random_window(tf.constant([90, 120]), tf.constant([0, place]), smallest)
+        window = preprocessing.random_window(
+            tf.constant([90, 120]), tf.constant([0, place]), smallest
+        )
         top, left, height, width = window.numpy()
         assert 0 <= top <= 90 - height
         assert 0 <= left <= 120 - width
@@ -64,7 +68,7 @@ def test_random_window_keeps_the_share(smallest):
 
 
 def test_random_window_of_a_tiny_photo():
-    window = photos.random_window(tf.constant([1, 1]), tf.constant([0, 0]), 0.05)
+    window = preprocessing.random_window(tf.constant([1, 1]), tf.constant([0, 0]), 0.05)
     assert window.numpy().tolist() == [0, 0, 1, 1]
 
 
@@ -76,4 +80,4 @@ def test_random_colour_is_three_steps_in_one():
     expected = expected.mean() + (expected - expected.mean()) * contrast
     grey = (expected @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
     expected = grey + (expected - grey) * saturation
-    np.testing.assert_allclose(photos.random_colour(photo, seed, 0.3), expected, atol=1e-2)
+    np.testing.assert_allclose(preprocessing.random_colour(photo, seed, 0.3), expected, atol=1e-2)

@@ -16,8 +16,8 @@ import tensorflow as tf
 from pipelines.common import schema
 from tests.trainer.conftest import flags, photo, photos, write_version
 from trainer import checkpoints, model, task
-from trainer import photos as pixels
 from trainer.checkpoints import Place
+from trainer.data import preprocessing as pixels
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,13 +12,14 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import data, dataset, distribution, faults, gfile
+from trainer import distribution, gfile
 from trainer.compare import kaggle_test, throughput
 from trainer.compare.kaggle_test import Solution
 from trainer.compare.runs import Run
 from trainer.compare.table import Row
 from trainer.config import IMAGENET, NO_WEIGHTS
-from trainer.dataset import Version
+from trainer.data import dataset, diagnose, input_pipeline
+from trainer.data.dataset import Version
 from trainer.distribution import Devices
 
 _FROM_TRAINING = {  # done.json -> column
@@ -60,8 +61,8 @@ def exam(runs: Sequence[Run], path: str) -> Exam:
     version = [dataset.find(folder, settings.cache) for folder in settings.data][last.pop()]
     if not path:
         return Exam(version, VALIDATION if version.has_validation else "")
-    dataset.check(version, data.TEST)
-    return Exam(version, data.TEST, kaggle_test.read(path), os.path.basename(path))
+    dataset.check(version, input_pipeline.TEST)
+    return Exam(version, input_pipeline.TEST, kaggle_test.read(path), os.path.basename(path))
 
 
 def check_weights(runs: Sequence[Run]) -> None:
@@ -127,8 +128,8 @@ def _scored(run: Run, on: Exam, truth: Solution) -> kaggle_test.Scored:
         path = f"{local}/model.keras"
         tf.io.gfile.copy(f"{run.settings.job_dir}/export/model.keras", path)
         scorer = keras.models.load_model(path)
-    batches = data.evaluation(on.version, run.settings, data.TEST)
-    with faults.reading(on.version, data.TEST):
+    batches = input_pipeline.evaluation(on.version, run.settings, input_pipeline.TEST)
+    with diagnose.reading(on.version, input_pipeline.TEST):
         return kaggle_test.predict(scorer, batches, on.version.labels, truth)
 
 
@@ -143,7 +144,7 @@ def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:
 
 def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
     quality = {
-        data.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the exported "
+        input_pipeline.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the exported "
         "model; precision is the share of predictions that are right, recall that of the queries "
         "with a landmark, as `gld2 evaluate` has them",
         VALIDATION: f"measured on the validation split ({on.version.images.get(VALIDATION, 0):,} "

@@ -18,9 +18,10 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import config, data, dataset, distribution, faults, gfile, metrics, model, task, train
+from trainer import config, distribution, gfile, metrics, model, task, train
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
-from trainer.dataset import Version
+from trainer.data import dataset, diagnose, input_pipeline
+from trainer.data.dataset import Version
 from trainer.distribution import Devices
 
 _FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
@@ -118,7 +119,7 @@ def measure(settings: Config) -> list[Pace]:
         keras.utils.clear_session()  # forgets how batches are spread, too
         used = train.spread(settings, versions, found)
         version = versions[phase.dataset]
-        with distribution.scope(used), faults.reading(version):
+        with distribution.scope(used), diagnose.reading(version):
             paces.append(_pace(settings, version, phase, used))
     return paces
 
@@ -130,12 +131,12 @@ def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> P
     else:
         blank = settings
     network = model.build(blank, len(version.labels), precision)
-    steps = data.steps_per_epoch(version, settings)
-    batch = data.batch_size(version, settings)
+    steps = input_pipeline.steps_per_epoch(version, settings)
+    batch = input_pipeline.batch_size(version, settings)
     model.compile_for(network, settings, phase, steps, batch, version.labels)
     watch = _Watch()
     network.fit(
-        data.training(version, settings),
+        input_pipeline.training(version, settings),
         steps_per_epoch=_MOST,
         shuffle=False,
         verbose=0,
@@ -153,8 +154,8 @@ def _validation(
     """Seconds that validation costs once in a phase, and after each epoch."""
     if not version.has_validation:
         return 0.0, 0.0
-    judging, size = metrics.judge(network), data.batch_size(version, settings)
-    batches = data.evaluation(version, settings, VALIDATION)
+    judging, size = metrics.judge(network), input_pipeline.batch_size(version, settings)
+    batches = input_pipeline.evaluation(version, settings, VALIDATION)
     count = math.ceil(version.images[VALIDATION] / size)
     timed = min(count, _BATCHES)
     seconds = []

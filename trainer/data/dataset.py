@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from pipelines.common import schema
 from pipelines.common.schema import DATASET, VALIDATION, Label, UserError
-from trainer import cache, gfile
+from trainer import gfile
+from trainer.data import shard_cache
 
 _VERSION = re.compile(r"\d+(\.\d+)*\Z")
 _FILES_AT_ONCE = 16
@@ -56,7 +57,7 @@ class Version:
           UserError: there are none, or some of them are missing.
         """
         found = self.published(split)
-        return cache.local(found, self.cache) if self.cache else found
+        return shard_cache.local(found, self.cache) if self.cache else found
 
     def published(self, split: str) -> list[str]:
         """The split's shards where the dataset lies; raises as `shards`."""

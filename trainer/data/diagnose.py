@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import data, photos
-from trainer.dataset import Version
+from trainer.data import input_pipeline, preprocessing
+from trainer.data.dataset import Version
 
 
 @contextlib.contextmanager
@@ -38,8 +38,10 @@ def _fault(version: Version, split: str) -> str | None:
     """The first record that cannot be used, found by reading a shard after the other."""
 
     def look(record: tf.Tensor) -> tf.Tensor:
-        encoded, _, _ = data.parse(record, len(version.labels), split != data.TEST)
-        decode = photos.decode_jpeg if split == "train" else photos.decode
+        encoded, _, _ = input_pipeline.parse(
+            record, len(version.labels), split != input_pipeline.TEST
+        )
+        decode = preprocessing.decode_jpeg if split == "train" else preprocessing.decode
         return tf.shape(decode(encoded))
 
     for path in version.shards(split):

@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from trainer import photos
 from trainer.checkpoints import START, Place
 from trainer.config import Config
-from trainer.dataset import Version
+from trainer.data import preprocessing
+from trainer.data.dataset import Version
 
 _PHOTO = {
     schema.ENCODED: tf.io.FixedLenFeature([], tf.string),
@@ -62,7 +62,7 @@ def training(
     def view(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, label, _ = parse(record, len(version.labels))
         seed += [0, host << 40]  # hosts see different views
-        photo = photos.augmented(
+        photo = preprocessing.augmented(
             encoded, config.image_size, seed, config.crop, config.colour, config.flip
         )
         return photo, label
@@ -90,7 +90,7 @@ def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
 
     def view(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, label, image_id = parse(record, len(version.labels), labelled)
-        return photos.whole(encoded, config.image_size), label, image_id
+        return preprocessing.whole(encoded, config.image_size), label, image_id
 
     return _inline(
         tf.data.TFRecordDataset(version.shards(split))
