@@ -224,7 +224,7 @@ def _config(flags: argparse.Namespace) -> Config:
 
 
 def _rows(config: Config, classes: int) -> list[Layer]:
-    from trainer import backbones  # TensorFlow, for which --help and a wrong flag should not wait
+    from trainer.model import backbones
 
     network = backbones.build(
         config.backbone, config.image_size, config.weights, config.alpha, config.phi

@@ -174,7 +174,7 @@ def _distribute(devices: Devices, shard_head: bool) -> None:
     """
     import keras
 
-    from trainer import heads
+    from trainer.model import heads
 
     if len(devices.names) == 1:
         keras.distribution.set_distribution(None)

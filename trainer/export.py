@@ -14,12 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from trainer import gfile, model
+from trainer import gfile
 from trainer.config import Config
 from trainer.data import preprocessing
 from trainer.data.dataset import Version
 from trainer.history import Row
 from trainer.metrics import METRICS
+from trainer.model import build
 
 
 def export(
@@ -37,7 +38,7 @@ def export(
       folder: where; what is there is replaced.
     """
     keras.distribution.set_distribution(None)
-    network = model.build(config, len(version.labels))
+    network = build.build(config, len(version.labels))
     for variable, value in zip(network.variables, values, strict=True):
         variable.assign(value)
     if tf.io.gfile.exists(folder):
@@ -45,7 +46,7 @@ def export(
     tf.io.gfile.makedirs(folder)
     with tempfile.TemporaryDirectory() as local:
         path = f"{local}/model.keras"
-        model.with_scores(network).save(path)
+        build.with_scores(network).save(path)
         tf.io.gfile.copy(path, f"{folder}/model.keras")
         _serve(path, f"{folder}/saved_model")
     gfile.write(f"{folder}/labels.csv", schema.format_labels(version.labels))
@@ -73,7 +74,7 @@ def save_serving(scorer: keras.Model, folder: str) -> None:
       labels.csv's order.
     embed: image -> scores, and embedding [batch, features] float32 of length 1.
     """
-    both = model.with_embedding(scorer)
+    both = build.with_embedding(scorer)
     size = scorer.input.shape[1]
 
     def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:

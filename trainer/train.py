@@ -11,23 +11,14 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import (
-    checkpoints,
-    config,
-    distribution,
-    events,
-    export,
-    gfile,
-    history,
-    metrics,
-    model,
-)
+from trainer import checkpoints, config, distribution, events, export, gfile, history, metrics
 from trainer.checkpoints import START, Place
 from trainer.config import Config, Phase
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.distribution import Devices
 from trainer.history import Row
+from trainer.model import build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +103,7 @@ def spread(settings: Config, versions: list[Version], found: Devices) -> Devices
       UserError: as devices.spread.
     """
     batches = [input_pipeline.batch_size(version, settings) for version in versions]
-    spreads = any(model.spreads_head(settings, len(version.labels)) for version in versions)
+    spreads = any(build.spreads_head(settings, len(version.labels)) for version in versions)
     return distribution.spread(found, batches, spreads)
 
 
@@ -138,15 +129,15 @@ def _train(this: Run) -> tuple[keras.Model, list[Row]]:
     rows = history.read(this.job.history, done.epoch)
     ahead = [phase for phase in this.settings.phases if Place(phase.last) >= done]
     labels = this.version(ahead[0]).labels
-    network = model.build(this.settings, len(labels), this.precision)
+    network = build.build(this.settings, len(labels), this.precision)
     for phase in ahead:
         version = this.version(phase)
         if version.labels != labels:
-            network = model.grown(network, this.settings, labels, version.labels, this.precision)
+            network = build.grown(network, this.settings, labels, version.labels, this.precision)
             labels = version.labels
         steps = input_pipeline.steps_per_epoch(version, this.settings) * (phase.last - phase.first)
         batch = input_pipeline.batch_size(version, this.settings)
-        model.compile_for(network, this.settings, phase, steps, batch, labels)
+        build.compile_for(network, this.settings, phase, steps, batch, labels)
         measured: dict[str, float] = {}
         if Place(phase.first) < done:
             measured = checkpoints.restore(network, this.job.checkpoints, done)

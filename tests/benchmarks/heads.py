@@ -80,8 +80,9 @@ def run(case: Case) -> Cost:
     import numpy as np
 
     from pipelines.common.schema import Label
-    from trainer import distribution, heads, model
+    from trainer import distribution
     from trainer.config import Config
+    from trainer.model import build, heads
 
     found = distribution.spread(distribution.find("cpu"), [BATCH], shard_head=True)
     assert len(found.names) == case.devices, found
@@ -93,8 +94,8 @@ def run(case: Case) -> Cost:
     network = keras.Model(embeddings, head(embeddings))
     labels = [Label(number, number, 10) for number in range(case.classes)]
     network.compile(
-        optimizer=model.optimizer(config, config.phases[0].rate, 2 * case.steps),
-        loss=model.loss(config, labels),
+        optimizer=build.optimizer(config, config.phases[0].rate, 2 * case.steps),
+        loss=build.loss(config, labels),
     )
     generator = np.random.default_rng(0)
     photos = BATCH * case.steps

@@ -30,11 +30,12 @@ import tensorflow as tf
 from pipelines.common import schema
 from tests.benchmarks.shard import spread
 from tests.conftest import MINI, gld2
-from trainer import backbones, checkpoints, model
+from trainer import checkpoints
 from trainer.checkpoints import START
 from trainer.config import NO_WEIGHTS, Config
 from trainer.data import dataset, input_pipeline
 from trainer.data.dataset import Version
+from trainer.model import backbones, build
 
 V3_8 = 4400  # images a second that a v3-8 takes
 WARM = 3  # steps that fill buffers, and are not timed
@@ -104,9 +105,9 @@ class Training:
         self._settings, self._version, self._steps = settings, version, steps
         self._folder = folder
         (phase,) = settings.phases
-        self._ours = model.build(settings, len(version.labels))
+        self._ours = build.build(settings, len(version.labels))
         batch = input_pipeline.batch_size(version, settings)
-        model.compile_for(self._ours, settings, phase, 1000, batch, version.labels)
+        build.compile_for(self._ours, settings, phase, 1000, batch, version.labels)
         self._plain = _plain(settings, len(version.labels), phase.rate * batch / 32)
         self._batch = next(iter(input_pipeline.training(version, settings)))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from trainer import backbones, model
 from trainer.config import Config
+from trainer.model import backbones, build
 
 SIDE, CLASSES = 64, 7
 
@@ -26,7 +26,7 @@ def build(name: str) -> keras.Model:
     """A network as it is trained; 'efficientnet 0.5' is one of that phi."""
     backbone, _, phi = name.partition(" ")
     config = Config(backbone=backbone, phi=float(phi or 0), weights="none", image_size=SIDE)
-    return model.build(config, CLASSES)
+    return build.build(config, CLASSES)
 
 
 def settle(network: keras.Model) -> None:

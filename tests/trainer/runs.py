@@ -20,8 +20,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import checkpoints, distribution, export, heads, model, task
+from trainer import checkpoints, distribution, export, task
 from trainer.checkpoints import Place
+from trainer.model import build, heads
 
 SIDE = 32
 
@@ -67,7 +68,7 @@ class Seen:
 def _prepare(run: Run) -> Seen:
     """Puts what the run asks for between it and the trainer."""
     seen = Seen()
-    find, build, save = distribution.find, model.build, checkpoints.save
+    find, build, save = distribution.find, build.build, checkpoints.save
 
     def some_devices(device: str) -> distribution.Devices:
         found = find(device)
@@ -91,7 +92,7 @@ def _prepare(run: Run) -> Seen:
             os.kill(os.getpid(), signal.SIGKILL)
         save(network, folder, place, *args, **kwargs)
 
-    distribution.find, model.build = some_devices, kept
+    distribution.find, build.build = some_devices, kept
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
@@ -121,9 +122,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = distribution.find, model.build, checkpoints.save, export._serve
+    usual = distribution.find, build.build, checkpoints.save, export._serve
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        distribution.find, model.build, checkpoints.save, export._serve = usual
+        distribution.find, build.build, checkpoints.save, export._serve = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if task.main(run.command):

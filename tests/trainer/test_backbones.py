@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.common.schema import UserError
-from trainer import backbones
+from trainer.model import backbones
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="../shared/weights is absent")

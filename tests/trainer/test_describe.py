@@ -8,7 +8,8 @@ import keras
 import pytest
 
 from tests.conftest import gld2
-from trainer import backbones, compound_scaling, describe
+from trainer import compound_scaling, describe
+from trainer.model import backbones
 
 
 def _described(name: str, **kwargs) -> list[describe.Layer]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.common.schema import Label
-from trainer import heads, model
+from trainer.model import build, heads
 
 FEATURES = 6
 SCALE = 30.0
@@ -133,12 +133,12 @@ def test_a_grown_network_finds_its_classes_by_landmark_id(config, head):
     settings = dataclasses.replace(config, head=head, subcentres=centres, shard_head="on")
     old = [Label(0, 700, 9), Label(1, 500, 9)]
     new = [Label(0, 900, 9), Label(1, 500, 9), Label(2, 700, 9)]
-    network = model.build(settings, 2)
+    network = build.build(settings, 2)
     head_of = network.get_layer(heads.LOGITS)
     head_of.set_weights([_random(*weight.shape) for weight in head_of.weights])
     photos = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8)
     before = network.predict(photos, verbose=0)
-    found = model.grown(network, settings, old, new, "float32").predict(photos, verbose=0)
+    found = build.grown(network, settings, old, new, "float32").predict(photos, verbose=0)
     np.testing.assert_allclose(found[:, [2, 1]], before, rtol=1e-4, atol=1e-5)
 
 
@@ -160,10 +160,10 @@ def test_the_export_of_a_network_opens_where_our_code_is_not(config, tmp_path):
     settings = dataclasses.replace(
         config, head="arcface", subcentres=3, pooling="gem", embedding=16, shard_head="on"
     )
-    network = model.build(settings, 5)
+    network = build.build(settings, 5)
     photos = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3)).astype(np.float32)
     logits = np.exp(network.predict(photos, verbose=0))
-    model.with_scores(network).save(tmp_path / "model.keras")
+    build.with_scores(network).save(tmp_path / "model.keras")
     np.save(tmp_path / "photos.npy", photos)
     script = (
         "import sys, keras, numpy as np; model = keras.models.load_model('model.keras');"

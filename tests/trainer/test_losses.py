@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import losses
+from trainer.model import losses
 
 SCALE = 30.0
 LABELS = np.array([0, 3, 1, 1, 2])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipelines.common.schema import Label
-from trainer import losses, model
 from trainer.config import FINE, HEAD, SCRATCH, Phase
+from trainer.model import build, losses
 
 LABELS = [Label(place, 1000 + place, 10) for place in range(3)]
 
@@ -25,11 +25,11 @@ def test_loss_is_keras_smoothed_cross_entropy():
 
 def _moved(config, phase):
     """Names of the variables that one epoch of a phase changes."""
-    network = model.build(config, 3)
+    network = build.build(config, 3)
     # From zero, a classifier gives its backbone no gradient at the first step.
     head = network.get_layer("logits")
     head.set_weights([np.ones_like(head.get_weights()[0]) * [1, 0, -1], head.get_weights()[1]])
-    model.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3, 32, LABELS)
+    build.compile_for(network, config, Phase(phase, 0, 1, 0.01), 3, 32, LABELS)
     before = [np.array(variable) for variable in network.variables]
     photos = np.random.default_rng(0).uniform(0, 255, (12, 32, 32, 3))
     network.fit(photos, np.arange(12) % 3, batch_size=4, verbose=0)
@@ -54,7 +54,7 @@ def test_fine_tuning_keeps_the_averages_of_batch_normalisation(config, tmp_path)
 def test_training_from_scratch_moves_the_averages_fast(config):
     moved = _moved(config, SCRATCH)
     assert any("conv1_bn/moving_mean" in name for name in moved)
-    (backbone,) = (la for la in model.build(config, 3).layers if isinstance(la, keras.Model))
+    (backbone,) = (la for la in build.build(config, 3).layers if isinstance(la, keras.Model))
     assert backbone.get_layer("conv1_bn").momentum == config.bn_momentum
 
 
@@ -67,19 +67,19 @@ def _pretrained(config, tmp_path):
 
 
 def test_scores_are_the_softmax_of_the_logits(config):
-    network = model.build(config, 3)
+    network = build.build(config, 3)
     network.get_layer("logits").set_weights([np.ones((256, 3)) * [1, 0, -1], np.array([1, 2, 3])])
     photos = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
     logits = network.predict(photos, verbose=0)
-    scores = model.with_scores(network).predict(photos.astype(np.float32), verbose=0)
+    scores = build.with_scores(network).predict(photos.astype(np.float32), verbose=0)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("batch", "peak"), [(32, 0.5), (8, 0.125)])
 def test_the_rate_warms_up_and_falls_and_scales_with_the_batch(config, batch, peak):
-    network = model.build(config, 3)
-    model.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100, batch, LABELS)
+    network = build.build(config, 3)
+    build.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100, batch, LABELS)
     schedule = network.optimizer._learning_rate
     rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
     assert rates == pytest.approx([0, peak / 2, peak, peak / 2, 0], abs=1e-3)

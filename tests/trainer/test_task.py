@@ -15,9 +15,10 @@ import tensorflow as tf
 
 from pipelines.common import schema
 from tests.trainer.conftest import flags, photo, photos, write_version
-from trainer import checkpoints, model, task
+from trainer import checkpoints, task
 from trainer.checkpoints import Place
 from trainer.data import preprocessing as pixels
+from trainer.model import build
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,8 +174,8 @@ def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys
         carried.extend(np.array(each.get_layer("logits").kernel) for each in (network, grown))
         return grown
 
-    usual = model.grown
-    monkeypatch.setattr(model, "grown", seen)
+    usual = build.grown
+    monkeypatch.setattr(build, "grown", seen)
     clean = write_version(tmp_path / "clean", _of_classes(0, 1), _of_classes(0, 1), classes=2)
     full = write_version(tmp_path / "full", photos(0, 21), photos(100, 9))
     (full / "labels.csv").write_text("label,landmark_id,images\n0,999,7\n1,1000,7\n2,1001,7\n")

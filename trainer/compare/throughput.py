@@ -12,9 +12,10 @@ import keras
 import numpy as np
 
 from pipelines.common.schema import Label
-from trainer import describe, distribution, metrics, model
+from trainer import describe, distribution, metrics
 from trainer.config import NO_WEIGHTS, Config
 from trainer.distribution import Devices
+from trainer.model import build
 
 _WARM = 2  # steps that are not timed: the first compiles
 _FEWEST, _MOST, _ENOUGH = 5, 50, 5.0  # steps, and seconds, that are timed
@@ -63,12 +64,12 @@ def measure(of: Config, labels: tuple[Label, ...], found: Devices, trains: bool)
       trains: whether to time training too.
     """
     keras.utils.clear_session()
-    used = distribution.spread(found, [of.batch_size], model.spreads_head(of, len(labels)))
+    used = distribution.spread(found, [of.batch_size], build.spreads_head(of, len(labels)))
     precision = used.precision(of.precision)
     with distribution.scope(used):
         blank = dataclasses.replace(of, weights=NO_WEIGHTS)  # random ones are as fast
-        network = model.build(blank, len(labels), precision)
-        model.compile_for(network, of, of.phases[-1], _PHASE, of.batch_size, labels)
+        network = build.build(blank, len(labels), precision)
+        build.compile_for(network, of, of.phases[-1], _PHASE, of.batch_size, labels)
         judging = metrics.judge(network)
     photos, places = _batch(of, len(labels))
     inputs = [distribution.to_devices(array, used) for array in (photos, places)]

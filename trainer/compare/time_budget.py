@@ -18,11 +18,12 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import config, distribution, gfile, metrics, model, task, train
+from trainer import config, distribution, gfile, metrics, task, train
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.distribution import Devices
+from trainer.model import build
 
 _FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
 _BATCHES = 4  # of the validation split that are timed
@@ -130,10 +131,10 @@ def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> P
         blank = dataclasses.replace(settings, weights=NO_WEIGHTS, epochs=(1,) * len(settings.data))
     else:
         blank = settings
-    network = model.build(blank, len(version.labels), precision)
+    network = build.build(blank, len(version.labels), precision)
     steps = input_pipeline.steps_per_epoch(version, settings)
     batch = input_pipeline.batch_size(version, settings)
-    model.compile_for(network, settings, phase, steps, batch, version.labels)
+    build.compile_for(network, settings, phase, steps, batch, version.labels)
     watch = _Watch()
     network.fit(
         input_pipeline.training(version, settings),

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from pipelines.common.schema import Label
-from trainer import backbones, heads, losses
 from trainer.config import ARCFACE, AUTO, HEAD, MANY_CLASSES, ON, SCRATCH, Config, Phase
+from trainer.model import backbones, heads, losses
 
 
 def build(config: Config, classes: int, precision: str = "float32") -> keras.Model:
