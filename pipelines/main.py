@@ -31,7 +31,11 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
         "trainer",
         "train several networks, and make a table of them",
     ),
-    "submit": ("trainer.submit", "submit", "send gld2 train to a Cloud TPU or to Vertex AI"),
+    "submit": (
+        "trainer.submit.command",
+        "submit",
+        "send gld2 train to a Cloud TPU or to Vertex AI",
+    ),
     "describe": ("trainer.describe", "trainer", "a network's parameters and multiply-adds"),
     "score": ("pipelines.score.command", "pipelines", "score photos into a Kaggle submission"),
     "embed": (

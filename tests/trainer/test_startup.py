@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from pipelines.common.schema import UserError
-from trainer import startup
+from trainer.submit import startup
 
 VALUES = {
     "name": "run-1",

@@ -13,7 +13,9 @@ from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 
 from pipelines.common.schema import UserError
 from tests.trainer import gcp
-from trainer import cloud, startup, submit, submit_options, tpu_vm
+from trainer.submit import follow, startup, tpu_vm
+from trainer.submit.command import as_json, prepare
+from trainer.submit.options import parse
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
 PLACE = "projects/project-1/locations/europe-west4-a"
@@ -48,7 +50,7 @@ def words(package: str, *more: str) -> list[str]:
 
 
 def checked(package: str, *more: str) -> argparse.Namespace:
-    return submit.prepare(*submit_options.parse(words(package, *more)), tpu_vm)
+    return prepare(*parse(words(package, *more)), tpu_vm)
 
 
 def request(package: str, *more: str) -> tpu_v2.CreateQueuedResourceRequest:
@@ -121,7 +123,7 @@ def test_what_is_not_asked_for_is_not_in_it(package: str):
 def test_it_is_what_gcloud_sends(package: str):
     """The body was recorded from `gcloud compute tpus queued-resources create` 528.0.0."""
     ours = json.loads(
-        submit.as_json(
+        as_json(
             request(
                 package,
                 *("--spot", "--valid_until_hours", "2", "--service_account", "a@b.c"),
@@ -175,7 +177,7 @@ def test_another_wheel_is_another_request(package: str, tmp_path):
 def test_it_is_sent_after_faults_and_its_files_with_it(clean, package: str, capsys):
     server = gcp.Tpu(["ACTIVE"], faults=2)
     with run(server, clean, package) as going:
-        cloud.start(going)
+        follow.start(going)
     assert server.sent("CreateQueuedResource") == [request(package)]
     assert [(blob.name, blob.download_as_bytes()) for blob in clean.list_blobs("bucket")] == [
         ("staging/run-1/69f51477f05c/gld2-0.1.0-py3-none-any.whl", b"a wheel")
@@ -197,7 +199,7 @@ def test_an_answer_that_is_lost_makes_no_second_request(clean, package: str):
     server = gcp.Tpu(["ACTIVE"])
     server.lost = "CreateQueuedResource"
     with run(server, clean, package) as going:
-        cloud.start(going)
+        follow.start(going)
     assert len(server.sent("CreateQueuedResource")) == 1
 
 
@@ -208,8 +210,8 @@ def test_a_spot_tpu_that_is_taken_away_is_asked_for_again(clean, package: str, c
         ["ACTIVE", sends(clean, "job/done.json", "{}")],
     )
     with run(server, clean, package, "--spot") as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=5, poll_seconds=0.01) == 0
+        follow.start(going)
+        assert follow.follow(going, attempts=5, poll_seconds=0.01) == 0
     assert server.sent("CreateQueuedResource") == [request(package, "--spot")] * 3
     assert [deleted.force for deleted in server.sent("DeleteQueuedResource")] == [True, True]
     shown = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line[2:3] == ":"]
@@ -222,8 +224,8 @@ def test_a_spot_tpu_that_is_taken_away_is_asked_for_again(clean, package: str, c
 def test_attempts_are_bounded(clean, package: str, capsys):
     server = gcp.Tpu(["SUSPENDED"], ["SUSPENDED"])
     with run(server, clean, package) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=2, poll_seconds=0.01) == 1
+        follow.start(going)
+        assert follow.follow(going, attempts=2, poll_seconds=0.01) == 1
     assert len(server.sent("CreateQueuedResource")) == 2
     assert "lost in attempt 2 of 2" in capsys.readouterr().out
 
@@ -238,8 +240,8 @@ def test_attempts_are_bounded(clean, package: str, capsys):
 def test_what_another_attempt_would_not_help(clean, package: str, capsys, life, expected: str):
     server = gcp.Tpu(life)
     with run(server, clean, package) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=5, poll_seconds=0.01) == 1
+        follow.start(going)
+        assert follow.follow(going, attempts=5, poll_seconds=0.01) == 1
     assert len(server.sent("CreateQueuedResource")) == 1
     assert expected in capsys.readouterr().out
 
@@ -247,8 +249,8 @@ def test_what_another_attempt_would_not_help(clean, package: str, capsys, life, 
 def test_a_trainer_that_gives_up_is_heard(clean, package: str, capsys):
     server = gcp.Tpu(["ACTIVE", sends(clean, "job/submit/run-1.failed", "error: no shards")])
     with run(server, clean, package) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=5, poll_seconds=0.01) == 1
+        follow.start(going)
+        assert follow.follow(going, attempts=5, poll_seconds=0.01) == 1
     printed = capsys.readouterr().out
     assert "error: no shards" in printed
     assert "it is still there, and may cost: gcloud compute tpus queued-resources delete" in printed
@@ -259,8 +261,8 @@ def test_what_an_earlier_run_said_does_not_count(clean, package: str):
     sends(clean, "job/submit/run-1.failed", "old")()
     server = gcp.Tpu(["ACTIVE", "ACTIVE", sends(clean, "job/done.json", "{}")])
     with run(server, clean, package) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=1, poll_seconds=0.01) == 0
+        follow.start(going)
+        assert follow.follow(going, attempts=1, poll_seconds=0.01) == 0
 
 
 @pytest.mark.parametrize("life", [["ACTIVE"], ["FAILED"]])
@@ -269,8 +271,8 @@ def test_it_is_deleted_where_asked(clean, package: str, life):
         sends(clean, "job/done.json", "{}")()
     server = gcp.Tpu(life)
     with run(server, clean, package, "--delete_when_done") as going:
-        cloud.start(going)
-        cloud.follow(going, attempts=1, poll_seconds=0.01)
+        follow.start(going)
+        follow.follow(going, attempts=1, poll_seconds=0.01)
         assert server.resource is None
         # Its worker may have been quicker.
         assert going.look().outcome
@@ -280,9 +282,9 @@ def test_it_is_deleted_where_asked(clean, package: str, life):
 def test_somebody_deletes_it(clean, package: str, capsys):
     server = gcp.Tpu(["ACTIVE"])
     with run(server, clean, package) as going:
-        cloud.start(going)
+        follow.start(going)
         server.resource = None
-        assert cloud.follow(going, attempts=5, poll_seconds=0.01) == 1
+        assert follow.follow(going, attempts=5, poll_seconds=0.01) == 1
     assert "somebody deleted it" in capsys.readouterr().out
 
 
@@ -290,7 +292,7 @@ def test_the_same_command_follows_what_goes_on(clean, package: str, capsys):
     server = gcp.Tpu(["ACTIVE"])
     for _ in range(2):
         with run(server, clean, package) as going:
-            cloud.start(going)
+            follow.start(going)
     assert len(server.sent("CreateQueuedResource")) == 1
     assert "run-1 (it was there already)" in capsys.readouterr().out
 
@@ -302,12 +304,12 @@ def test_the_same_command_follows_what_goes_on(clean, package: str, capsys):
 def test_another_run_of_that_name_is_left_alone(clean, package: str, flags, field: str):
     server = gcp.Tpu(["ACTIVE"])
     with run(server, clean, package) as going:
-        cloud.start(going)
+        follow.start(going)
     with (
         run(server, clean, package, *flags) as other,
         pytest.raises(UserError, match=f"another {field}"),
     ):
-        cloud.start(other)
+        follow.start(other)
     assert len(server.sent("CreateQueuedResource")) == 1
     assert server.sent("DeleteQueuedResource") == []
 
@@ -315,9 +317,9 @@ def test_another_run_of_that_name_is_left_alone(clean, package: str, flags, fiel
 def test_what_the_service_leaves_out_is_not_compared(clean, package: str):
     server = gcp.Tpu(["ACTIVE"])
     with run(server, clean, package) as going:
-        cloud.start(going)
+        follow.start(going)
         server.resource.tpu.node_spec[0].node.metadata.clear()
-        cloud.start(going)
+        follow.start(going)
     assert len(server.sent("CreateQueuedResource")) == 1
 
 
@@ -325,8 +327,8 @@ def test_what_the_service_leaves_out_is_not_compared(clean, package: str):
 def test_the_same_command_replaces_what_is_over(clean, package: str, state: str):
     server = gcp.Tpu([state], ["ACTIVE"])
     with run(server, clean, package) as going:
-        cloud.start(going)
-        cloud.start(going)
+        follow.start(going)
+        follow.start(going)
     assert [name for name, _ in server.asked if name[:3] != "Get"] == [
         *("CreateQueuedResource", "DeleteQueuedResource", "CreateQueuedResource")
     ]
@@ -335,8 +337,8 @@ def test_the_same_command_replaces_what_is_over(clean, package: str, state: str)
 def test_it_waits_for_one_that_is_being_removed(clean, package: str, capsys):
     server = gcp.Tpu(["SUSPENDING", "SUSPENDED"], ["ACTIVE"])
     with run(server, clean, package) as going:
-        cloud.start(going)
-        cloud.start(going)
+        follow.start(going)
+        follow.start(going)
     assert len(server.sent("CreateQueuedResource")) == 2
     assert "still being removed; again in" in capsys.readouterr().err
 
@@ -346,20 +348,20 @@ def test_a_refusal_is_one_line(clean, package: str):
     with (
         run(server, clean, package) as going,
         pytest.raises(UserError) as caught,
-        cloud.one_line(),
+        follow.one_line(),
     ):
-        cloud.start(going)
+        follow.start(going)
     assert "TPUV3sPreemptiblePerProject" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_patience_has_an_end(clean, package: str, monkeypatch):
-    monkeypatch.setattr(cloud, "PATIENCE", 0.5)
+    monkeypatch.setattr(follow, "PATIENCE", 0.5)
     server = gcp.Tpu(["ACTIVE"], faults=1000)
     with (
         run(server, clean, package) as going,
         pytest.raises(UserError, match="service is away"),
-        cloud.one_line(),
+        follow.one_line(),
     ):
-        cloud.start(going)
+        follow.start(going)
     assert server.asked == []

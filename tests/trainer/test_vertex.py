@@ -13,7 +13,9 @@ from google.cloud.aiplatform_v1.services.job_service.transports import JobServic
 
 from pipelines.common.schema import UserError
 from tests.trainer import gcp
-from trainer import cloud, submit, submit_options, vertex
+from trainer.submit import follow, vertex
+from trainer.submit.command import prepare
+from trainer.submit.options import parse
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/it's $(a) job"]
 TPU = ["--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"]
@@ -26,7 +28,7 @@ def checked(*more: str) -> argparse.Namespace:
         *("--image", "eu.pkg.example/gld2", "--staging", "gs://bucket/staging/"),
         *(*more, "--", *TRAIN),
     ]
-    return submit.prepare(*submit_options.parse(words), vertex)
+    return prepare(*parse(words), vertex)
 
 
 def request(*more: str) -> aiplatform_v1.CreateCustomJobRequest:
@@ -111,8 +113,8 @@ def test_a_mistake_is_named(flags: list[str], expected: str):
 def test_it_is_sent_after_faults_and_followed(capsys):
     server = gcp.Jobs(["QUEUED", "PENDING", "RUNNING", "SUCCEEDED"], faults=2)
     with run(server, *TPU) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=1, poll_seconds=0.01) == 0
+        follow.start(going)
+        assert follow.follow(going, attempts=1, poll_seconds=0.01) == 0
     assert server.sent("CreateCustomJob") == [request(*TPU)]
     printed = capsys.readouterr()
     assert printed.err.count("the service is away") == 2
@@ -130,7 +132,7 @@ def test_an_answer_that_is_lost_makes_no_second_job():
     server = gcp.Jobs(["RUNNING"])
     server.lost = "CreateCustomJob"
     with run(server, *TPU) as going:
-        cloud.start(going)
+        follow.start(going)
         assert going.look().state == "JOB_STATE_RUNNING"
     assert len(server.jobs) == 1
 
@@ -146,8 +148,8 @@ def test_an_answer_that_is_lost_makes_no_second_job():
 def test_what_another_attempt_would_not_help(life: list[str], expected: str, capsys):
     server = gcp.Jobs(life)
     with run(server, *TPU) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=5, poll_seconds=0.01) == 1
+        follow.start(going)
+        assert follow.follow(going, attempts=5, poll_seconds=0.01) == 1
     assert len(server.jobs) == 1
     assert expected in capsys.readouterr().out
 
@@ -156,8 +158,8 @@ def test_what_another_attempt_would_not_help(life: list[str], expected: str, cap
 def test_lost_machines_are_asked_for_again(error: str):
     server = gcp.Jobs(["RUNNING", f"FAILED: {error}"], ["RUNNING", "SUCCEEDED"])
     with run(server, *TPU) as going:
-        cloud.start(going)
-        assert cloud.follow(going, attempts=5, poll_seconds=0.01) == 0
+        follow.start(going)
+        assert follow.follow(going, attempts=5, poll_seconds=0.01) == 0
     assert server.sent("CreateCustomJob") == [request(*TPU)] * 2
 
 
@@ -165,7 +167,7 @@ def test_the_same_command_follows_what_goes_on(capsys):
     server = gcp.Jobs(["RUNNING"])
     for _ in range(2):
         with run(server, *TPU) as going:
-            cloud.start(going)
+            follow.start(going)
     assert len(server.jobs) == 1
     assert "customJobs/1 (it was there already)" in capsys.readouterr().out
     assert 'display_name="run-1" AND state!=' in server.sent("ListCustomJobs")[0].filter
@@ -174,10 +176,10 @@ def test_the_same_command_follows_what_goes_on(capsys):
 def test_another_run_of_that_name_is_left_alone():
     server = gcp.Jobs(["RUNNING"])
     with run(server, *TPU) as going:
-        cloud.start(going)
+        follow.start(going)
     with (
         run(server, *TPU, "--image", "another") as other,
         pytest.raises(UserError, match="another image or other flags"),
     ):
-        cloud.start(other)
+        follow.start(other)
     assert len(server.jobs) == 1

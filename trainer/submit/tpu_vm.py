@@ -18,8 +18,8 @@ from google.cloud.tpu_v2 import CreateQueuedResourceRequest, Node, QueuedResourc
 from google.cloud.tpu_v2 import QueuedResourceState as State
 
 from pipelines.common.schema import UserError
-from trainer import cloud, staging, startup
-from trainer.cloud import Outcome, Status
+from trainer.submit import follow, startup, upload
+from trainer.submit.follow import Outcome, Status
 
 RUNTIMES = {  # generation of TPU -> the image that JAX is installed on
     "v2": "tpu-ubuntu2204-base",
@@ -76,8 +76,8 @@ def request(args: argparse.Namespace) -> CreateQueuedResourceRequest:
         project=args.project,
         zone=args.zone,
         job_dir=args.job_dir,
-        package=staging.place(args.package, folder),
-        constraints=staging.place(args.constraints, folder) if args.constraints else "",
+        package=upload.place(args.package, folder),
+        constraints=upload.place(args.constraints, folder) if args.constraints else "",
         delete_when_done="yes" if args.delete_when_done else "",
     )
     parent = f"projects/{args.project}/locations/{args.zone}"
@@ -138,12 +138,12 @@ class Run:
             self._delete()
             found = self._find()
         if found and found.state.state in (*OVER, *GOING):
-            raise cloud.NotYet(f"{self._name} is still being removed")
+            raise follow.NotYet(f"{self._name} is still being removed")
         if found:
             self._must_be_the_same(found)
             return f"{self._name} (it was there already)"
         self._stage()
-        _settle(self._client.create_queued_resource(self._wanted, timeout=cloud.TIMEOUT))
+        _settle(self._client.create_queued_resource(self._wanted, timeout=follow.TIMEOUT))
         return self._name
 
     def look(self) -> Status:
@@ -152,10 +152,10 @@ class Run:
         if found and state.state not in (State.State.ACTIVE, *OVER):
             return _status(state)
         job_dir, name = self._args.job_dir, self._args.name
-        if staging.exists(self._files, f"{job_dir}/done.json"):
+        if upload.exists(self._files, f"{job_dir}/done.json"):
             return Status("DONE", Outcome.SUCCEEDED, job_dir)
         since = found.create_time if found else None
-        words = staging.note(self._files, f"{job_dir}/submit/{name}.failed", since)
+        words = upload.note(self._files, f"{job_dir}/submit/{name}.failed", since)
         if words is not None:
             return Status("DONE", Outcome.FAILED, f"the trainer gave up. Its last words:\n{words}")
         return _status(state) if found else Status("ABSENT", Outcome.FAILED, "somebody deleted it")
@@ -185,14 +185,14 @@ class Run:
 
     def _find(self) -> QueuedResource | None:
         try:
-            return self._client.get_queued_resource(name=self._name, timeout=cloud.TIMEOUT)
+            return self._client.get_queued_resource(name=self._name, timeout=follow.TIMEOUT)
         except exceptions.NotFound:
             return None
 
     def _delete(self) -> None:
         wanted = tpu_v2.DeleteQueuedResourceRequest(name=self._name, force=True)
         with contextlib.suppress(exceptions.NotFound):  # its worker may have been quicker
-            _settle(self._client.delete_queued_resource(wanted, timeout=cloud.TIMEOUT))
+            _settle(self._client.delete_queued_resource(wanted, timeout=follow.TIMEOUT))
 
     def _must_be_the_same(self, found: QueuedResource) -> None:
         """Of what the service tells; it need not tell all."""
@@ -209,7 +209,7 @@ class Run:
     def _stage(self) -> None:
         folder = f"{self._args.staging}/{self._args.name}"
         for path in filter(None, (self._args.package, self._args.constraints)):
-            staging.upload(self._files, path, staging.place(path, folder))
+            upload.upload(self._files, path, upload.place(path, folder))
 
 
 def _settle(operation: Operation) -> None:

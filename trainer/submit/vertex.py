@@ -18,8 +18,8 @@ from google.cloud.aiplatform_v1 import (
 from google.rpc import code_pb2
 
 from pipelines.common.schema import UserError
-from trainer import cloud
-from trainer.cloud import Outcome, Status
+from trainer.submit import follow
+from trainer.submit.follow import Outcome, Status
 
 OUTCOMES = {
     JobState.JOB_STATE_SUCCEEDED: Outcome.SUCCEEDED,
@@ -138,12 +138,12 @@ class Run:
             self._must_be_the_same(found)
             self._name = found.name
             return f"{self._name} (it was there already)"
-        job = self._client.create_custom_job(self._wanted, timeout=cloud.TIMEOUT)
+        job = self._client.create_custom_job(self._wanted, timeout=follow.TIMEOUT)
         self._name = job.name
         return self._name
 
     def look(self) -> Status:
-        job = self._client.get_custom_job(name=self._name, timeout=cloud.TIMEOUT)
+        job = self._client.get_custom_job(name=self._name, timeout=follow.TIMEOUT)
         outcome = OUTCOMES.get(job.state)
         if job.state == JobState.JOB_STATE_FAILED and job.error.code in LOST:
             outcome = Outcome.LOST
@@ -175,7 +175,7 @@ class Run:
             aiplatform_v1.ListCustomJobsRequest(
                 parent=self._wanted.parent, filter=f'display_name="{self._args.name}" AND {over}'
             ),
-            timeout=cloud.TIMEOUT,
+            timeout=follow.TIMEOUT,
         )
         going = (job for job in itertools.islice(jobs, LOOKED_AT) if job.state not in OUTCOMES)
         return next(going, None)

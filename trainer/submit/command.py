@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import proto
 
 from pipelines.common.schema import UserError
-from trainer import cloud, submit_options, task
+from trainer import task
 from trainer.config import AUTO, IMAGENET, NO_WEIGHTS
+from trainer.submit import follow
+from trainer.submit.options import parse
 
-TARGETS = {"tpu": "trainer.tpu_vm", "vertex": "trainer.vertex"}
+TARGETS = {"tpu": "trainer.submit.tpu_vm", "vertex": "trainer.submit.vertex"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       0; with --wait, 1 where training failed; 2 where the user can mend what went wrong.
     """
     try:
-        args, flags = submit_options.parse(sys.argv[1:] if argv is None else argv)
-        with cloud.one_line():
+        args, flags = parse(sys.argv[1:] if argv is None else argv)
+        with follow.one_line():
             return _submit(args, flags)
     except UserError as error:
         print(f"gld2 submit: error: {error}", file=sys.stderr)
@@ -41,9 +43,9 @@ def _submit(args: argparse.Namespace, flags: Sequence[str]) -> int:
     if args.dry_run:
         print(as_json(request))
         return 0
-    run: cloud.Run = target.Run(args, request)
-    cloud.start(run)
-    return cloud.follow(run, args.attempts, args.poll_seconds) if args.wait else 0
+    run: follow.Run = target.Run(args, request)
+    follow.start(run)
+    return follow.follow(run, args.attempts, args.poll_seconds) if args.wait else 0
 
 
 def prepare(
