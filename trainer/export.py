@@ -18,9 +18,9 @@ from trainer import gfile
 from trainer.config import Config
 from trainer.data import preprocessing
 from trainer.data.dataset import Version
-from trainer.history import Row
-from trainer.metrics import METRICS
 from trainer.model import build
+from trainer.training.history import Row
+from trainer.training.validation import METRICS
 
 
 def export(

@@ -67,8 +67,8 @@ def main(argv: list[str] | None = None) -> int:
         distribution.choose(settings.device)
         with quiet():
             # It imports TensorFlow, for which --help and a wrong flag should not wait.
-            from trainer import train
-        print(_report(train.run(settings)))
+            from trainer.training import loop
+        print(_report(loop.run(settings)))
     except UserError as error:
         print(f"gld2 train: error: {error}", file=sys.stderr)
         return 1 if getattr(error.__cause__, "error_code", None) in _PASSING else 2

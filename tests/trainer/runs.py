@@ -20,9 +20,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import checkpoints, distribution, export, task
-from trainer.checkpoints import Place
+from trainer import distribution, export, task
 from trainer.model import build, heads
+from trainer.training import checkpoints
+from trainer.training.checkpoints import Place
 
 SIDE = 32
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipelines.common.schema import UserError
-from trainer import checkpoints
-from trainer.checkpoints import START, Place
+from trainer.training import checkpoints
+from trainer.training.checkpoints import START, Place
 
 
 def _network(*layers: int) -> keras.Model:

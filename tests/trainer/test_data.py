@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.trainer.conftest import photo, photos, write_version
-from trainer.checkpoints import START, Place
 from trainer.data import dataset, input_pipeline
+from trainer.training.checkpoints import START, Place
 
 
 def _batches(version, config, count, begin=START, **hosts):

@@ -27,9 +27,10 @@ from tests.conftest import ROOT
 from tests.trainer import runs
 from tests.trainer.conftest import photos, write_version
 from tests.trainer.runs import Run
-from trainer import checkpoints, distribution, task
-from trainer.checkpoints import Place
+from trainer import distribution, task
 from trainer.compare import time_budget
+from trainer.training import checkpoints
+from trainer.training.checkpoints import Place
 
 EPOCHS = 3
 # Rounding differs with the number of devices, and AdamW makes much of the smallest gradients: up to

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines.common import gap
-from trainer import metrics
 from trainer.distribution import TENSORFLOW, Devices
+from trainer.training import validation
 
 
 def _network():
@@ -33,7 +33,7 @@ def _batches(count=31, size=4):
 def test_validation_adds_what_gap_says_of_all_scores():
     network = _network()
     photos, labels, ids, batches = _batches()
-    callback = metrics.Validation(network, batches, 4, Devices(TENSORFLOW, "cpu", ("cpu:0",)))
+    callback = validation.Validation(network, batches, 4, Devices(TENSORFLOW, "cpu", ("cpu:0",)))
     callback.set_model(network)
     logs = {"loss": 1.0}
     callback.on_epoch_end(0, logs)
@@ -52,14 +52,14 @@ def test_validation_adds_what_gap_says_of_all_scores():
 
 
 def test_precision_and_recall_by_hand():
-    found = metrics.Predictions(
+    found = validation.Predictions(
         ids=np.array(list("abcd")),
         labels=np.array([0, 0, 1, 5]),
         classes=np.array([0, 1, 1, 9]),
         scores=np.array([0.9, 0.8, 0.7, 0.6], np.float32),
         losses=np.zeros(4, np.float32),
     )
-    values = metrics.measure(found)
+    values = validation.measure(found)
     # Classes 0, 1, 5 and 9: precision 1, 1/2, 0, 0; recall 1/2, 1, 0, 0.
     assert values["val_precision"] == pytest.approx(1.5 / 4)
     assert values["val_recall"] == pytest.approx(1.5 / 4)

@@ -15,10 +15,11 @@ import tensorflow as tf
 
 from pipelines.common import schema
 from tests.trainer.conftest import flags, photo, photos, write_version
-from trainer import checkpoints, task
-from trainer.checkpoints import Place
+from trainer import task
 from trainer.data import preprocessing as pixels
 from trainer.model import build
+from trainer.training import checkpoints
+from trainer.training.checkpoints import Place
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,10 +12,11 @@ import keras
 import numpy as np
 
 from pipelines.common.schema import Label
-from trainer import describe, distribution, metrics
+from trainer import describe, distribution
 from trainer.config import NO_WEIGHTS, Config
 from trainer.distribution import Devices
 from trainer.model import build
+from trainer.training import validation
 
 _WARM = 2  # steps that are not timed: the first compiles
 _FEWEST, _MOST, _ENOUGH = 5, 50, 5.0  # steps, and seconds, that are timed
@@ -70,7 +71,7 @@ def measure(of: Config, labels: tuple[Label, ...], found: Devices, trains: bool)
         blank = dataclasses.replace(of, weights=NO_WEIGHTS)  # random ones are as fast
         network = build.build(blank, len(labels), precision)
         build.compile_for(network, of, of.phases[-1], _PHASE, of.batch_size, labels)
-        judging = metrics.judge(network)
+        judging = validation.judge(network)
     photos, places = _batch(of, len(labels))
     inputs = [distribution.to_devices(array, used) for array in (photos, places)]
     counts = describe.counts(network)

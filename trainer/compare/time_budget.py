@@ -18,12 +18,13 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import config, distribution, gfile, metrics, task, train
+from trainer import config, distribution, gfile, task
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.distribution import Devices
 from trainer.model import build
+from trainer.training import loop, validation
 
 _FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
 _BATCHES = 4  # of the validation split that are timed
@@ -118,7 +119,7 @@ def measure(settings: Config) -> list[Pace]:
     paces = []
     for phase in settings.phases:
         keras.utils.clear_session()  # forgets how batches are spread, too
-        used = train.spread(settings, versions, found)
+        used = loop.spread(settings, versions, found)
         version = versions[phase.dataset]
         with distribution.scope(used), diagnose.reading(version):
             paces.append(_pace(settings, version, phase, used))
@@ -155,14 +156,14 @@ def _validation(
     """Seconds that validation costs once in a phase, and after each epoch."""
     if not version.has_validation:
         return 0.0, 0.0
-    judging, size = metrics.judge(network), input_pipeline.batch_size(version, settings)
+    judging, size = validation.judge(network), input_pipeline.batch_size(version, settings)
     batches = input_pipeline.evaluation(version, settings, VALIDATION)
     count = math.ceil(version.images[VALIDATION] / size)
     timed = min(count, _BATCHES)
     seconds = []
     for part in (1, timed):
         began = time.monotonic()
-        metrics.predict(judging, batches.take(part), size, found)
+        validation.predict(judging, batches.take(part), size, found)
         seconds.append(time.monotonic() - began)
     return seconds[0], seconds[1] * count / timed
 

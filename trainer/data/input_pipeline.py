@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from trainer.checkpoints import START, Place
 from trainer.config import Config
 from trainer.data import preprocessing
 from trainer.data.dataset import Version
+from trainer.training.checkpoints import START, Place
 
 _PHOTO = {
     schema.ENCODED: tf.io.FixedLenFeature([], tf.string),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from trainer.metrics import METRICS
+from trainer.training.validation import METRICS
 
 
 class Events(keras.callbacks.Callback):

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from trainer import gfile
-from trainer.checkpoints import WholeEpochs
-from trainer.metrics import METRICS
+from trainer.training.checkpoints import WholeEpochs
+from trainer.training.validation import METRICS
 
 COLUMNS = ("epoch", "phase", "loss", "accuracy", *METRICS, "seconds")
 

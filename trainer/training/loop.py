@@ -11,14 +11,15 @@ import keras
 import tensorflow as tf
 
 from pipelines.common.schema import VALIDATION, UserError
-from trainer import checkpoints, config, distribution, events, export, gfile, history, metrics
-from trainer.checkpoints import START, Place
+from trainer import config, distribution, export, gfile
 from trainer.config import Config, Phase
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.distribution import Devices
-from trainer.history import Row
 from trainer.model import build
+from trainer.training import checkpoints, history, tensorboard, validation
+from trainer.training.checkpoints import START, Place
+from trainer.training.history import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,9 +196,9 @@ def _callbacks(
     if version.has_validation:
         batches = input_pipeline.evaluation(version, settings, VALIDATION)
         size = input_pipeline.batch_size(version, settings)
-        found.append(metrics.Validation(network, batches, size, this.devices))
+        found.append(validation.Validation(network, batches, size, this.devices))
     if this.devices.chief:
-        found.append(events.Events(job.path("logs")))
+        found.append(tensorboard.Events(job.path("logs")))
     found.append(history.History(job.history, phase.title, rows, epochs, this.devices.chief))
     every, chief = settings.checkpoint_every, this.devices.chief
     found.append(checkpoints.Checkpoints(job.checkpoints, every, epochs, chief))
@@ -212,7 +213,7 @@ def _finish(network: keras.Model, this: Run, rows: list[Row]) -> dict:
         "parameters": network.count_params(),
         "epochs": len(rows),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
-        **{name: float(rows[-1][name]) for name in metrics.METRICS if rows[-1].get(name)},
+        **{name: float(rows[-1][name]) for name in validation.METRICS if rows[-1].get(name)},
         "export": this.job.path("export"),
     }
     values = [distribution.to_numpy(variable) for variable in network.variables]
