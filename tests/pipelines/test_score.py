@@ -17,7 +17,7 @@ from pipelines.common.schema import UserError
 from pipelines.kaggle import submission
 from pipelines.sample.world import Summary
 from pipelines.score import command as score_command
-from pipelines.score import model
+from pipelines.score.model import CHUNK
 from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
@@ -72,7 +72,7 @@ def plain(prepared: pathlib.Path, keras_export: pathlib.Path) -> str:
     records = read_shards(prepared / VERSION, "test")
     pixels = [preprocessing.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
     # As many as fill the last batch: a smaller one would be summed in another order.
-    pixels += [pixels[-1]] * (-len(pixels) % model.CHUNK)
+    pixels += [pixels[-1]] * (-len(pixels) % CHUNK)
     model = keras.saving.load_model(keras_export / "model.keras")
     scores = model.predict(np.stack(pixels), verbose=0)
     landmarks = pd.read_csv(keras_export / "labels.csv")["landmark_id"].to_numpy()

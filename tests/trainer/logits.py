@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from trainer.config import Config
-from trainer.model import backbones, build
+from trainer.model import backbones
+from trainer.model.build import build as build_network
 
 SIDE, CLASSES = 64, 7
 
@@ -26,7 +27,7 @@ def build(name: str) -> keras.Model:
     """A network as it is trained; 'efficientnet 0.5' is one of that phi."""
     backbone, _, phi = name.partition(" ")
     config = Config(backbone=backbone, phi=float(phi or 0), weights="none", image_size=SIDE)
-    return build.build(config, CLASSES)
+    return build_network(config, CLASSES)
 
 
 def settle(network: keras.Model) -> None:

@@ -21,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import distribution, export, task
-from trainer.model import build, heads
+from trainer.model import build as model_build
+from trainer.model import heads
 from trainer.training import checkpoints
 from trainer.training.checkpoints import Place
 
@@ -69,7 +70,7 @@ class Seen:
 def _prepare(run: Run) -> Seen:
     """Puts what the run asks for between it and the trainer."""
     seen = Seen()
-    find, build, save = distribution.find, build.build, checkpoints.save
+    find, build, save = distribution.find, model_build.build, checkpoints.save
 
     def some_devices(device: str) -> distribution.Devices:
         found = find(device)
@@ -93,7 +94,7 @@ def _prepare(run: Run) -> Seen:
             os.kill(os.getpid(), signal.SIGKILL)
         save(network, folder, place, *args, **kwargs)
 
-    distribution.find, build.build = some_devices, kept
+    distribution.find, model_build.build = some_devices, kept
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
@@ -123,9 +124,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = distribution.find, build.build, checkpoints.save, export._serve
+    usual = distribution.find, model_build.build, checkpoints.save, export._serve
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        distribution.find, build.build, checkpoints.save, export._serve = usual
+        distribution.find, model_build.build, checkpoints.save, export._serve = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if task.main(run.command):

@@ -122,17 +122,17 @@ def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
     _check(flags)
     folder = flags.job_dir.rstrip("/") or "/"
     passed = [*passed, f"--data={flags.data}", f"--job_dir={folder}"]
-    runs = runs.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
-    runs += runs.speeds(flags.speed_of, passed) if flags.speed_of else []
-    distribution.choose(runs[0].settings.device)
+    planned = runs.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
+    planned += runs.speeds(flags.speed_of, passed) if flags.speed_of else []
+    distribution.choose(planned[0].settings.device)
     with task.quiet():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.compare import evaluation
-    exam = evaluation.exam(runs, flags.solution)
-    evaluation.check_weights(runs)
-    rows = [_trained(run, flags.minutes) for run in runs]
+    exam = evaluation.exam(planned, flags.solution)
+    evaluation.check_weights(planned)
+    rows = [_trained(run, flags.minutes) for run in planned]
     # Only now, as a GPU or a TPU serves one process at a time.
-    notes = evaluation.fill(rows, runs, exam, flags.speed_batch)
+    notes = evaluation.fill(rows, planned, exam, flags.speed_batch)
     markdown = table.to_markdown(rows, [*notes, *_budget(rows, flags.minutes)])
     table.write(folder, rows, markdown)
     print(f"\n{markdown}\ntable: {folder}/table1.csv, table1.md, table1.png")
