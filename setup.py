@@ -2,7 +2,7 @@
 
 import pathlib
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 TENSORFLOW = "tensorflow>=2.21,<2.22"
 KERAS = "keras>=3.15,<4"
@@ -45,8 +45,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["pipelines", "trainer"],
-    package_data={"pipelines": ["templates/*", "rates.csv"], "trainer": ["startup.sh"]},
+    packages=find_packages(include=["pipelines*", "trainer*"]),
+    package_data={"": ["templates/*", "rates.csv", "startup.sh"]},
     install_requires=["numpy>=1.26"],
     extras_require={
         "pipelines": PIPELINES,

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipelines import prepare
+from pipelines.common import paths
+from pipelines.common.errors import UserError
+from pipelines.common.options import OutputOptions
 from pipelines.common.paths import Output
-from pipelines.common.schema import UserError
 from pipelines.evaluate import command as evaluate_command
 from pipelines.report import command as report_command
-from pipelines.runner.options import OutputOptions, Parser
+from pipelines.runner.options import Parser
 from pipelines.sample import http_server, writer
 from pipelines.sample.world import World
 from pipelines.score import command as score_command
@@ -51,10 +53,10 @@ def demo(root: str, epochs: str, world: World) -> None:
     """
     from trainer import task
 
-    source, output, job = (filesystem.join(root, name) for name in ("source", "prepared", "job"))
+    source, output, job = (paths.join(root, name) for name in ("source", "prepared", "job"))
     submission, metrics = (
-        filesystem.join(root, "submission.csv"),
-        filesystem.join(root, "metrics.json"),
+        paths.join(root, "submission.csv"),
+        paths.join(root, "metrics.json"),
     )
     _write_world(source, world)
     with http_server.serve(source) as url:
@@ -71,7 +73,7 @@ def demo(root: str, epochs: str, world: World) -> None:
         _stage(
             score_command.main,
             source=source,
-            model=filesystem.join(job, "export"),
+            model=paths.join(job, "export"),
             output=submission,
         )
         solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
@@ -81,7 +83,7 @@ def demo(root: str, epochs: str, world: World) -> None:
 
 
 def _write_world(source: str, world: World) -> None:
-    note = filesystem.join(source, WORLD)
+    note = paths.join(source, WORLD)
     if filesystem.exists(note):
         if filesystem.read_json(note) != repr(world):
             raise UserError(f"{source}: holds another world; remove it or give another --output")
@@ -119,7 +121,7 @@ def _table(output: str, job: str, metrics: str) -> str:
         ("training time", f"{_training_seconds(job):.0f} s"),
         ("accuracy", f"{scores['accuracy']:.4f}"),
         ("GAP", f"{scores['gap']:.4f}"),
-        ("report", filesystem.join(Output(output).report, "index.html")),
+        ("report", paths.join(Output(output).report, "index.html")),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {value}" for name, value in rows]
@@ -128,7 +130,7 @@ def _table(output: str, job: str, metrics: str) -> str:
 
 
 def _training_seconds(job: str) -> float:
-    history = filesystem.read(filesystem.join(job, "history.csv")).decode()
+    history = filesystem.read(paths.join(job, "history.csv")).decode()
     return sum(float(row["seconds"]) for row in csv.DictReader(io.StringIO(history)))
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pipelines.common.schema import EngineError, OnlyBuilt, UserError
+from pipelines.common.errors import EngineError, OnlyBuilt, UserError
 
 COMMANDS = {  # name -> module, the extra that it needs, what it does
     "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipelines.common.options import OutputOptions, SeedOptions
 from pipelines.common.paths import Output
+from pipelines.curate import command as curate_command
 from pipelines.curate import pipeline as curate_pipeline
+from pipelines.curate.inputs import with_filters
+from pipelines.download import command as download_command
 from pipelines.download import pipeline as download_pipeline
-from pipelines.runner.options import (
-    CurateOptions,
-    FetchOptions,
-    FilterOptions,
-    NormalOptions,
-    OutputOptions,
-    SeedOptions,
-    ShardOptions,
-    SourceOptions,
-    SplitsOptions,
-    UrlOptions,
-    parse,
-)
+from pipelines.download.options import FetchOptions, NormalOptions, UrlOptions
+from pipelines.runner.options import CurateOptions, FilterOptions, parse
+from pipelines.shard import command as shard_command
 from pipelines.shard import pipeline as shard_pipeline
-from pipelines.source.discover import with_filters
+from pipelines.shard.options import ShardOptions
+from pipelines.source.options import SourceOptions, SplitsOptions
 
 EXAMPLES = """\
   # a first look at the real set: the first 200 photos of two tars
@@ -63,14 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
     )
     output = Output(args.output)
-    source = with_filters(download_pipeline.find(args), args.filters)
-    shape = shard_pipeline.parameters(args)
-    effort = download_pipeline.effort(args, beam_options)
-    download_pipeline.download(
-        source, output, download_pipeline.parameters(args), effort, beam_options
-    )
+    source = with_filters(download_command.find(args), args.filters)
+    shape = shard_command.parameters(args)
+    effort = download_command.effort(args, beam_options)
+    staging = download_command.parameters(args)
+    download_pipeline.download(source, output, staging, effort, beam_options)
     curate_pipeline.curate(
-        source, output, args.split, curate_pipeline.parameters(args), beam_options
+        source, output, args.split, curate_command.parameters(args), beam_options
     )
     shard_pipeline.shard(output, shape, beam_options)
     goes_on = "score --images" if list(args.split) == ["test"] else "train --job_dir JOB --data"

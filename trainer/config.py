@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer.compound_scaling import COMPOUND, resolution
 from trainer.presets import PRESETS
 
@@ -308,3 +308,19 @@ def differences(old: str, new: str) -> list[str]:
         for name in names
         if before.get(name) != after.get(name)
     ]
+
+
+LOGITS = "logits"
+# A head that is spread over devices has a multiple of this many columns, for up to as many devices.
+COLUMNS = 64
+
+METRICS = (
+    "val_loss",
+    "val_accuracy",
+    "val_gap",
+    "val_precision",
+    "val_recall",
+    "val_true_probability",
+)
+
+Row = dict[str, str]

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
+from trainer import config
 from trainer.config import AUTO
 
 JAX, TENSORFLOW = "jax", "tensorflow"
@@ -174,22 +175,20 @@ def _distribute(devices: Devices, shard_head: bool) -> None:
     """
     import keras
 
-    from trainer.model import heads
-
     if len(devices.names) == 1:
         keras.distribution.set_distribution(None)
         return
-    if shard_head and heads.COLUMNS % len(devices.names):
+    if shard_head and config.COLUMNS % len(devices.names):
         raise UserError(
-            f"--shard_head: expected a number of devices that divides {heads.COLUMNS}, found "
+            f"--shard_head: expected a number of devices that divides {config.COLUMNS}, found "
             f"{len(devices.names)}"
         )
     mesh = keras.distribution.DeviceMesh((len(devices.names),), ("batch",), list(devices.names))
     layouts = keras.distribution.LayoutMap(mesh)
     layouts[f"{GATHERED}_.*/output"] = (None,)
     if shard_head:
-        layouts[f"{heads.LOGITS}/kernel"] = (None, "batch")
-        layouts[f"{heads.LOGITS}/bias"] = ("batch",)
+        layouts[f"{config.LOGITS}/kernel"] = (None, "batch")
+        layouts[f"{config.LOGITS}/bias"] = ("batch",)
     keras.distribution.set_distribution(
         keras.distribution.ModelParallel(
             layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False

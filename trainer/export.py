@@ -13,14 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.common import schema
+from pipelines.common import labels
 from trainer import gfile
-from trainer.config import Config
+from trainer.config import METRICS, Config, Row
 from trainer.data import preprocessing
 from trainer.data.dataset import Version
 from trainer.model import build
-from trainer.training.history import Row
-from trainer.training.validation import METRICS
 
 
 def export(
@@ -49,7 +47,7 @@ def export(
         build.with_scores(network).save(path)
         tf.io.gfile.copy(path, f"{folder}/model.keras")
         _serve(path, f"{folder}/saved_model")
-    gfile.write(f"{folder}/labels.csv", schema.format_labels(version.labels))
+    gfile.write(f"{folder}/labels.csv", labels.format_labels(version.labels))
     # Whoever scores other photos normalises them as these were; stats.json says how.
     tf.io.gfile.copy(f"{version.folder}/stats.json", f"{folder}/stats.json")
     gfile.write(f"{folder}/README.md", model_card(config, version, row))

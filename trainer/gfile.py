@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 
 @contextlib.contextmanager

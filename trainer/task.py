@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import distribution
 from trainer.config import Config
 from trainer.presets import PRESETS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):

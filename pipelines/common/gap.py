@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.schema import DATASET
-from pipelines.storage.filesystem import join
 
 # ---- a source in GLDv2's published layout ---------------------------------------------------
 
@@ -111,3 +110,12 @@ def part(number: int, parts: int) -> str:
 
 def shard(split: str, number: int, shards: int) -> str:
     return f"{DATASET}-{split}.tfrecord-{part(number, shards)}"
+
+
+def join(root: str, *parts: str) -> str:
+    """A path below `root`, whatever its scheme. The parts are ours, never an archive's."""
+    return "/".join([root.rstrip("/") or "/", *parts])
+
+
+def decision_files(output: Output) -> str:
+    return join(output.decisions, "decisions-*.parquet")

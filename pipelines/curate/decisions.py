@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.common import schema
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.curate import validation_split
 from pipelines.curate.filters import Filters, mark
 from pipelines.curate.near_duplicates import multi_index_hashing

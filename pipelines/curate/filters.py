@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common.schema import Reason, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.reasons import Reason
 from pipelines.source import metadata_csv
 from pipelines.storage import parquet
 

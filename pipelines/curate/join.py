@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
 from pipelines.runner import partition

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Iterable
 
 from pipelines.common.cli import at_least
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.curate.decisions import Parameters
 from pipelines.curate.filters import Filters
-from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
+from pipelines.curate.near_duplicates import duplicates
+from pipelines.curate.near_duplicates.multi_index_hashing import RADIUS
 
 
 class CurateOptions:
@@ -23,7 +24,7 @@ class CurateOptions:
             default=str(Parameters.near_duplicate_radius),
             metavar="BITS|none",
             help="photos are the same where their 64-bit hashes differ in so many bits or fewer, "
-            f"0 to {multi_index_hashing.RADIUS}: 0 finds copies at other sizes and qualities, more finds crops "
+            f"0 to {RADIUS}: 0 finds copies at other sizes and qualities, more finds crops "
             "and touched-up ones too; none goes by the files' bytes alone (default: %(default)s)",
         )
         group.add_argument(
@@ -167,14 +168,14 @@ def _radius(text: str) -> int | None:
     """Bits; None to go by the files' bytes alone."""
     if text == "none":
         return None
-    if text.isdecimal() and int(text) > multi_index_hashing.RADIUS:
+    if text.isdecimal() and int(text) > RADIUS:
         raise UserError(
-            f"--near_duplicate_radius: expected at most {multi_index_hashing.RADIUS} bits, found {text}; "
+            f"--near_duplicate_radius: expected at most {RADIUS} bits, found {text}; "
             "beyond, different photos would be joined"
         )
     if not text.isdecimal():
         raise UserError(
-            f"--near_duplicate_radius: expected none or 0 to {multi_index_hashing.RADIUS} bits, found {text!r}"
+            f"--near_duplicate_radius: expected none or 0 to {RADIUS} bits, found {text!r}"
         )
     return int(text)
 

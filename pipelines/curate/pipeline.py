@@ -14,33 +14,20 @@ import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
-from pipelines.common.paths import Output
-from pipelines.common.schema import Label, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label, format_labels
+from pipelines.common.paths import Output, join
 from pipelines.curate import decisions, summary
 from pipelines.curate.decisions import Parameters
+from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join
 from pipelines.curate.near_duplicates import duplicates, pair_search
 from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
-from pipelines.download.pipeline import say_absent, summaries
 from pipelines.runner import engine, partition, progress
-from pipelines.runner.options import (
-    CurateOptions,
-    FilterOptions,
-    OutputOptions,
-    SeedOptions,
-    SourceOptions,
-    SplitsOptions,
-    parse,
-)
 from pipelines.runner.partition import Repartition
-from pipelines.source.discover import Source, discover_metadata, with_filters
+from pipelines.source.discover import Source
+from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, parquet, streams
-
-EXAMPLES = """\
-  gld2 curate --source https://s3.amazonaws.com/google-landmark --output OUT
-  gld2 curate --source ROOT --output OUT --min_images_per_class 10 --validation 0.02
-"""
-
 
 HASHED = ["id", "split", "sha256"]  # what travels to find files of the same bytes
 T = TypeVar("T")
@@ -198,7 +185,7 @@ def write_part(keyed: Keyed, output: Output, parts: int) -> dict[str, Any]:
     """Writes one file of decisions; returns its number, digest and funnel."""
     part, images = keyed
     images = images.sort_values(["id", "split", "unit", "offset"])
-    path = filesystem.join(output.decisions, f"decisions-{paths.part(part, parts)}.parquet")
+    path = join(output.decisions, f"decisions-{paths.part(part, parts)}.parquet")
     digest = parquet.write(path, images, schema.DECISIONS)
     return {"part": part, "sha256": digest, "funnel": dict(decisions.funnel(images))}
 
@@ -228,7 +215,7 @@ def finish(
     labels = pd.concat([parquet.empty(decisions.KEPT), *(some.kept for some in found)])
     labels = labels.sort_values("label")
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
-    text = schema.format_labels(Label(*map(int, row)) for row in rows)
+    text = format_labels(Label(*map(int, row)) for row in rows)
     filesystem.write(curate.output.labels, text)
     done = {
         "funnel": counts,
@@ -278,7 +265,7 @@ def curate(
             parameters,
             sum(summary["images"] for summary in staged),
             has_train,
-            filesystem.join(output.root, "temp"),
+            join(output.root, "temp"),
             inputs,
         )
         batches = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
@@ -319,7 +306,7 @@ def _remove_old(output: Output) -> None:
 
 
 def _parts(output: Output) -> list[str]:
-    return filesystem.match(filesystem.join(output.decisions, "decisions-*.parquet"))
+    return filesystem.match(join(output.decisions, "decisions-*.parquet"))
 
 
 def _digest(staged: list[dict[str, Any]], source: Source) -> str:
@@ -328,40 +315,3 @@ def _digest(staged: list[dict[str, Any]], source: Source) -> str:
     csvs = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
     versions = [streams.version(path) for path in csvs if path]
     return hashlib.sha256(json.dumps([units, versions], sort_keys=True).encode()).hexdigest()
-
-
-GROUPS = (
-    SourceOptions,
-    SplitsOptions,
-    OutputOptions,
-    CurateOptions,
-    FilterOptions,
-    SeedOptions,
-)
-
-
-def parameters(args) -> Parameters:
-    return Parameters(
-        args.min_images_per_class,
-        args.validation_share,
-        args.seed,
-        args.near_duplicate_radius,
-        args.on_conflict,
-        args.against,
-        args.filters,
-    )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = parse(
-        "curate",
-        "Decide over facts, not pixels: join the landmarks, drop duplicates and rare landmarks, "
-        "choose validation images and number the classes. Runs again in minutes.",
-        EXAMPLES,
-        GROUPS,
-        argv,
-    )
-    source = discover_metadata(args.source)
-    say_absent(source)
-    curate(source, Output(args.output), args.split, parameters(args), beam_options)
-    return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from pipelines.common import schema
+from pipelines.common import paths, schema
 from pipelines.common.paths import Output
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.storage import filesystem, parquet
 
 LEAKS = 5  # that are named; decisions name all
@@ -67,7 +67,7 @@ def _show_leaks(output: Output, counts: dict[str, int]) -> None:
     leaked = [Reason.IN_TEST, Reason.NEAR_TEST, Reason.IN_INDEX, Reason.NEAR_INDEX]
     left = min(LEAKS, sum(counts.get(f"dropped/train/{reason}", 0) for reason in leaked))
     for path in (
-        filesystem.match(filesystem.join(output.decisions, "decisions-*.parquet")) if left else ()
+        filesystem.match(paths.join(output.decisions, "decisions-*.parquet")) if left else ()
     ):
         rows = parquet.read(path, schema.DECISIONS)
         rows = rows[rows["reason"].isin(leaked)][:left]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pipelines.storage.hashing import order_key
+
 MORE_THAN = 3  # images of a landmark before one of them can be spared
-
-
-def order_key(ids: pd.Series, seed: int) -> np.ndarray:
-    """[rows] uint64: an order of ids that depends on the seed and on nothing else."""
-    return pd.util.hash_array(ids.to_numpy(object), hash_key=f"{seed:016d}"[-16:])
 
 
 def choose_validation(train: pd.DataFrame, share: float | None, seed: int) -> np.ndarray:

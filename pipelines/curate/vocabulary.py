@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipelines.common import quiet
+from pipelines.common import paths, quiet
 from pipelines.storage import filesystem
 
 # tensorflow and tft are imported where they are used: they take four seconds,
@@ -79,14 +79,14 @@ class LearnLabels(beam.PTransform):
             ) | "Analyze" >> tft_beam.AnalyzeDataset(preprocessing(self.min_images_per_class))
         found = tft.TFTransformOutput
         written = metadata | "WriteMetadata" >> tft_beam.WriteMetadata(
-            filesystem.join(self.path, found.TRANSFORMED_METADATA_DIR), images.pipeline
+            paths.join(self.path, found.TRANSFORMED_METADATA_DIR), images.pipeline
         )
         return (
             saved_model  # the folder of a SavedModel
             | "Save"
             >> beam.Map(
                 save,
-                filesystem.join(self.path, found.TRANSFORM_FN_DIR),
+                paths.join(self.path, found.TRANSFORM_FN_DIR),
                 beam.pvalue.AsSingleton(written),
             )
             | "ReadLabels" >> beam.Map(_read_labels)
@@ -105,10 +105,10 @@ def save(saved_model: str, path: str, written: str) -> str:
       path: the folder that shall hold it.
       written: where the metadata beside it is, so that it is there as well.
     """
-    for source in filesystem.match(filesystem.join(str(saved_model), "**")):
+    for source in filesystem.match(paths.join(str(saved_model), "**")):
         name = source.removeprefix(f"{saved_model}/")
         if not name.startswith("."):  # TFT's own notes
-            filesystem.write(filesystem.join(path, name), filesystem.read(source))
+            filesystem.write(paths.join(path, name), filesystem.read(source))
     return path
 
 
@@ -145,7 +145,7 @@ def _adapter_config():
 
 
 def _read_labels(saved_model: str) -> Labels:
-    lines = filesystem.read(filesystem.join(saved_model, "assets", FILENAME)).split()
+    lines = filesystem.read(paths.join(saved_model, "assets", FILENAME)).split()
     # Where there is no key, TFT writes a word of its own.
     keys = np.array([line for line in lines if line.isdigit()], dtype=np.int64)
     return Labels(COUNT_DOWN - keys)

@@ -5,35 +5,22 @@ from __future__ import annotations
 import collections
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.common import paths
+from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
-from pipelines.common.schema import UserError
+from pipelines.download.effort import Effort
 from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
-from pipelines.runner.options import (
-    FetchOptions,
-    NormalOptions,
-    OutputOptions,
-    SourceOptions,
-    SplitsOptions,
-    UrlOptions,
-    parse,
-    threads,
-)
-from pipelines.source.discover import Source, discover, discover_urls, expand
-from pipelines.source.unit import PASSING, Effort, Parameters, Unit
+from pipelines.source.discover import Source, expand
+from pipelines.source.staged_units import summaries
+from pipelines.source.unit import PASSING, Parameters, Unit
 from pipelines.storage import filesystem
-
-EXAMPLES = """\
-  gld2 download --source https://s3.amazonaws.com/google-landmark --output OUT --archives 0-1
-  gld2 download --source ~/landmarks --output OUT --direct_num_workers=2 \\
-      --direct_running_mode=multi_processing
-"""
 
 
 @dataclasses.dataclass
@@ -100,7 +87,7 @@ def download(
     filesystem.make_folder(output.root)
     refuse_other_parameters(output, parameters)
     for part in ("staged", "facts", "rejects"):
-        filesystem.remove_temporaries(filesystem.join(output.root, part))
+        filesystem.remove_temporaries(paths.join(output.root, part))
     started = time.monotonic()
     with progress.bar("download", output.progress("download"), "units", source.archives) as folder:
         transform = StageUnits(output, parameters, dataclasses.replace(effort, progress=folder))
@@ -127,11 +114,6 @@ def refuse_other_parameters(output: Output, parameters: Parameters) -> None:
                 f"{output.done(summary['unit'])}: staged with {'; '.join(other)}; "
                 "use the same flags or another --output"
             )
-
-
-def summaries(output: Output) -> list[dict[str, Any]]:
-    """The done.json of every staged unit, in the order of their names."""
-    return [filesystem.read_json(path) for path in filesystem.match(output.done("*"))]
 
 
 def _print(source: Source, output: Output, counters: Mapping[str, int], seconds: float) -> None:
@@ -175,57 +157,3 @@ def _print_split(split: str, done: list[dict[str, Any]]) -> None:
     )
     if images != staged + rejected.total():
         raise AssertionError(f"download {split}: the sum does not hold")
-
-
-GROUPS = (
-    SourceOptions,
-    SplitsOptions,
-    OutputOptions,
-    FetchOptions,
-    UrlOptions,
-    NormalOptions,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = parse(
-        "download",
-        "Fetch photos, check their md5, make them upright RGB JPEGs of a bounded size, and "
-        "write them as TFRecords (staged/) with a row of facts for each (facts/).",
-        EXAMPLES,
-        GROUPS,
-        argv,
-    )
-    source = find(args)
-    download(
-        source, Output(args.output), parameters(args), effort(args, beam_options), beam_options
-    )
-    return 0
-
-
-def parameters(args) -> Parameters:
-    return Parameters(args.normal, args.limit, args.max_bytes)
-
-
-def effort(args, beam_options: PipelineOptions) -> Effort:
-    return Effort(
-        attempts=args.attempts,
-        threads=threads(args, beam_options),
-        politeness=args.politeness,
-        retry_rejected=args.retry_rejected,
-    )
-
-
-def find(args) -> Source:
-    """The source that the flags name; says what it lacks."""
-    if args.politeness:
-        source = discover_urls(args.source, args.split, args.lanes)
-    else:
-        source = discover(args.source, args.split, args.archives)
-    say_absent(source)
-    return source
-
-
-def say_absent(source: Source) -> None:
-    for absent in source.absent:
-        print(f"{source.root}: no {absent}; done without")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
 import re
 import threading
 import time
 from collections.abc import Iterable
-from email.utils import parsedate_to_datetime
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 AGENT = "gld2"
-LONGEST_PAUSE = 600.0  # seconds that a server's Retry-After can hold a host
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}  # none: noindex and nofollow
 WITH_VALUE = re.compile(r"max-|unavailable_after")  # X-Robots-Tag: a colon after these is no agent
 HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
@@ -122,20 +119,6 @@ def turns(host: str, port: int | None) -> Turns:
     """The turns of a host; http and https are one server, another port is another."""
     name = host.lower() if port in (None, 80, 443) else f"{host.lower()}:{port}"
     return _TURNS.setdefault(name, Turns())
-
-
-def retry_after(value: str) -> float | None:
-    """The seconds that a Retry-After header asks for, bounded; None where it says nothing."""
-    if value.isascii() and value.isdigit():
-        return min(float(value), LONGEST_PAUSE)
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
-    left = (when - datetime.datetime.now(datetime.UTC)).total_seconds()
-    return min(max(left, 0.0), LONGEST_PAUSE)
 
 
 def opted_out(headers: Iterable[str]) -> str | None:

@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download.rate_limit import Politeness
 
 HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)

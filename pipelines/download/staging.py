@@ -14,33 +14,21 @@ import pandas as pd
 
 from pipelines.common import schema
 from pipelines.common.paths import Output
-from pipelines.common.schema import REJECTED, STAGED, Reason, Reject
+from pipelines.common.reasons import Reason, Reject
+from pipelines.common.schema import REJECTED, STAGED
 from pipelines.download import unit_reader
+from pipelines.download.effort import Effort
+from pipelines.download.resume import Result, _Earlier
 from pipelines.download.tar_reader import Member
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
-from pipelines.imaging.perceptual_hash import sha256
 from pipelines.runner import progress
-from pipelines.source.unit import PASSING, BadUnit, Effort, Parameters, Unit
+from pipelines.source.unit import PASSING, BadUnit, Parameters, Unit
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
+from pipelines.storage.hashing import sha256
 
 WINDOW = 4  # photos in flight for each thread: bounds memory, keeps the order
 
 Count = Callable[[str, float], None]  # name and amount of something to be counted
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What became of one photo of a unit.
-
-    Attributes:
-      row: of facts, without its place.
-      frame: the staged record, or None where it was rejected.
-      detail: why it was rejected, for a person.
-    """
-
-    row: dict[str, Any]
-    frame: bytes | None
-    detail: str = ""
 
 
 def stage(
@@ -212,51 +200,6 @@ def _staged(row: dict[str, Any], image_id: str, photo: Photo) -> Result:
         }
     )
     return Result(row, tfrecord.frame(record))
-
-
-# ---- what an earlier run of the unit left ---------------------------------------------------
-
-
-class _Earlier:
-    """The results of a unit that is done, but for what it rejected for a passing reason.
-
-    Merged with fresh results for the rest, in the unit's order, they give the
-    bytes that a run in which all went well would have given.
-    """
-
-    def __init__(self, unit: Unit, output: Output):
-        self._output = output
-        self._unit = unit.name
-        self._rows: list[dict[str, Any]] = []
-        self._details: dict[str, str] = {}
-        if filesystem.exists(output.done(unit.name)):
-            facts = parquet.read(output.facts(unit.name), schema.FACTS)
-            self._rows = parquet.to_rows(facts, schema.FACTS)
-            lines = filesystem.read(output.rejects(unit.name)).decode().splitlines()
-            self._details = {r["id"]: r["detail"] for r in map(json.loads, lines)}
-
-    def without_what_is_done(self, unit: Unit) -> Unit:
-        """The unit with only those ids and URLs that are to be tried again."""
-        if not self._rows or unit.ids is None:
-            return unit
-        again = {row["id"] for row in self._rows if row["reason"] in PASSING}
-        kept = [n for n, image_id in enumerate(unit.ids) if image_id in again]
-        urls = unit.urls and tuple(unit.urls[n] for n in kept)
-        return dataclasses.replace(unit, ids=tuple(unit.ids[n] for n in kept), urls=urls)
-
-    def merged(self, fresh: Iterator[Result]) -> Iterator[Result]:
-        """All results in the unit's order."""
-        if not self._rows:
-            yield from fresh
-            return
-        with filesystem.open_read(self._output.staged(self._unit)) as staged:
-            for row in self._rows:
-                if row["reason"] in PASSING:
-                    yield next(fresh)
-                elif row["status"] == STAGED:
-                    yield Result(row, staged.read(row["length"]))
-                else:
-                    yield Result(row, None, self._details.get(row["id"], ""))
 
 
 def _jsonl(rejects: Iterable[Reject]) -> str:

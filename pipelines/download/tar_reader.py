@@ -9,7 +9,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO
 
-from pipelines.common.schema import ID, Reason
+from pipelines.common.reasons import Reason
+from pipelines.common.schema import ID
 
 MAX_NAME = 100  # characters of a bad name that are worth repeating
 MAX_EXTENDED = 1 << 20  # bytes of a header that holds a long name or other fields

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
+from pipelines.common import paths
 from pipelines.common.paths import photo
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download import url_fetcher
+from pipelines.download.effort import Effort
 from pipelines.download.tar_reader import BadArchive, Digest, Member, members
-from pipelines.source.unit import BadUnit, Effort, Parameters, Unit
-from pipelines.storage import filesystem, streams
+from pipelines.source.unit import BadUnit, Parameters, Unit
+from pipelines.storage import streams
 
 MD5 = re.compile("[0-9a-fA-F]{32}")
 
@@ -55,7 +57,7 @@ def _crawled(
 
 
 def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
-    path = filesystem.join(unit.source, photo(unit.split, image_id))
+    path = paths.join(unit.source, photo(unit.split, image_id))
     try:
         with streams.open_stream(path, on_retry) as stream:
             data = stream.read(max_bytes + 1)

@@ -15,11 +15,12 @@ import tenacity
 from urllib3 import exceptions
 from urllib3.response import BaseHTTPResponse
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
-from pipelines.download.rate_limit import Politeness, Turns, opted_out, retry_after, turns
+from pipelines.download.rate_limit import Politeness, Turns, opted_out, turns
 from pipelines.download.ssrf_guard import Refused, shown
 from pipelines.download.tar_reader import Member
+from pipelines.storage.http_status import retry_after
 
 WINDOW = 4  # rows in hand for each thread: a slow one holds up few others, and memory is bounded
 PIECE = 1 << 16  # bytes

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines.common import gap
+from pipelines.common.errors import UserError
 from pipelines.common.gap import Ranking
-from pipelines.common.schema import UserError
 
 INTERVAL = (2.5, 97.5)  # percent
 

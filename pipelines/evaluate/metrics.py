@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.common.errors import UserError
 from pipelines.common.gap import Ranking, rank
-from pipelines.common.schema import UserError
 
 SUBSETS = {"all": ("Public", "Private"), "public": ("Public",), "private": ("Private",)}
 

@@ -7,12 +7,11 @@ from collections.abc import Collection
 import pandas as pd
 
 from pipelines.common import paths, schema
+from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
-from pipelines.common.schema import UserError
 from pipelines.imaging import contact_sheet, normalize
 from pipelines.imaging.normalize import Normal
-from pipelines.report import contact_sheets
-from pipelines.storage import filesystem, photo_records
+from pipelines.storage import filesystem, photo_records, staged_photos
 
 SPLIT = "test"
 WIDTH = 24  # characters of a line
@@ -88,7 +87,7 @@ def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
     for image_id in sorted(filter(schema.ID.match, ids)):
         deep = paths.photo(SPLIT, image_id)
         for name in (deep, deep.removeprefix(f"{SPLIT}/"), f"{image_id}.jpg"):
-            path = filesystem.join(place, name)
+            path = paths.join(place, name)
             if image_id not in found and filesystem.exists(path):
                 found[image_id] = filesystem.read(path)
     return found
@@ -96,9 +95,9 @@ def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
 
 def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
     """By facts, which say where each photo lies: no other is read."""
-    facts = contact_sheets.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
+    facts = staged_photos.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
     rows = {name: places[0] for name, places in facts.items()}
-    return dict(zip(rows, contact_sheets.jpegs(rows.values(), output), strict=True))
+    return dict(zip(rows, staged_photos.jpegs(rows.values(), output), strict=True))
 
 
 def _records(place: str, ids: Collection[str]) -> dict[str, bytes]:

@@ -11,7 +11,8 @@ import warnings
 
 from PIL import Image
 
-from pipelines.common.schema import Reason, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.reasons import Reason
 from pipelines.imaging.perceptual_hash import Perceptual, perceptual
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 
 import imagehash
 import numpy as np
@@ -30,11 +29,6 @@ class Perceptual:
     dhash: int
     fine: tuple[int, int]
     entropy: float
-
-
-def sha256(data: bytes) -> str:
-    """64 hex of a file's bytes."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def perceptual(image: Image.Image) -> Perceptual:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from pipelines.common import quiet, schema
+from pipelines.common import quiet
 from pipelines.common.cli import Parser, at_least
-from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label, UserError
-from pipelines.imaging import contact_sheet
-from pipelines.inspection import tfrecord_scan, verify
-from pipelines.runner.options import SeedOptions
-from pipelines.storage import filesystem, ranged_reads
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label, parse_labels
+from pipelines.common.options import SeedOptions
+from pipelines.common.paths import join
+from pipelines.common.schema import DATASET, OUTPUT_SPLITS
+from pipelines.inspection import verify
+from pipelines.inspection.overview import draw, show
+from pipelines.storage import filesystem
 
 EXAMPLES = """\
 examples:
@@ -30,8 +29,6 @@ What is wrong is told a line each, with the file and, from 0, the record's numbe
 a length that is garbled the next frame is searched for, and what lies between counts as one.
 """
 VERSION = re.compile(r"\d+(\.\d+)*\Z")
-TILES = 2 * contact_sheet.COLUMNS  # photos of each split
-TRIES = 3 * TILES  # two places may lead to the same photo
 
 
 def find(dataset: str) -> str:
@@ -41,9 +38,9 @@ def find(dataset: str) -> str:
       UserError: there is none.
     """
     dataset = dataset.rstrip("/") or "/"
-    if filesystem.exists(filesystem.join(dataset, "labels.csv")):
+    if filesystem.exists(join(dataset, "labels.csv")):
         return dataset
-    for parent in (dataset, filesystem.join(dataset, DATASET)):
+    for parent in (dataset, join(dataset, DATASET)):
         found = [path.rpartition("/")[0] for path in filesystem.match(f"{parent}/*/labels.csv")]
         found = [folder for folder in found if VERSION.match(folder.rpartition("/")[2])]
         if found:
@@ -61,9 +58,9 @@ def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
     Raises:
       UserError: one of them cannot be read.
     """
-    path = filesystem.join(folder, "labels.csv")
-    labels = schema.parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
-    path = filesystem.join(folder, "stats.json")
+    path = join(folder, "labels.csv")
+    labels = parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
+    path = join(folder, "stats.json")
     stats = filesystem.read_json(path)
     try:
         splits = {name: stats["splits"][name] for name in OUTPUT_SPLITS if name in stats["splits"]}
@@ -73,102 +70,6 @@ def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
         what = "expected splits with their images, shards and bytes"
         raise UserError(f"{path}: {what}, found {error!r}") from None
     return stats | {"splits": splits}, labels
-
-
-# ---- a look ---------------------------------------------------------------------------------
-
-
-def show(folder: str, stats: dict[str, Any], labels: list[Label]) -> None:
-    """Prints what is in a version of a dataset."""
-    print(f"inspect: {folder}")
-    for name, split in stats["splits"].items():
-        print(
-            f"inspect: {name}: {split['images']} images in {split['shards']} shards, "
-            f"{split['bytes'] / 1e6:.1f} MB"
-        )
-    if labels:
-        first, last = (pick(labels, key=lambda label: label.images) for pick in (max, min))
-        print(
-            f"inspect: {len(labels)} landmarks, from {first.images} images (landmark "
-            f"{first.landmark_id}) to {last.images} (landmark {last.landmark_id})"
-        )
-    if "mean" in stats:
-        print(
-            f"inspect: channels from 0 to 1: mean {stats['mean']}, standard deviation "
-            f"{stats['std']} (of {stats.get('channels_of', 'some')} photos)"
-        )
-
-
-def classes_plot(labels: list[Label]) -> bytes:
-    """Images of each class, the largest first, on log axes; PNG."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
-
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.subplots()
-    images = np.sort([label.images for label in labels])[::-1]
-    axes.plot(np.arange(1, len(images) + 1), images, marker=".")
-    axes.set(xscale="log", yscale="log", xlabel="landmarks, largest first", ylabel="images")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:,g}")
-        axis.set_minor_formatter(LogFormatter())
-    axes.grid(alpha=0.3, which="both")
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
-
-
-def photos_sheet(folder: str, stats: dict[str, Any], seed: int) -> bytes | None:
-    """A contact sheet of some photos of each split; None where there is none to show.
-
-    Little more than those photos is read: the seed chooses places in shards, and the frame that
-    follows a place is shown.
-    """
-    rng = np.random.default_rng(seed)
-    there = verify.shards(folder, stats)
-    groups = []
-    for split in stats["splits"]:
-        mine = [name for name in there if verify.split_of(name) == split]
-        if tiles := _tiles(folder, mine, split, rng):
-            groups.append(tiles)
-    return contact_sheet.draw(groups) if groups else None
-
-
-def _tiles(
-    folder: str, names: list[str], split: str, rng: np.random.Generator
-) -> list[contact_sheet.Tile]:
-    if not names:
-        return []
-    paths = [filesystem.join(folder, names[n]) for n in rng.integers(len(names), size=TRIES)]
-    with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
-        found = pool.map(tfrecord_scan.near, paths, rng.random(TRIES))
-        records = dict.fromkeys(frame.record for frame in found if frame)
-    return [tile for record in records if record for tile in _tile(record, split)][:TILES]
-
-
-def _tile(data: bytes, split: str) -> Iterator[contact_sheet.Tile]:
-    """One tile, or none where the photo cannot be shown."""
-    faults = verify.Faults()
-    record = verify.parse(data, "", faults)
-    if record:
-        verify.photo(record, "", faults)
-    if record and not faults.counts["photo"]:
-        label, landmark = record.get(schema.LABEL), record.get(schema.LANDMARK_ID)
-        whose = f"{split} photo" if label is None else f"landmark {landmark!r}"
-        where = "" if label is None else f"{split}, label {label!r}"
-        name = record[schema.IMAGE_ID].decode("utf-8", "replace")  # type: ignore[union-attr]
-        yield contact_sheet.Tile(record[schema.ENCODED], (name, whose, where))  # type: ignore[arg-type]
-
-
-def draw(folder: str, stats: dict[str, Any], labels: list[Label], output: str, seed: int) -> None:
-    """Writes the pictures, and says where they are."""
-    photos = photos_sheet(folder, stats, seed)
-    pictures = {"classes.png": classes_plot(labels) if labels else None, "photos.jpg": photos}
-    for name, data in pictures.items():
-        path = filesystem.join(output, name)
-        if data:
-            filesystem.write(path, data)
-        print(f"inspect: {path}{'' if data else ': there is nothing to show'}")
 
 
 # ---- the command ----------------------------------------------------------------------------

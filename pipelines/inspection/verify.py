@@ -18,7 +18,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipelines.common import paths, schema
-from pipelines.common.schema import Label, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label
+from pipelines.common.paths import join
 from pipelines.imaging import normalize
 from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example
@@ -99,7 +101,7 @@ def verify(
       what is wrong, and how many records were found.
     """
     faults = look(folder, stats)
-    paths = [filesystem.join(folder, name) for name in shards(folder, stats)]
+    paths = [join(folder, name) for name in shards(folder, stats)]
     landmarks = np.array([label.landmark_id for label in labels], np.int64)
     found = _read_all(paths, landmarks, min(workers, len(paths)))
     reads = list(tqdm(found, "verify", len(paths), unit=" shards", disable=None))
@@ -156,7 +158,7 @@ def split_of(name: str) -> str:
 
 
 def _names(folder: str) -> set[str]:
-    return {path.rsplit("/", 1)[1] for path in filesystem.match(filesystem.join(folder, "*"))}
+    return {path.rsplit("/", 1)[1] for path in filesystem.match(join(folder, "*"))}
 
 
 def _wanted(stats: Mapping[str, Any]) -> list[str]:
@@ -337,7 +339,7 @@ def _counts(
 
 def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
     """What dataset_info.json says, as stats.json would say it."""
-    path = filesystem.join(folder, INFO)
+    path = join(folder, INFO)
     if not filesystem.exists(path):
         return {}  # told of already
     try:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.storage import streams
 
 BLOCK = 8 << 20  # bytes read at a time

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.kaggle import csv_rows
 from pipelines.kaggle.csv_rows import Fault
 

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common import schema
 from pipelines.common.cli import Parser
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
+from pipelines.common.labels import parse_labels
 from pipelines.kaggle import csv_rows, submission
 from pipelines.kaggle.csv_rows import Fault
+from pipelines.kaggle.ids import listed
 from pipelines.kaggle.submission import Predictions
 from pipelines.source import metadata_csv
 from pipelines.storage import streams
@@ -31,28 +32,6 @@ examples:
 """
 
 
-# ---- what it is compared with ---------------------------------------------------------------
-
-
-def listed(path: str) -> pa.Array:
-    """The ids of test.csv or of a sample submission, in its order; [rows] string.
-
-    Raises:
-      UserError: it cannot be read, holds what is no id, or an id twice.
-    """
-    metadata_csv.check_header(path, metadata_csv.IDS)
-    blocks = [table["id"] for table in metadata_csv.blocks(path, metadata_csv.IDS)]
-    ids = pa.concat_arrays([chunk for block in blocks for chunk in block.chunks] or [_NONE])
-    repeated = np.flatnonzero(submission.repeated(ids))
-    if len(repeated):
-        first = int(repeated[0])
-        raise UserError(f"{path} row {first + 2}: expected each id once, found {ids[first]} again")
-    return ids
-
-
-_NONE = pa.array([], pa.string())
-
-
 def labels(path: str) -> pa.Array:
     """The landmarks that a model knows, by its labels.csv; [landmarks] int64."""
     try:
@@ -60,7 +39,7 @@ def labels(path: str) -> pa.Array:
             text = stream.read().decode("utf-8", "replace")
     except streams.Unreachable as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    return pa.array([label.landmark_id for label in schema.parse_labels(text, path)], pa.int64())
+    return pa.array([label.landmark_id for label in parse_labels(text, path)], pa.int64())
 
 
 def train(path: str) -> pa.Array:

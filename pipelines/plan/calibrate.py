@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -11,63 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.common import schema
+from pipelines.common import paths, schema
+from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
-from pipelines.common.schema import SPLITS, STAGED, UserError
+from pipelines.common.schema import SPLITS, STAGED
+from pipelines.download.effort import Effort
 from pipelines.download.staging import stage
 from pipelines.imaging.normalize import Normal
+from pipelines.plan.calibration import Calibration
 from pipelines.sample import writer
 from pipelines.sample.world import World
 from pipelines.source.discover import discover, expand
-from pipelines.source.unit import Effort, Parameters, Unit
+from pipelines.source.unit import Parameters, Unit
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
 
 SIDE = 800  # pixels: GLDv2's longest
 LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
 COLUMNS = {name: schema.FACTS[name] for name in ("id", "unit", "offset", "length", "status")}
-
-
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """Means over some photos.
-
-    Attributes:
-      source: what was measured.
-      photos: how many.
-      image_size: bound of the longest side of what is staged, pixels.
-      source_bytes: of a photo as published.
-      staged_bytes: of its staged record.
-      facts_bytes: of its row in Parquet.
-      stage_ms: to check, decode, resize, hash and encode it, ms of a core.
-      shard_ms: to read it back and write it into a shard, ms of a core.
-    """
-
-    source: str
-    photos: int
-    image_size: int
-    source_bytes: float
-    staged_bytes: float
-    facts_bytes: float
-    stage_ms: float
-    shard_ms: float
-
-
-def load(path: str) -> Calibration:
-    """Raises UserError where the file is not what `save` writes."""
-    found = filesystem.read_json(path)
-    try:
-        calibration = Calibration(**found)
-        good = all(value > 0 for name, value in found.items() if name != "source")
-    except TypeError:
-        good = False
-    if not good:
-        raise UserError(f"{path}: expected a calibration of gld2 plan; remove it to measure again")
-    return calibration
-
-
-def save(calibration: Calibration, path: str) -> None:
-    filesystem.write(path, json.dumps(dataclasses.asdict(calibration), indent=2) + "\n")
 
 
 def measure(root: str | None, photos: int, image_size: int) -> Calibration:
@@ -147,6 +106,6 @@ def _shard(output: Output, units: Iterable[str]) -> None:
     rows = facts[facts["status"] == STAGED].sort_values("id")
     columns = rows[["unit", "offset", "length"]].itertuples(index=False)
     places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
-    with filesystem.atomic(filesystem.join(output.root, "shard")) as file:
+    with filesystem.atomic(paths.join(output.root, "shard")) as file:
         for record in gather(places, output.staged):
             file.write(tfrecord.frame(record))

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pipelines.common.cli import Parser, at_least
-from pipelines.common.schema import STAGED_SPLITS, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.schema import STAGED_SPLITS
 from pipelines.imaging.normalize import Normal
-from pipelines.plan import calibrate, markdown, rates
-from pipelines.plan.calibrate import Calibration
+from pipelines.plan import calibrate, calibration, markdown, rates
+from pipelines.plan.calibration import Calibration
 from pipelines.plan.pricing import NETWORKS
 from pipelines.plan.stage_costs import PUBLISHED, Split
 from pipelines.source import metadata_csv
@@ -138,7 +139,7 @@ def _hours(text: str) -> float:
 
 def _calibration(args: argparse.Namespace) -> Calibration:
     if filesystem.exists(args.calibration):
-        found = calibrate.load(args.calibration)
+        found = calibration.load(args.calibration)
         if found.image_size != args.staged_size or args.calibrate not in (None, found.source):
             raise UserError(
                 f"{args.calibration}: measured on {found.source}, to {found.image_size} pixels; "
@@ -146,7 +147,7 @@ def _calibration(args: argparse.Namespace) -> Calibration:
             )
         return found
     found = calibrate.measure(args.calibrate, args.photos, args.staged_size)
-    calibrate.save(found, args.calibration)
+    calibration.save(found, args.calibration)
     return found
 
 

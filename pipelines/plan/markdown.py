@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipelines.plan import pricing, stage_costs
-from pipelines.plan.calibrate import Calibration
+from pipelines.plan.calibration import Calibration
 from pipelines.plan.pricing import NETWORKS, Line
 from pipelines.plan.rates import Rates
 from pipelines.plan.stage_costs import HOUR, Split, Stage

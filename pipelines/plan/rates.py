@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 HEADER = ["name", "value", "unit", "note"]
 FILE = "rates.csv"
@@ -41,7 +41,7 @@ def read(path: str | None = None) -> Rates:
     Raises:
       UserError: the file cannot be read, or has a name or a value that makes no sense.
     """
-    own = (importlib.resources.files("pipelines") / FILE).read_text(encoding="utf-8")
+    own = (importlib.resources.files("pipelines.plan") / FILE).read_text(encoding="utf-8")
     rows = dict(_rows(own, FILE))
     if path:
         for name, (value, unit, note) in _rows(_text(path), path):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pipelines.curate.near_duplicates.multi_index_hashing import BYTES, PHOTO
-from pipelines.plan.calibrate import Calibration
+from pipelines.plan.calibration import Calibration
 
 HOUR = 3600
 GB = 1e9

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from pipelines.common import schema
-from pipelines.common.schema import Reason
-from pipelines.curate import validation_split
+from pipelines.common.reasons import Reason
 from pipelines.imaging import contact_sheet
-from pipelines.storage import parquet
+from pipelines.storage import hashing, parquet
 
 KEPT = "kept"
 PHOTOS = 4 * contact_sheet.COLUMNS  # on a sheet without groups
@@ -69,9 +68,7 @@ def sample(rows: pd.DataFrame, number: int, key: Sequence[str] = ("id",)) -> pd.
     texts = rows[key[0]]
     for name in key[1:]:
         texts = texts + rows[name]
-    ordered = rows.assign(order=validation_split.order_key(texts, SEED)).sort_values(
-        ["order", *key]
-    )
+    ordered = rows.assign(order=hashing.order_key(texts, SEED)).sort_values(["order", *key])
     return ordered.groupby("reason").head(number).drop(columns="order")
 
 

@@ -12,7 +12,7 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipelines.common.schema import EngineError, OnlyBuilt, UserError
+from pipelines.common.errors import EngineError, OnlyBuilt, UserError
 
 MEASURES = ("photo_milliseconds",)
 # An engine gives a worker's error as text, with the worker's traceback before it.

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from pipelines.common import paths
 from pipelines.storage import filesystem
 
 SECONDS = 1.0  # between two writes, and between two looks
@@ -50,7 +51,7 @@ def add(folder: str | None, **counts: float) -> None:
             return
         _written[folder] = now
         snapshot = dict(total)
-    filesystem.write_json(filesystem.join(folder, f"{_name}.json"), snapshot)
+    filesystem.write_json(paths.join(folder, f"{_name}.json"), snapshot)
 
 
 def passed(element: T, folder: str | None, unit: str) -> T:
@@ -104,7 +105,7 @@ def _rates(counts: dict[str, int], seconds: float) -> dict[str, int]:
 
 def _sum(folder: str) -> dict[str, int]:
     total: dict[str, float] = collections.defaultdict(float)
-    for path in filesystem.match(filesystem.join(folder, "*.json")):
+    for path in filesystem.match(paths.join(folder, "*.json")):
         for name, number in filesystem.read_json(path).items():
             total[name] += number
     return {name: round(number) for name, number in total.items()}

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipelines.common import schema
+from pipelines.common.errors import UserError
 from pipelines.sample import structures
 
 LANDMARK_IDS = 203_094  # train's landmark ids lie below this
@@ -62,7 +62,7 @@ class World:
     def __post_init__(self) -> None:
         fewest = self.landmarks * FEWEST + self.extra
         if self.landmarks < 4 or self.train_images < fewest or self.test_images < 16:
-            raise schema.UserError(
+            raise UserError(
                 f"expected at least 4 landmarks, {fewest} train images (for so many landmarks) and"
                 f" 16 test images; got {self.landmarks}, {self.train_images}, {self.test_images}"
             )

@@ -7,7 +7,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from pipelines.common import schema
-from pipelines.common.schema import Reject, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.paths import join
+from pipelines.common.reasons import Reject
 from pipelines.imaging.normalize import Normal, Unreadable, normalise
 from pipelines.score import prediction_store
 from pipelines.source import discover
@@ -58,7 +60,7 @@ class Folder:
         """The photos, normalised; what cannot be read is put to the rejects."""
         for path in self.paths:
             try:
-                photo = normalise(filesystem.read(filesystem.join(self.root, path)), normal)
+                photo = normalise(filesystem.read(join(self.root, path)), normal)
             except Unreadable as error:
                 rejects.append(Reject(path, self.name, "score", error.reason, error.detail))
             else:
@@ -151,7 +153,7 @@ def named(args: argparse.Namespace, normal: Normal) -> Photos:
 
 def normal_of(export: str) -> Normal:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
-    path = filesystem.join(export, "stats.json")
+    path = join(export, "stats.json")
     if not filesystem.exists(path):
         return Normal()
     try:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.common import quiet, schema
-from pipelines.common.schema import Label, Reason, UserError
-from pipelines.imaging import perceptual_hash
+from pipelines.common import quiet
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label, parse_labels
+from pipelines.common.paths import join
+from pipelines.common.reasons import Reason
 from pipelines.imaging.normalize import Unreadable
-from pipelines.storage import filesystem
+from pipelines.storage import filesystem, hashing
 
 # What the network sees at once, as Keras' predict has it. In a batch of another size, or elsewhere
 # in the batch, sums run in another order and the last digits of a score change. So photos come
@@ -57,16 +59,16 @@ class Place:
 
     def labels(self) -> list[Label]:
         """Raises UserError where there is no labels.csv, or it is malformed."""
-        path = filesystem.join(self.export, "labels.csv")
-        return schema.parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
+        path = join(self.export, "labels.csv")
+        return parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
 
     def digest(self) -> str:
         """sha256 of all that a prediction hangs on."""
-        parts = [self.path, *filesystem.match(filesystem.join(self.path, "*"))]
-        parts += filesystem.match(filesystem.join(self.path, "variables", "*"))
+        parts = [self.path, *filesystem.match(join(self.path, "*"))]
+        parts += filesystem.match(join(self.path, "variables", "*"))
         parts = [path for path in parts if path.rpartition("/")[2] not in (SAVED, "variables")]
-        parts.append(filesystem.join(self.export, "labels.csv"))
-        return perceptual_hash.sha256("".join(map(_sha256, parts)).encode())
+        parts.append(join(self.export, "labels.csv"))
+        return hashing.sha256("".join(map(_sha256, parts)).encode())
 
 
 def find(model: str) -> Place:
@@ -84,7 +86,7 @@ def find(model: str) -> Place:
     if model.endswith((".keras", f"/{SAVED}")):
         found = Place(model, model.rpartition("/")[0] or ".")
     else:
-        paths = [filesystem.join(model, name) for name in (KERAS, SAVED)]
+        paths = [join(model, name) for name in (KERAS, SAVED)]
         found = Place(next(filter(_is_there, paths), model), model)
     if not _is_there(found.path) or found.path == model == found.export:
         raise UserError(f"--model {model}: {EXPECTED}, with {KERAS} or {SAVED}/; found neither")
@@ -92,13 +94,11 @@ def find(model: str) -> Place:
 
 
 def _is_there(path: str) -> bool:
-    return filesystem.exists(
-        path if path.endswith(".keras") else filesystem.join(path, "saved_model.pb")
-    )
+    return filesystem.exists(path if path.endswith(".keras") else join(path, "saved_model.pb"))
 
 
 def _sha256(path: str) -> str:
-    return perceptual_hash.sha256(filesystem.read(path))
+    return hashing.sha256(filesystem.read(path))
 
 
 class Network:

@@ -14,20 +14,23 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.common import paths
 from pipelines.common.paths import Output
-from pipelines.common.schema import Reject
+from pipelines.common.reasons import Reject
 from pipelines.curate.options import at_least
+from pipelines.download.effort import Effort
 from pipelines.download.staging import stage
 from pipelines.imaging.normalize import Unreadable
 from pipelines.runner import engine, progress
 from pipelines.runner.options import threads
-from pipelines.score import inputs, model, prediction_store
+from pipelines.score import inputs, model
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
 from pipelines.score.model import CHUNK, Place, Prediction
 from pipelines.score.model_handler import LandmarkHandler
 from pipelines.score.prediction_store import Parts, Scored
-from pipelines.source.unit import Effort, Parameters, Unit
-from pipelines.storage import filesystem, photo_records
+from pipelines.source.unit import Parameters, Unit
+from pipelines.storage import photo_records
+from pipelines.storage.rejects import read_rejects
 
 AnyUnit = Unit | Records | Folder
 
@@ -100,7 +103,7 @@ def open_unit(
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         output = Output(folder)
         summary = stage(unit, output, parameters, effort)
-        rejects += prediction_store.read_rejects(output.rejects(unit.name))
+        rejects += read_rejects(output.rejects(unit.name))
         rejects = [dataclasses.replace(reject, stage="score") for reject in rejects]
         if "failed" in summary:
             kept.write_rejects(unit.name, rejects)
@@ -159,7 +162,7 @@ class Keep(beam.DoFn):
         photos = last.number * CHUNK + len(last.ids)
         if photos != len(rows) + len(bad):
             raise AssertionError(f"{name}: {photos} photos in, {len(rows)} + {len(bad)} out")
-        earlier = prediction_store.read_rejects(self._parts.rejects(name))
+        earlier = read_rejects(self._parts.rejects(name))
         self._parts.write(name, last.unit, rows, [*earlier, *bad])
 
     def finish_bundle(self):
@@ -210,7 +213,7 @@ def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, t
         return
     workers = threads(args, beam_options)
     handler = LandmarkHandler(job.place, args.batch_size, workers, job.top_k, job.embed)
-    with progress.bar(title, filesystem.join(job.parts.root, "progress"), "photos") as folder:
+    with progress.bar(title, paths.join(job.parts.root, "progress"), "photos") as folder:
         effort = Effort(args.attempts, workers, progress=folder)
         step = Predict(job.parts, job.photos.parameters, effort, handler)
         counters = engine.run(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.common import schema
-from pipelines.common.schema import Reason, Reject, UserError
-from pipelines.imaging import perceptual_hash
+from pipelines.common import paths, schema
+from pipelines.common.errors import UserError
+from pipelines.common.reasons import Reject
 from pipelines.score.model import Prediction
 from pipelines.source.unit import PASSING
-from pipelines.storage import filesystem, parquet
+from pipelines.storage import filesystem, hashing, parquet
+from pipelines.storage.rejects import jsonl
 
 Inputs = Mapping[str, Any]
 
@@ -40,19 +40,19 @@ class Parts:
     root: str
 
     def predictions(self, unit: str) -> str:
-        return filesystem.join(self.root, f"{unit}.parquet")
+        return paths.join(self.root, f"{unit}.parquet")
 
     def rejects(self, unit: str) -> str:
-        return filesystem.join(self.root, f"{unit}.rejects.jsonl")
+        return paths.join(self.root, f"{unit}.rejects.jsonl")
 
     def done(self, unit: str) -> str:
         """Written last: the unit's counts, and the digest of what it was made from."""
-        return filesystem.join(self.root, f"{unit}.done.json")
+        return paths.join(self.root, f"{unit}.done.json")
 
     @property
     def inputs(self) -> str:
         """What all units are made with."""
-        return filesystem.join(self.root, "inputs.json")
+        return paths.join(self.root, "inputs.json")
 
     def claim(self, inputs: Inputs) -> list[str]:
         """Makes the folder one of predictions made with these inputs.
@@ -110,16 +110,7 @@ class Parts:
     @property
     def units(self) -> str:
         """The names of all units, written when all of them are done."""
-        return filesystem.join(self.root, "units.json")
-
-
-def jsonl(rejects: Iterable[Reject]) -> str:
-    return "".join(json.dumps(dataclasses.asdict(reject)) + "\n" for reject in rejects)
-
-
-def read_rejects(path: str) -> list[Reject]:
-    rows = map(json.loads, filesystem.read(path).splitlines())
-    return [Reject(**row | {"reason": Reason(row["reason"])}) for row in rows]
+        return paths.join(self.root, "units.json")
 
 
 def matrix(table: pa.Table, column: str) -> np.ndarray:
@@ -161,7 +152,7 @@ def _table(rows: Sequence[Scored]) -> pa.Table:
 
 
 def _digest(source: object) -> str:
-    return perceptual_hash.sha256(repr(source).encode())
+    return hashing.sha256(repr(source).encode())
 
 
 def beside(path: str, ending: str) -> str:

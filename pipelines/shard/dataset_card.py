@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from pipelines.common import schema
+from pipelines.common import paths, schema
 from pipelines.storage import filesystem
 
 
@@ -20,13 +20,13 @@ def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> Non
       stats: as stats.json has them.
       done: decisions' done.json.
     """
-    filesystem.write(filesystem.join(folder, "README.md"), render(stats, done))
+    filesystem.write(paths.join(folder, "README.md"), render(stats, done))
 
 
 def render(stats: Mapping[str, Any], done: Mapping[str, Any]) -> str:
     """The page as text; the same input gives the same text."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipelines", "templates"),
+        loader=jinja2.PackageLoader("pipelines.shard"),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

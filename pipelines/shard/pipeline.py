@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,68 +12,21 @@ import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
-from pipelines.common.paths import Output
-from pipelines.common.schema import OUTPUT_SPLITS, STAGED, UserError
-from pipelines.curate import validation_split
-from pipelines.download.pipeline import summaries
+from pipelines.common.errors import UserError
+from pipelines.common.paths import Output, join
+from pipelines.common.schema import STAGED
 from pipelines.runner import engine, partition, progress
-from pipelines.runner.options import (
-    OptionalSourceOptions,
-    OutputOptions,
-    SeedOptions,
-    ShardOptions,
-    SplitsOptions,
-    parse,
-)
-from pipelines.shard import publish
-from pipelines.source import discover, metadata_csv
-from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
+from pipelines.shard import channel_stats, publish
+from pipelines.shard.plan import Parameters, Plan, make_plan, note
+from pipelines.source import metadata_csv
+from pipelines.source.staged_units import summaries
+from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
-
-EXAMPLES = """\
-  gld2 shard --output OUT
-  gld2 shard --output gs://bucket/gld2 --version 1.1.0 --shard_size_mb 100
-"""
 
 FACTS = {name: schema.FACTS[name] for name in ("id", "split", "unit", "offset", "length", "status")}
 DECISIONS = {
     name: schema.DECISIONS[name] for name in ("id", "split", "keep", "label", "landmark_id")
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """The dataset that is to be.
-
-    Attributes:
-      output: whose staged files and decisions it is made from.
-      version: such as 1.0.0.
-      shards: of each split that has images.
-      images: kept, of each split; what is written is checked against it.
-      seed: of the order.
-      inputs: digest of all that decides the bytes.
-      photos: how they were normalised, for whoever scores others in the same way.
-      decisions: files and their digests.
-      attribution_csv: whose rows go into the records, or None.
-    """
-
-    output: Output
-    version: str
-    shards: dict[str, int]
-    images: dict[str, int]
-    seed: int
-    inputs: str
-    photos: dict[str, int]
-    decisions: list[tuple[str, str]]
-    attribution_csv: str | None = None
-
-    @property
-    def final(self) -> str:
-        return self.output.version(self.version)
-
-    @property
-    def incomplete(self) -> str:
-        return f"{self.final}.incomplete"
 
 
 @dataclasses.dataclass
@@ -131,10 +81,6 @@ class Shard(beam.PTransform):
         )
 
 
-def decision_files(output: Output) -> str:
-    return filesystem.join(output.decisions, "decisions-*.parquet")
-
-
 # ---- the steps ------------------------------------------------------------------------------
 
 
@@ -176,7 +122,7 @@ def by_shard(images: pd.DataFrame, plan: Plan):
     if images.empty:
         return
     # Hashed once more: by the hash as it is, validation was chosen, and it would lie in few shards.
-    order = pd.util.hash_array(validation_split.order_key(images["id"], plan.seed))
+    order = pd.util.hash_array(hashing.order_key(images["id"], plan.seed))
     shards = images["split"].map(plan.shards).to_numpy(np.uint64)
     # The hash's upper half times the number of shards, so that nothing overflows.
     number = ((order >> np.uint64(32)) * shards) >> np.uint64(32)
@@ -196,7 +142,7 @@ def write_shard(
     """
     (name, number), found = keyed
     images = pd.concat(list(found)).sort_values(["order", "id"], ignore_index=True)
-    path = filesystem.join(plan.incomplete, paths.shard(name, number, plan.shards[name]))
+    path = join(plan.incomplete, paths.shard(name, number, plan.shards[name]))
     if not filesystem.exists(path):
         with filesystem.atomic(path) as file:
             for record in _records(images, plan.output):
@@ -209,7 +155,7 @@ def write_shard(
         "images": len(images),
         "bytes": filesystem.size(path),
     }
-    return written | {"channels": publish.channels(path)}
+    return written | {"channels": channel_stats.channels(path)}
 
 
 def _records(images: pd.DataFrame, output: Output) -> Iterator[bytes]:
@@ -232,28 +178,6 @@ def _more(images: pd.DataFrame) -> Iterator[bytes]:
         yield tf_example.encode(texts) if texts else b""
 
 
-# ---- the command ----------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameters:
-    """The shape of the dataset.
-
-    Attributes:
-      version: such as 1.0.0.
-      shard_size_mb: about how large a shard is.
-      num_shards: of each split, whatever their size; None goes by size.
-      seed: of the order.
-      attribution_csv: whose rows go into the records, or None.
-    """
-
-    version: str
-    shard_size_mb: int
-    num_shards: int | None
-    seed: int
-    attribution_csv: str | None = None
-
-
 def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions) -> dict[str, Any]:
     """Writes a version of the dataset unless it is there; prints and returns its stats.
 
@@ -261,8 +185,8 @@ def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions)
       UserError: nothing is curated, or the version exists and was made from
         something else.
     """
-    plan = _plan(output, parameters)
-    stats_path = filesystem.join(plan.final, "stats.json")
+    plan = make_plan(output, parameters)
+    stats_path = join(plan.final, "stats.json")
     if filesystem.exists(stats_path):
         if filesystem.read_json(stats_path)["inputs"] != plan.inputs:
             raise UserError(
@@ -284,89 +208,14 @@ def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions)
     return stats
 
 
-def _plan(output: Output, parameters: Parameters) -> Plan:
-    if not filesystem.exists(output.decisions_done):
-        raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
-    done = filesystem.read_json(output.decisions_done)
-    funnel = done["funnel"]
-    images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
-    if not images:
-        raise UserError(f"{output.decisions}: no image was kept; see its reasons")
-    size = parameters.shard_size_mb * 1e6
-    shards = {
-        name: parameters.num_shards or max(1, round(funnel[f"bytes/{name}"] / size))
-        for name in images
-    }
-    staged = [s for s in summaries(output) if s["split"] in schema.SPLITS]
-    facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
-    made_from: list[Any] = [done["decisions_sha256"], facts, shards, parameters.seed]
-    if parameters.attribution_csv:
-        made_from.append(streams.version(parameters.attribution_csv))
-    inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-    photos = staged[0]["parameters"]["normal"]
-    return Plan(
-        output,
-        parameters.version,
-        shards,
-        images,
-        parameters.seed,
-        inputs,
-        photos,
-        _decisions(output, done["decisions_sha256"]),
-        parameters.attribution_csv,
-    )
-
-
-def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
-    paths = filesystem.match(decision_files(output))
-    if len(paths) != len(digests):
-        raise UserError(
-            f"{output.decisions}: expected {len(digests)} files of decisions, found {len(paths)}; "
-            "run gld2 curate again"
-        )
-    return list(zip(paths, digests, strict=True))
-
-
 def _prepare_folder(plan: Plan) -> None:
     """Shards that a run of the same plan finished are used again; of another, removed.
 
     So are those that an object store has under the final name without stats.json: of a run that
     was killed while it gave shard after shard its name.
     """
-    note = publish.note(plan)
-    if not filesystem.exists(note) or filesystem.read_json(note) != plan.inputs:
+    made_from = note(plan)
+    if not filesystem.exists(made_from) or filesystem.read_json(made_from) != plan.inputs:
         filesystem.remove(plan.incomplete, plan.final)
-        filesystem.write_json(note, plan.inputs)
+        filesystem.write_json(made_from, plan.inputs)
     filesystem.remove_temporaries(plan.incomplete)
-
-
-GROUPS = (
-    OptionalSourceOptions,  # the three stages take the same flags
-    SplitsOptions,
-    OutputOptions,
-    ShardOptions,
-    SeedOptions,
-)
-
-
-def parameters(args: argparse.Namespace) -> Parameters:
-    """Raises UserError where attributions are asked for and there are none."""
-    csv = None
-    if args.with_attribution:
-        if not args.source:
-            raise UserError("--with_attribution: needs --source, for its attribution CSV")
-        csv = discover.attribution_csv(args.source, "--with_attribution", metadata_csv.CREDIT)
-    return Parameters(args.version, args.shard_size_mb, args.num_shards, args.seed, csv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args, beam_options = parse(
-        "shard",
-        "Gather the kept photos into TFRecord shards with DELF's keys, in an order that "
-        "depends on the seed alone.",
-        EXAMPLES,
-        GROUPS,
-        argv,
-    )
-    shard(Output(args.output), parameters(args), beam_options)
-    return 0

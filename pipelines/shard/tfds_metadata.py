@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines.common import quiet, schema
-from pipelines.common.schema import DATASET, OUTPUT_SPLITS, Label
+from pipelines.common import paths, quiet, schema
+from pipelines.common.labels import Label
+from pipelines.common.schema import DATASET, OUTPUT_SPLITS
 from pipelines.storage import filesystem
 
 RELABELING_HEADER = ("new_label", "old_label")  # DELF's: ours, and GLDv2's landmark_id
@@ -41,8 +42,8 @@ def write_metadata(folder: str, stats: Mapping[str, Any], labels: Sequence[Label
     with tempfile.TemporaryDirectory() as local:
         _info(local, stats, labels).write_to_directory(local)
         for path in sorted(pathlib.Path(local).iterdir()):
-            filesystem.write(filesystem.join(folder, path.name), path.read_bytes())
-    filesystem.write(filesystem.join(folder, "relabeling.csv"), format_relabeling(labels))
+            filesystem.write(paths.join(folder, path.name), path.read_bytes())
+    filesystem.write(paths.join(folder, "relabeling.csv"), format_relabeling(labels))
 
 
 def format_relabeling(labels: Iterable[Label]) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from pipelines.common import paths
-from pipelines.common.schema import UserError
-from pipelines.curate.filters import Filters, allowed_landmarks
+from pipelines.common.errors import UserError
+from pipelines.common.paths import join
 from pipelines.source import metadata_csv
 from pipelines.source.unit import Unit
 from pipelines.storage import filesystem, streams
@@ -178,36 +178,16 @@ def discover_metadata(root: str) -> Source:
     return Source(root, (), train_csv, clean_csv, test_csv, absent)
 
 
-def with_filters(source: Source, filters: Filters) -> Source:
-    """The source with the CSVs that filters read; without them, no server is asked for them.
-
-    Raises:
-      UserError: a filter wants what the source does not have, a category among it.
-    """
-    if filters.clean_only and not source.clean_csv:
-        raise UserError(f"--clean_only: found no {paths.CLEAN_CSV} at {source.root}")
-    attribution = categories = None
-    if filters.needs_credits:
-        flag = "--licences" if filters.licences else "--exclude_author"
-        attribution = attribution_csv(source.root, flag, metadata_csv.ATTRIBUTION)
-    if filters.categories:
-        categories = _wanted(
-            source.root, "--categories", metadata_csv.CATEGORY, *paths.CATEGORY_CSVS
-        )
-        allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
-    return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)
-
-
 def attribution_csv(root: str, flag: str, columns: Mapping[str, str]) -> str:
     """Where the attributions are.
 
     Raises:
       UserError: nowhere, though `flag` wants them, or without these columns.
     """
-    return _wanted(root, flag, columns, paths.ATTRIBUTION_CSV)
+    return find_csv(root, flag, columns, paths.ATTRIBUTION_CSV)
 
 
-def _wanted(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
+def find_csv(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
     """The first of these CSVs that is there."""
     beside = [path.rsplit("/", 1)[1] for path in paths]  # train.csv, in Kaggle's layout
     try:
@@ -245,15 +225,15 @@ def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -
 
 
 def _first_there(root: str, *paths: str) -> str | None:
-    return next((p for path in paths if streams.exists(p := filesystem.join(root, path))), None)
+    return next((p for path in paths if streams.exists(p := join(root, path))), None)
 
 
 def _tar(root: str, split: str, number: int) -> Unit:
     return Unit(
         f"{split}-images_{number:03d}",
         split,
-        filesystem.join(root, paths.archive(split, number)),
-        filesystem.join(root, paths.md5(split, number)),
+        join(root, paths.archive(split, number)),
+        join(root, paths.md5(split, number)),
     )
 
 
@@ -263,7 +243,7 @@ def _tars(root: str, split: str, numbers: list[int] | None) -> list[int]:
         if numbers is None:  # they are numbered without gaps: look for the first that is absent
             return list(range(bisect.bisect_left(there, True)))
         return [number for number in numbers if not there[number]]
-    found = filesystem.match(filesystem.join(root, split, "images_[0-9][0-9][0-9].tar"))
+    found = filesystem.match(join(root, split, "images_[0-9][0-9][0-9].tar"))
     present = [int(match[1]) for path in found if (match := NUMBER.search(path))]
     return [number for number in present if numbers is None or number in numbers]
 
@@ -278,15 +258,13 @@ class _Probe:
         return paths.MAX_ARCHIVES
 
     def __getitem__(self, number: int) -> bool:
-        return not streams.exists(filesystem.join(self._root, paths.archive(self._split, number)))
+        return not streams.exists(join(self._root, paths.archive(self._split, number)))
 
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
     """Looks for the first few listed photos: a listing of millions of files takes hours."""
     first = next(metadata_csv.ids(listing), [])[:LOOKS]
-    return any(
-        streams.exists(filesystem.join(root, paths.photo(split, image_id))) for image_id in first
-    )
+    return any(streams.exists(join(root, paths.photo(split, image_id))) for image_id in first)
 
 
 def _blocks(chunks: Iterable[list[T]], size: int) -> Iterator[list[T]]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipelines.common import schema
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.storage import parquet, streams
 
 BLOCK = 8 << 20  # bytes of CSV read at a time

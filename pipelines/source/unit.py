@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipelines.common.schema import Reason
-from pipelines.download.rate_limit import Politeness
+from pipelines.common.reasons import Reason
 from pipelines.imaging.normalize import Normal
 
 
@@ -44,25 +43,6 @@ class Parameters:
     normal: Normal
     limit: int | None = None
     max_bytes: int = 64 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Effort:
-    """How a unit is worked on; no byte of the output depends on it.
-
-    Attributes:
-      attempts: fetches of a tar that breaks off or does not fit its digest.
-      threads: that decode, in each worker process.
-      politeness: how servers are asked for single photos; None asks none.
-      retry_rejected: try again what a finished unit rejected for a passing reason.
-      progress: the folder where a progress bar looks, if one does.
-    """
-
-    attempts: int = 3
-    threads: int = 1
-    politeness: Politeness | None = None
-    retry_rejected: bool = False
-    progress: str | None = None
 
 
 PASSING = (Reason.UNREACHABLE,)  # reasons that another day may mend

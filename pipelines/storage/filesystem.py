@@ -17,15 +17,11 @@ from typing import IO, Any
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
+from pipelines.common.paths import join
 
 UNREADABLE = (OSError, GoogleAPIError, GoogleAuthError)  # Beam's errors are OSErrors
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def join(root: str, *parts: str) -> str:
-    """A path below `root`, whatever its scheme. The parts are ours, never an archive's."""
-    return "/".join([root.rstrip("/") or "/", *parts])
 
 
 def exists(path: str) -> bool:

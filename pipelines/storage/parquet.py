@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.common.schema import UserError
-from pipelines.imaging.perceptual_hash import sha256
+from pipelines.common.errors import UserError
 from pipelines.storage import filesystem
+from pipelines.storage.hashing import sha256
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:

@@ -7,8 +7,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from pipelines.common import schema
-from pipelines.common.schema import DATASET, UserError
+from pipelines.common import paths, schema
+from pipelines.common.errors import UserError
+from pipelines.common.schema import DATASET
 from pipelines.storage import filesystem, tf_example, tfrecord
 
 
@@ -32,9 +33,9 @@ def find(place: str, split: str) -> list[str]:
 def look(place: str, split: str) -> list[str]:
     """The same; none where there are none."""
     found = _match(place) if "*" in place else []
-    for folder in (place, filesystem.join(place, "staged"), *_versions(place)):
-        found = found or _match(filesystem.join(folder, f"{split}-*.tfrecord"))
-        found = found or _match(filesystem.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
+    for folder in (place, paths.join(place, "staged"), *_versions(place)):
+        found = found or _match(paths.join(folder, f"{split}-*.tfrecord"))
+        found = found or _match(paths.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
     return found
 
 
@@ -78,8 +79,8 @@ def _versions(place: str) -> list[str]:
     """Version folders below OUT or OUT/dataset, the newest first."""
     found = [
         path.rpartition("/")[0]
-        for root in (filesystem.join(place, "dataset"), place)
-        for path in filesystem.match(filesystem.join(root, DATASET, "*", "stats.json"))
+        for root in (paths.join(place, "dataset"), place)
+        for path in filesystem.match(paths.join(root, DATASET, "*", "stats.json"))
     ]
     return sorted(found, key=_numbers, reverse=True)
 

@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.storage import filesystem, tfrecord
 
 GAP = 64 << 10  # bytes that are cheaper read and thrown away than skipped by a new read

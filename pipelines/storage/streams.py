@@ -15,9 +15,9 @@ import requests
 import tenacity
 import urllib3
 
-from pipelines.common.schema import UserError
-from pipelines.download.rate_limit import retry_after
+from pipelines.common.errors import UserError
 from pipelines.storage import filesystem
+from pipelines.storage.http_status import retry_after
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two bytes

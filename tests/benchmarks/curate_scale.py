@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from pipelines.common import schema
-from pipelines.common.paths import Output
+from pipelines.common.paths import Output, join
 from pipelines.curate.near_duplicates import pair_search
 from pipelines.imaging.normalize import Normal, normalise
 from pipelines.imaging.perceptual_hash import Perceptual
@@ -393,7 +393,7 @@ def _rows(row: pd.Series, ids: pd.Series) -> np.ndarray:
 
 
 def _read(folder: str, pattern: str, columns: dict[str, str]) -> pd.DataFrame:
-    paths = filesystem.match(filesystem.join(folder, pattern))
+    paths = filesystem.match(join(folder, pattern))
     return pd.concat([parquet.empty(columns), *(parquet.read(path, columns) for path in paths)])
 
 

@@ -33,7 +33,7 @@ import psutil
 from PIL import Image
 
 from pipelines.imaging.normalize import Normal, normalise
-from pipelines.imaging.perceptual_hash import sha256
+from pipelines.storage.hashing import sha256
 from tests.conftest import MINI, ROOT
 
 TARS = 10

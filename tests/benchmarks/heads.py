@@ -79,7 +79,7 @@ def run(case: Case) -> Cost:
     import keras
     import numpy as np
 
-    from pipelines.common.schema import Label
+    from pipelines.common.labels import Label
     from trainer import distribution
     from trainer.config import Config
     from trainer.model import build, heads

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.common import gap, schema
-from pipelines.common.schema import Label
+from pipelines.common.labels import Label, format_labels
 from pipelines.score.prediction_store import Parts
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.storage import photo_records, tf_example, tfrecord
@@ -69,7 +69,7 @@ def lay_out(folder: pathlib.Path, photos: Photos, known: Sequence[int], seed: in
     _write(folder, "test", test, {})
     counts = [sum(photo[2] == landmark for photo in train) for landmark in known]
     labels = [Label(n, *row) for n, row in enumerate(zip(known, counts, strict=True))]
-    (folder / "labels.csv").write_text(schema.format_labels(labels))
+    (folder / "labels.csv").write_text(format_labels(labels))
     sizes = {"train": {"images": len(train)}, "test": {"images": len(test)}}
     stats = json.loads((folder.parents[3] / VERSION / "stats.json").read_text())
     stats |= {"splits": sizes, "classes": len(known)}

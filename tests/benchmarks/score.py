@@ -32,7 +32,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from pipelines.common import quiet, schema
+from pipelines.common import quiet
+from pipelines.common.labels import Label, format_labels
 from pipelines.imaging.normalize import Normal, normalise
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
@@ -74,7 +75,7 @@ def make_export(folder: pathlib.Path) -> None:
     scores = keras.layers.Dense(CLASSES, activation="softmax", name="scores")(embedding)
     folder.mkdir(parents=True)
     keras.Model(pixels, scores).save(folder / "model.keras")
-    labels = schema.format_labels(schema.Label(n, n, 1) for n in range(CLASSES))
+    labels = format_labels(Label(n, n, 1) for n in range(CLASSES))
     (folder / "labels.csv").write_text(labels)
     (folder / "stats.json").write_text(json.dumps({"photos": dataclasses.asdict(NORMAL)}))
 

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.common import quiet, schema
-from pipelines.common.paths import Output
+from pipelines.common.paths import Output, join
 from pipelines.storage import filesystem, parquet, tf_example, tfrecord
 from tests.benchmarks.download import Run, run
 from tests.conftest import MINI, gld2
@@ -186,7 +186,7 @@ def _cpu_of_commands() -> float:
 
 def shards(photos: Photos) -> int:
     """Files that (a) wrote; counts its records, so that no rate is of work left undone."""
-    (stats,) = filesystem.match(filesystem.join(photos.output.version("*"), "stats.json"))
+    (stats,) = filesystem.match(join(photos.output.version("*"), "stats.json"))
     splits = filesystem.read_json(stats)["splits"].values()
     if sum(split["images"] for split in splits) != photos.images:
         sys.exit(f"expected {photos.images} images in shards, found {splits}")

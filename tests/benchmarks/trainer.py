@@ -34,8 +34,8 @@ from trainer.config import NO_WEIGHTS, Config
 from trainer.data import dataset, input_pipeline
 from trainer.data.dataset import Version
 from trainer.model import backbones, build
+from trainer.position import START
 from trainer.training import checkpoints
-from trainer.training.checkpoints import START
 
 V3_8 = 4400  # images a second that a v3-8 takes
 WARM = 3  # steps that fill buffers, and are not timed

@@ -10,7 +10,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.common.schema import EngineError
+from pipelines.common.errors import EngineError
 from pipelines.runner.engine import run
 from tests.conftest import ROOT, gld2
 from tests.engines import gcs

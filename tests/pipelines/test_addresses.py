@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
 from pipelines.download.rate_limit import Politeness
 from pipelines.download.ssrf_guard import Refused

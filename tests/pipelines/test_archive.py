@@ -11,12 +11,13 @@ import tracemalloc
 import pytest
 
 from pipelines.common.paths import Output
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
+from pipelines.download.effort import Effort
 from pipelines.download.staging import stage
 from pipelines.download.tar_reader import BadArchive, Digest, Member
 from pipelines.imaging.normalize import Normal
-from pipelines.source.unit import Effort, Parameters, Unit
+from pipelines.source.unit import Parameters, Unit
 
 ID = "00112233445566aa"
 MAX = 1 << 20

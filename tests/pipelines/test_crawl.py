@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tenacity
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download import url_fetcher
 from pipelines.download.rate_limit import Politeness
 from pipelines.download.tar_reader import Member

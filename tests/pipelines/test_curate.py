@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.common import schema
 from pipelines.common.paths import Output
-from pipelines.common.schema import Reason
-from pipelines.curate import pipeline as curate_pipeline
+from pipelines.common.reasons import Reason
+from pipelines.curate.command import main
 from pipelines.curate.near_duplicates import multi_index_hashing
 from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
@@ -80,7 +80,7 @@ def run(root: pathlib.Path, folder: pathlib.Path, rows: pd.DataFrame, *flags: st
     output = Output(str(folder))
     write_facts(output, rows, units)
     common = [f"--source={root}", f"--output={folder}", f"--min_images_per_class={LEAST}"]
-    assert curate_pipeline.main([*common, "--against=test,index", *flags]) == 0
+    assert main([*common, "--against=test,index", *flags]) == 0
     return read_tables(folder / "decisions")
 
 

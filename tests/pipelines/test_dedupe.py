@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.near_duplicates import duplicates
 from pipelines.storage import parquet

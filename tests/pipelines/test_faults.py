@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import pytest
 
-from pipelines.download import pipeline as download_pipeline
+from pipelines.download.command import main
 from pipelines.sample import http_server
 from pipelines.storage import streams
 from tests.conftest import digests
@@ -28,7 +28,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="module")
 def undisturbed(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     output = tmp_path_factory.mktemp("undisturbed") / "out"
-    download_pipeline.main([f"--source={url}", f"--output={output}", *FLAGS])
+    main([f"--source={url}", f"--output={output}", *FLAGS])
     return output
 
 
@@ -36,7 +36,7 @@ def undisturbed(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.P
 def test_the_bytes_do_not_depend_on_faults(world, undisturbed, tmp_path, capsys, seed: int):
     # Of each tar the schedule spoils four fetches; all other faults must cost none.
     with faults.serve(world, seed) as (url, schedule):
-        download_pipeline.main([f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=5"])
+        main([f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=5"])
     counts = {kind.value: schedule.counts[kind] for kind in Fault}
     with capsys.disabled():
         print(f"\n{schedule.counts.total()} faults: {counts}")
@@ -63,7 +63,7 @@ def test_what_stays_bad_is_said_and_the_next_run_mends_it(world, undisturbed, tm
 
     with http_server.serve(world, handler=Busy) as url:
         argv = [f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=2"]
-        download_pipeline.main(argv)
+        main(argv)
         (line,) = (tmp_path / "rejects/train-images_001.jsonl").read_text().splitlines()
         assert json.loads(line) == {
             "id": "", "unit": "train-images_001", "stage": "download", "reason": "unreachable",
@@ -72,5 +72,5 @@ def test_what_stays_bad_is_said_and_the_next_run_mends_it(world, undisturbed, tm
         assert not list(tmp_path.glob("*/train-images_001.[tp]*"))
         assert "1 units could not be staged" in capsys.readouterr().out
         Busy.busy = False
-        download_pipeline.main(argv)
+        main(argv)
     assert digests(tmp_path, *OUTPUT) == digests(undisturbed, *OUTPUT)

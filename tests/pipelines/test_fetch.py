@@ -9,9 +9,9 @@ from http import HTTPStatus
 import pytest
 import tenacity
 
-from pipelines.download.rate_limit import retry_after
 from pipelines.sample import http_server
 from pipelines.storage import streams
+from pipelines.storage.http_status import retry_after
 from tests.pipelines.faults import reset
 
 WAIT = streams._wait  # as it is where no test shortens it

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common.schema import FACTS, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.schema import FACTS
 from pipelines.curate import filters
 from pipelines.curate.decisions import Parameters
 from pipelines.curate.filters import Filters
+from pipelines.curate.inputs import with_filters
 from pipelines.curate.options import CurateOptions, FilterOptions
 from pipelines.runner.options import parse
-from pipelines.source.discover import Source, with_filters
+from pipelines.source.discover import Source
 from pipelines.storage import parquet
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16

@@ -18,12 +18,13 @@ from PIL import Image
 
 from pipelines.common import schema
 from pipelines.common.paths import Output
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
+from pipelines.download.effort import Effort
 from pipelines.download.staging import stage
 from pipelines.download.tar_reader import BadArchive, Digest
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
-from pipelines.source.unit import Effort, Parameters, Unit
+from pipelines.source.unit import Parameters, Unit
 from tests.pipelines.conftest import read_tables
 
 # A bit flip makes a header claim a hundred million pixels; to decode them is no crash, but slow.

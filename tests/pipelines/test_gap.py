@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.common import gap
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.evaluate import metrics
 from pipelines.evaluate.command import evaluate
 from pipelines.kaggle import submission

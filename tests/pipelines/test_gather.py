@@ -7,7 +7,8 @@ import pathlib
 import pytest
 from google.cloud import storage
 
-from pipelines.common.schema import UserError
+from pipelines.common import paths
+from pipelines.common.errors import UserError
 from pipelines.storage import filesystem, ranged_reads, tfrecord
 from pipelines.storage.ranged_reads import Place
 
@@ -20,9 +21,7 @@ def places(indices: range) -> list[Place]:
 
 
 def write(folder: str) -> None:
-    filesystem.write(
-        filesystem.join(folder, "unit.tfrecord"), b"".join(map(tfrecord.frame, RECORDS))
-    )
+    filesystem.write(paths.join(folder, "unit.tfrecord"), b"".join(map(tfrecord.frame, RECORDS)))
 
 
 @pytest.mark.parametrize("step", [1, 7, 40, -9])

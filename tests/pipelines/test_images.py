@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.common.schema import Reason, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.reasons import Reason
 from pipelines.imaging.normalize import Normal, Unreadable, normalise
 from pipelines.imaging.perceptual_hash import perceptual
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from pipelines import main
 from pipelines.common import paths, schema
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label, format_labels, parse_labels
 from pipelines.inspection import command as inspection_command
 from pipelines.inspection import tfrecord_scan
 from pipelines.storage import tf_example, tfrecord
@@ -153,9 +154,9 @@ def other_info(folder: pathlib.Path) -> None:
 
 
 def other_labels(folder: pathlib.Path) -> None:
-    labels = schema.parse_labels((folder / "labels.csv").read_text())
-    labels[2] = schema.Label(2, labels[2].landmark_id, 1000)
-    (folder / "labels.csv").write_text(schema.format_labels(labels))
+    labels = parse_labels((folder / "labels.csv").read_text())
+    labels[2] = Label(2, labels[2].landmark_id, 1000)
+    (folder / "labels.csv").write_text(format_labels(labels))
 
 
 @pytest.mark.parametrize(

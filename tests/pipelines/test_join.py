@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import Filters, read_credits
+from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join, join
 from pipelines.source import metadata_csv
-from pipelines.source.discover import Source, with_filters
+from pipelines.source.discover import Source
 from pipelines.storage import parquet
 
 A, B, C, D, E = ("abcde"[i] * 16 for i in range(5))

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import pytest
 
-from pipelines.download import pipeline as download_pipeline
+from pipelines.download.command import main
 from pipelines.sample import http_server, writer
 from pipelines.sample.world import World
 from tests.conftest import ROOT, digests
@@ -119,7 +119,7 @@ def test_killed_twenty_times_and_run_again_gives_the_same_bytes(tars, tmp_path, 
     smallest = min(path.stat().st_size for path in tars.glob("t*/*.tar"))
     found = []
     with http_server.serve(tars, handler=Killer) as url:
-        download_pipeline.main([f"--source={url}", f"--output={undisturbed}", *FLAGS])
+        main([f"--source={url}", f"--output={undisturbed}", *FLAGS])
         expected = sums(capsys.readouterr().out)
         for number, moment in RENAMES:
             status, printed = run(url, output, number, moment)

@@ -7,7 +7,7 @@ import pathlib
 import pandas as pd
 import pytest
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.source import metadata_csv
 from tests.conftest import SHARED, needs_shared
 

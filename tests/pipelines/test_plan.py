@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from pipelines import main
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.plan import calibrate, pricing, rates, stage_costs
-from pipelines.plan.calibrate import Calibration
+from pipelines.plan.calibration import Calibration, save
 from pipelines.plan.command import count
 from pipelines.plan.stage_costs import PUBLISHED, Split
 from tests.conftest import SHARED, needs_shared
@@ -54,7 +54,7 @@ def stages() -> dict[str, stage_costs.Stage]:
 @pytest.fixture
 def calibration(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "calibration.json"
-    calibrate.save(ROUND, str(path))
+    save(ROUND, str(path))
     return path
 
 

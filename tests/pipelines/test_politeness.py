@@ -10,15 +10,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from pipelines.common.schema import UserError
-from pipelines.download.rate_limit import (
-    LONGEST_PAUSE,
-    Politeness,
-    Turns,
-    opted_out,
-    retry_after,
-    turns,
-)
+from pipelines.common.errors import UserError
+from pipelines.download.rate_limit import Politeness, Turns, opted_out, turns
+from pipelines.storage.http_status import LONGEST_PAUSE, retry_after
 
 
 @pytest.mark.parametrize("contact", ["", "me", "a@b\r\nX: y", "a@b (c)", "ü@example.org"])

@@ -19,11 +19,11 @@ from PIL import Image
 
 from pipelines import prepare
 from pipelines.common import schema
-from pipelines.common.schema import UserError
-from pipelines.curate import pipeline as curate_pipeline
+from pipelines.common.errors import UserError
+from pipelines.curate.command import main as curate_main
 from pipelines.sample import http_server
 from pipelines.sample.world import Summary
-from pipelines.shard import pipeline as shard_pipeline
+from pipelines.shard.command import main as shard_main
 from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
 
@@ -313,12 +313,12 @@ def test_test_alone_is_a_dataset_to_score(url: str, tmp_path: pathlib.Path, caps
 def test_curate_again_with_other_flags(url, prepared, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(prepared, output)
-    curate_pipeline.main([f"--source={url}", f"--output={output}", "--min_images_per_class=12"])
+    curate_main([f"--source={url}", f"--output={output}", "--min_images_per_class=12"])
     labels = pd.read_csv(output / "decisions" / "labels.csv")
     assert labels["images"].min() >= 12
     with pytest.raises(UserError, match="made from other decisions"):
-        shard_pipeline.main([f"--output={output}", "--shard_size_mb=1"])
-    shard_pipeline.main([f"--output={output}", "--shard_size_mb=1", "--version=1.0.1"])
+        shard_main([f"--output={output}", "--shard_size_mb=1"])
+    shard_main([f"--output={output}", "--shard_size_mb=1", "--version=1.0.1"])
     stats = json.loads((output / "dataset/gld2/1.0.1/stats.json").read_text())
     assert stats["splits"]["train"]["images"] < len(read_shards(prepared / VERSION, "train"))
 

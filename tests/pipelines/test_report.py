@@ -16,11 +16,12 @@ from PIL import Image
 
 from pipelines.common import schema
 from pipelines.common.paths import Output
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason, Reject
 from pipelines.imaging import contact_sheet
 from pipelines.report import command as report_command
-from pipelines.report import contact_sheets, selection
-from pipelines.storage import filesystem, parquet
+from pipelines.report import selection
+from pipelines.report.page import funnel, rejected, report
+from pipelines.storage import filesystem, parquet, staged_photos
 from tests.pipelines.conftest import read_tables
 
 REPEATS = (Reason.DUPLICATE, Reason.LABEL_CONFLICT, Reason.IN_TEST)
@@ -41,7 +42,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[list[contact_sheet.Tile]
 
 
 def page(output: pathlib.Path) -> str:
-    return pathlib.Path(report_command.report(Output(str(output)))).read_text()
+    return pathlib.Path(report(Output(str(output)))).read_text()
 
 
 def funnel_rows(text: str) -> dict[str, list[str]]:
@@ -96,13 +97,13 @@ def test_each_copy_is_beside_what_it_repeats(output: pathlib.Path, drawn):
 
 def test_what_has_no_pixels_is_listed(output: pathlib.Path):
     path = sorted((output / "rejects").glob("*.jsonl"))[0]
-    reject = schema.Reject("", "train-images_000", "download", Reason.BAD_NAME, "<b>.jpg")
+    reject = Reject("", "train-images_000", "download", Reason.BAD_NAME, "<b>.jpg")
     with path.open("a") as file:
         file.write(json.dumps(vars(reject)) + "\n")
     text = page(output)
     assert "<b>.jpg" not in text
     listed = html.unescape(text[text.index('id="rejected"') :])
-    rejects = report_command.rejected(filesystem.match(str(output / "rejects" / "*")))
+    rejects = rejected(filesystem.match(str(output / "rejects" / "*")))
     assert {row["reason"] for row in rejects} > {"bad_name", "undecodable"}
     assert all(row["id"] in listed and row["detail"] in listed for row in rejects)
 
@@ -143,7 +144,7 @@ def test_the_same_decisions_give_the_same_page(output: pathlib.Path):
 def test_funnel_has_a_column_for_each_split():
     counts = {"images": 11, "dropped/index/reference": 3, "dropped/train/in_index": 2}
     counts |= {"kept/train": 4, "kept/validation": 1, "kept/test": 1, "bytes/train": 99}
-    splits, steps = report_command.funnel(counts)
+    splits, steps = funnel(counts)
     assert splits == ["train", "index", "test"]
     assert {step.what: step.images for step in steps} == {
         "seen": [7, 3, 1],
@@ -160,7 +161,7 @@ def test_of_an_id_that_came_twice_both_photos_are_known(tmp_path: pathlib.Path):
         row = dict.fromkeys(schema.FACTS) | {"id": name(1), "unit": "a", "offset": offset}
         facts = parquet.from_rows([row, row | {"offset": None}], schema.FACTS)
         parquet.write(str(tmp_path / f"{offset}.parquet"), facts, schema.FACTS)
-    known = contact_sheets.look_up({name(1)}, [], filesystem.match(str(tmp_path / "*")))
+    known = staged_photos.look_up({name(1)}, [], filesystem.match(str(tmp_path / "*")))
     assert [row["offset"] for row in known.facts[name(1)]] == [5, 7]
 
 

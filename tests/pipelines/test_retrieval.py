@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipelines.common import schema
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.kaggle import submission
 from pipelines.score import command as score_command
 from pipelines.score.rerank import embed, nearest_neighbours, reranking

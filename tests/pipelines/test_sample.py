@@ -12,8 +12,9 @@ import urllib.parse
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines.common import schema
+from pipelines.common.errors import UserError
 from pipelines.sample import http_server, scenery, structures, world, writer
+from pipelines.sample.command import main
 from tests.pipelines.conftest import TINY
 
 Members = dict[str, bytes]
@@ -108,7 +109,7 @@ def test_another_seed_is_another_world() -> None:
 
 
 def test_too_small_a_world_is_refused() -> None:
-    with pytest.raises(schema.UserError, match="train images"):
+    with pytest.raises(UserError, match="train images"):
         world.World(train_images=20)
 
 
@@ -116,7 +117,7 @@ def test_command_prints_counts(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "render", lambda photo: photo.id.encode())
-    writer.main(["--output", str(tmp_path), "--train_images", "200", "--workers", "1"])
+    main(["--output", str(tmp_path), "--train_images", "200", "--workers", "1"])
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
     counts = world.plan(world.World(train_images=200)).summary.counts()
     assert printed == {name: str(count) for name, count in counts.items()}

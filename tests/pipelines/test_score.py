@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.common import schema
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.kaggle import submission
 from pipelines.sample.world import Summary
 from pipelines.score import command as score_command

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.common.schema import ATTRIBUTION, IMAGE_ID, UserError
-from pipelines.shard import pipeline as shard_pipeline
+from pipelines.common.errors import UserError
+from pipelines.common.schema import ATTRIBUTION, IMAGE_ID
+from pipelines.shard.command import main
 from tests.pipelines.conftest import read_shards, read_tables
 
 VERSION = "dataset/gld2/1.0.0"
@@ -35,7 +36,7 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
 
 
 def test_as_many_shards_as_asked_for_of_about_one_size(output: pathlib.Path):
-    shard_pipeline.main([f"--output={output}", "--num_shards=3"])
+    main([f"--output={output}", "--num_shards=3"])
     for split in ("train", "test", "validation"):
         assert len(list((output / VERSION).glob(f"gld2-{split}.tfrecord-*-of-00003"))) == 3
     sizes = [path.stat().st_size for path in (output / VERSION).glob("gld2-train*")]
@@ -50,28 +51,28 @@ def test_the_same_bytes_from_one_worker_or_two_and_from_facts_in_any_order(outpu
     other = tmp_path / "other"
     shutil.copytree(output, other)
     flags = ["--num_shards=2", "--direct_num_workers=2", "--direct_running_mode=multi_processing"]
-    shard_pipeline.main([f"--output={output}", "--num_shards=2"])
-    shard_pipeline.main([f"--output={other}", *flags])
+    main([f"--output={output}", "--num_shards=2"])
+    main([f"--output={other}", *flags])
     assert digests(output / VERSION) == digests(other / VERSION)
     before = {path: path.stat().st_mtime_ns for path in (output / VERSION).iterdir()}
-    shard_pipeline.main([f"--output={output}", "--num_shards=2"])
+    main([f"--output={output}", "--num_shards=2"])
     assert {path: path.stat().st_mtime_ns for path in (output / VERSION).iterdir()} == before
 
 
 def test_attributions_are_in_train_records_and_in_no_others(world, output: pathlib.Path):
     credits = pd.read_csv(world / "metadata/train_attribution.csv", dtype=str, index_col="id")
-    shard_pipeline.main([f"--source={world}", f"--output={output}", "--with_attribution"])
+    main([f"--source={world}", f"--output={output}", "--with_attribution"])
     for record in read_shards(output / VERSION, "train"):
         row = credits.loc[record[IMAGE_ID].decode()]
         assert {name: record[key].decode() for name, key in ATTRIBUTION.items()} == row.to_dict()
     assert not set(ATTRIBUTION.values()) & set(read_shards(output / VERSION, "test")[0])
     with pytest.raises(UserError, match="made from other"):
-        shard_pipeline.main([f"--output={output}"])
+        main([f"--output={output}"])
 
 
 def test_attribution_wants_a_source(output: pathlib.Path):
     with pytest.raises(UserError, match="--with_attribution: needs --source"):
-        shard_pipeline.main([f"--output={output}", "--with_attribution"])
+        main([f"--output={output}", "--with_attribution"])
 
 
 def test_channels_are_those_of_the_photos(output: pathlib.Path):
@@ -80,7 +81,7 @@ def test_channels_are_those_of_the_photos(output: pathlib.Path):
 
     from PIL import Image
 
-    shard_pipeline.main([f"--output={output}", "--num_shards=8"])
+    main([f"--output={output}", "--num_shards=8"])
     stats = json.loads((output / VERSION / "stats.json").read_text())
     records = read_shards(output / VERSION, "train")
     assert stats["channels_of"] == len(records) == stats["splits"]["train"]["images"]
@@ -98,7 +99,7 @@ def failure(output: pathlib.Path, *flags: str) -> str:
     """The one clear line that it fails with; the datasets that were there are as they were."""
     before = digests(output / "dataset")
     with pytest.raises(UserError) as caught:
-        shard_pipeline.main([f"--output={output}", "--version=2.0.0", *flags])
+        main([f"--output={output}", "--version=2.0.0", *flags])
     assert "\n" not in str(caught.value)
     assert not (output / "dataset/gld2/2.0.0").exists()
     after = digests(output / "dataset")

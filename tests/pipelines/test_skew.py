@@ -17,13 +17,15 @@ import pandas as pd
 import pytest
 
 from pipelines.common.paths import Output
-from pipelines.curate import pipeline as curate_pipeline
 from pipelines.curate import validation_split
+from pipelines.curate.command import main as curate_main
 from pipelines.curate.near_duplicates import multi_index_hashing
 from pipelines.runner import engine, partition
 from pipelines.runner.options import parse
+from pipelines.shard import command as shard_command
 from pipelines.shard import pipeline as shard_pipeline
 from pipelines.shard import publish
+from pipelines.shard.plan import Plan, make_plan
 from tests import planted
 from tests.benchmarks import curate_scale
 from tests.conftest import needs_shared
@@ -69,13 +71,13 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
         patch.setattr(partition, "ROWS", -(-len(made.ids) // PARTITIONS))
         patch.setattr(beam, "GroupByKey", tapped("GroupByKey", beam.GroupByKey))
         patch.setattr(beam, "CoGroupByKey", tapped("CoGroupByKey", beam.CoGroupByKey))
-        curate_pipeline.main([f"--source={source}", f"--output={output}"])
+        curate_main([f"--source={source}", f"--output={output}"])
         patch.setattr(shard_pipeline, "write_shard", lambda *_: None)
         patch.setattr(publish, "publish", lambda *_: None)
         args, beams = parse(
-            "shard", "", "", shard_pipeline.GROUPS, [f"--output={output}", "--shard_size_mb=4"]
+            "shard", "", "", shard_command.GROUPS, [f"--output={output}", "--shard_size_mb=4"]
         )
-        plan = shard_pipeline._plan(Output(str(output)), shard_pipeline.parameters(args))
+        plan = make_plan(Output(str(output)), shard_command.parameters(args))
         engine.run(lambda pipeline: pipeline | shard_pipeline.Shard(plan), beams)
         NUMBERS["Shard/Split_facts"] = partition.partitions(sum(plan.images.values()))
     NUMBERS["Shard/ByShard"] = sum(plan.shards.values())
@@ -124,9 +126,7 @@ def test_what_chooses_validation_does_not_choose_the_shard(share: float | None):
     train = pd.DataFrame({"id": ids, "landmark_id": np.arange(len(ids)) % 1000})
     chosen = validation_split.choose_validation(train, share, seed=0)
     images = train.assign(split=np.where(chosen, "validation", "train"))
-    plan = shard_pipeline.Plan(
-        Output("out"), "1.0.0", {"train": 20, "validation": 4}, {}, 0, "", {}, []
-    )
+    plan = Plan(Output("out"), "1.0.0", {"train": 20, "validation": 4}, {}, 0, "", {}, [])
     rows = {key: len(table) for key, table in shard_pipeline.by_shard(images, plan)}
     for name, number in plan.shards.items():
         found = [rows[name, shard] for shard in range(number)]

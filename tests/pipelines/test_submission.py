@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.kaggle import csv_rows, submission
 
 

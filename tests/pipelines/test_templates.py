@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import WorkerOptions
 from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
 from pipelines import main
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.runner.options import parse
 from tests.conftest import ROOT
 

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines.common import schema
-from pipelines.common.schema import ATTRIBUTION, Label
+from pipelines.common.labels import Label, parse_labels
+from pipelines.common.schema import ATTRIBUTION
 from pipelines.shard import tfds_metadata
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT
@@ -53,7 +54,7 @@ def test_tfds_reads_each_split_id_by_id(builder, kept, prepared, split: str):
 
 
 def test_tfds_names_labels_by_landmark(builder, prepared: pathlib.Path):
-    labels = schema.parse_labels((prepared / VERSION / "labels.csv").read_text())
+    labels = parse_labels((prepared / VERSION / "labels.csv").read_text())
     feature = builder.info.features[schema.LABEL]
     assert feature.names == [str(label.landmark_id) for label in labels]
 

@@ -10,9 +10,9 @@ from http import HTTPStatus
 import pandas as pd
 import pytest
 
-from pipelines.common.schema import UserError
-from pipelines.curate import pipeline as curate_pipeline
-from pipelines.download import pipeline as download_pipeline
+from pipelines.common.errors import UserError
+from pipelines.curate.command import main as curate_main
+from pipelines.download.command import main as download_main
 from pipelines.sample import http_server
 from pipelines.source import discover
 from tests.conftest import digests
@@ -58,7 +58,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch):
 def fetch(root: pathlib.Path, output: pathlib.Path, address: str, *more: str) -> None:
     host = urllib.parse.urlsplit(address).netloc
     flags = [*FLAGS, "--image_size=64", f"--trusted_hosts={host}", *more]
-    download_pipeline.main([f"--source={root}", f"--output={output}", *flags])
+    download_main([f"--source={root}", f"--output={output}", *flags])
 
 
 def test_urls_give_the_photos_of_the_tars(world, loose, prepared, tmp_path, small_blocks):
@@ -76,7 +76,7 @@ def test_urls_give_the_photos_of_the_tars(world, loose, prepared, tmp_path, smal
         ours.sort_values("id", ignore_index=True)[columns], theirs[columns]
     )
     assert all("me@example.org" in agent for agent in handler.agents)
-    curate_pipeline.main([f"--source={tmp_path}", f"--output={tmp_path / 'out'}", "--split=train"])
+    curate_main([f"--source={tmp_path}", f"--output={tmp_path / 'out'}", "--split=train"])
     assert read_tables(tmp_path / "out" / "decisions")["keep"].sum() > 100
 
 
@@ -115,4 +115,4 @@ def test_a_private_address_is_refused_unless_trusted(world, loose, tmp_path):
 
 def test_a_source_without_urls_is_refused(loose, tmp_path):
     with pytest.raises(UserError, match=r"row 1: .*url not in"):
-        download_pipeline.main([f"--source={loose}", f"--output={tmp_path}", *FLAGS])
+        download_main([f"--source={loose}", f"--output={tmp_path}", *FLAGS])

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import trainer  # noqa: F401  (chooses Keras' backend)
 from pipelines.common import schema
+from pipelines.common.labels import Label, format_labels
 from trainer.config import Config
 from trainer.data import dataset
 
@@ -78,8 +79,8 @@ def write_version(
         if records:
             write_split(folder, split, records, shards)
     counts = [sum(record.label == label for record in train) for label in range(classes)]
-    labels = [schema.Label(i, 1000 + i, count) for i, count in enumerate(counts)]
-    (folder / "labels.csv").write_text(schema.format_labels(labels))
+    labels = [Label(i, 1000 + i, count) for i, count in enumerate(counts)]
+    (folder / "labels.csv").write_text(format_labels(labels))
     stats = {
         split: {
             "images": len(records),

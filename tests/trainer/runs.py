@@ -20,11 +20,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import distribution, export, task
+from trainer import config, distribution, export, task
 from trainer.model import build as model_build
-from trainer.model import heads
+from trainer.position import Place
 from trainer.training import checkpoints
-from trainer.training.checkpoints import Place
 
 SIDE = 32
 
@@ -107,7 +106,7 @@ def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
     averages of the gradients, all in one row."""
     network = seen.networks[0]
     averages = [v for v in network.optimizer.variables if v.path.endswith("_momentum")]
-    kernel = network.get_layer(heads.LOGITS).kernel.value
+    kernel = network.get_layer(config.LOGITS).kernel.value
     shards = getattr(kernel, "addressable_shards", [])  # JAX
     return {
         "kernel": np.array(kernel.shape),

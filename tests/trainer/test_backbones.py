@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer.model import backbones
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"

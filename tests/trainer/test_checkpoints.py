@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
+from trainer.position import START, Place
 from trainer.training import checkpoints
-from trainer.training.checkpoints import START, Place
 
 
 def _network(*layers: int) -> keras.Model:

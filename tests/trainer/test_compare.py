@@ -11,7 +11,7 @@ import psutil
 import pytest
 import tensorflow as tf
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from pipelines.evaluate import metrics as reference
 from pipelines.kaggle import submission
 from tests.conftest import ROOT

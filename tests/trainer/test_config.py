@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import config as configs
 from trainer import task
 from trainer.config import Config

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.trainer.conftest import photo, photos, write_version
 from trainer.data import dataset, input_pipeline
-from trainer.training.checkpoints import START, Place
+from trainer.position import START, Place
 
 
 def _batches(version, config, count, begin=START, **hosts):

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from tests.trainer.conftest import photos, write_split, write_version
 from trainer.data import dataset
 

@@ -29,8 +29,8 @@ from tests.trainer.conftest import photos, write_version
 from tests.trainer.runs import Run
 from trainer import distribution, task
 from trainer.compare import time_budget
+from trainer.position import Place
 from trainer.training import checkpoints
-from trainer.training.checkpoints import Place
 
 EPOCHS = 3
 # Rounding differs with the number of devices, and AdamW makes much of the smallest gradients: up to

@@ -4,7 +4,7 @@ import itertools
 import pytest
 import tensorflow as tf
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from tests.trainer.conftest import photo, photos, write_version
 from trainer.data import dataset, diagnose, input_pipeline
 

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.common.schema import Label
+from pipelines.common.labels import Label
+from trainer.config import COLUMNS, LOGITS
 from trainer.model import build, heads
 
 FEATURES = 6
@@ -102,8 +103,8 @@ def test_what_is_spread_has_columns_for_all_devices():
         layer = heads.Classifier(classes, 3, SCALE, spread=True)
         layer.build((None, FEATURES))
         _, columns = layer.kernel.shape
-        assert columns % (heads.COLUMNS * 3) == 0
-        assert classes * 3 <= columns < (classes + heads.COLUMNS) * 3
+        assert columns % (COLUMNS * 3) == 0
+        assert classes * 3 <= columns < (classes + COLUMNS) * 3
 
 
 def test_a_linear_head_begins_without_an_opinion():
@@ -134,7 +135,7 @@ def test_a_grown_network_finds_its_classes_by_landmark_id(config, head):
     old = [Label(0, 700, 9), Label(1, 500, 9)]
     new = [Label(0, 900, 9), Label(1, 500, 9), Label(2, 700, 9)]
     network = build.build(settings, 2)
-    head_of = network.get_layer(heads.LOGITS)
+    head_of = network.get_layer(LOGITS)
     head_of.set_weights([_random(*weight.shape) for weight in head_of.weights])
     photos = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8)
     before = network.predict(photos, verbose=0)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.common.schema import Label
+from pipelines.common.labels import Label
 from trainer.config import FINE, HEAD, SCRATCH, Phase
 from trainer.model import build, losses
 

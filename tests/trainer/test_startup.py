@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer.submit import startup
 
 VALUES = {

@@ -8,7 +8,7 @@ import sys
 import pytest
 from google.cloud import aiplatform_v1, tpu_v2
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from tests.conftest import ROOT, gld2
 from trainer.submit import command as submit_command
 

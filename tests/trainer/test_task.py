@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.common import schema
+from pipelines.common.labels import parse_labels
 from tests.trainer.conftest import flags, photo, photos, write_version
 from trainer import task
 from trainer.data import preprocessing as pixels
 from trainer.model import build
+from trainer.position import Place
 from trainer.training import checkpoints
-from trainer.training.checkpoints import Place
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,7 +92,7 @@ def test_the_export_scores_bytes_as_keras_scores_pixels(job):
     assert scores.dtype == tf.float32
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     np.testing.assert_allclose(np.sum(scores, axis=1), 1, atol=1e-5)
-    labels = schema.parse_labels((job / "export" / "labels.csv").read_text())
+    labels = parse_labels((job / "export" / "labels.csv").read_text())
     assert len(labels) == scores.shape[1]
 
     embedded = served.signatures["embed"](image=tf.constant(encoded))

@@ -11,7 +11,7 @@ from google.cloud import aiplatform_v1
 from google.cloud.aiplatform_v1 import AcceleratorType, Scheduling
 from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from tests.trainer import gcp
 from trainer.submit import follow, vertex
 from trainer.submit.command import prepare

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import distribution, task
 from trainer.compare import runs, subprocesses, table
 from trainer.compare.runs import Run

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from pipelines.common.schema import VALIDATION, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.schema import VALIDATION
 from trainer import distribution, gfile
 from trainer.compare import kaggle_test, throughput
 from trainer.compare.kaggle_test import Solution
@@ -144,9 +145,9 @@ def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:
 
 def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
     quality = {
-        input_pipeline.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the exported "
-        "model; precision is the share of predictions that are right, recall that of the queries "
-        "with a landmark, as `gld2 evaluate` has them",
+        input_pipeline.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the "
+        "exported model; precision is the share of predictions that are right, recall that of the "
+        "queries with a landmark, as `gld2 evaluate` has them",
         VALIDATION: f"measured on the validation split ({on.version.images.get(VALIDATION, 0):,} "
         "photos), after the last epoch; precision and recall are means over the classes",
         "": "no quality was measured: the dataset has no validation split",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.common import gap
-from pipelines.common.schema import Label, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label
 from trainer import gfile
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import itertools
 import re
 from pathlib import PurePosixPath
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import task
 from trainer.config import IMAGENET, NO_WEIGHTS, Config
 

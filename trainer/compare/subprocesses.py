@@ -11,7 +11,7 @@ import tempfile
 import threading
 from typing import IO
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 _KEPT = 20_000  # bytes of its errors, from their end
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from pipelines.common.schema import Label
-from trainer import describe, distribution
+from pipelines.common.labels import Label
+from trainer import distribution
 from trainer.config import NO_WEIGHTS, Config
 from trainer.distribution import Devices
-from trainer.model import build
+from trainer.model import build, complexity
 from trainer.training import validation
 
 _WARM = 2  # steps that are not timed: the first compiles
@@ -74,7 +74,7 @@ def measure(of: Config, labels: tuple[Label, ...], found: Devices, trains: bool)
         judging = validation.judge(network)
     photos, places = _batch(of, len(labels))
     inputs = [distribution.to_devices(array, used) for array in (photos, places)]
-    counts = describe.counts(network)
+    counts = complexity.counts(network)
     return Speed(
         parameters=counts.parameters,
         multiply_adds=counts.multiply_adds,

@@ -17,7 +17,8 @@ import time
 import keras
 import tensorflow as tf
 
-from pipelines.common.schema import VALIDATION, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.schema import VALIDATION
 from trainer import config, distribution, gfile, task
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.data import dataset, diagnose, input_pipeline

@@ -13,8 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines.common import schema
-from pipelines.common.schema import DATASET, VALIDATION, Label, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label, parse_labels
+from pipelines.common.schema import DATASET, VALIDATION
 from trainer import gfile
 from trainer.data import shard_cache
 
@@ -107,7 +108,7 @@ def _versions(parent: str) -> list[str]:
 def _open(folder: str, cached: str) -> Version:
     labels_text = gfile.read(f"{folder}/labels.csv")
     stats_text = gfile.read(f"{folder}/stats.json")
-    labels = schema.parse_labels(labels_text, f"{folder}/labels.csv")
+    labels = parse_labels(labels_text, f"{folder}/labels.csv")
     if len(labels) < 2:
         raise UserError(f"{folder}/labels.csv: expected two classes or more, found {len(labels)}")
     stats = _stats(stats_text, f"{folder}/stats.json")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pipelines.common.schema import VALIDATION, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.schema import VALIDATION
 from trainer.data import input_pipeline, preprocessing
 from trainer.data.dataset import Version
 

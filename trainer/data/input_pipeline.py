@@ -9,7 +9,7 @@ from pipelines.common import schema
 from trainer.config import Config
 from trainer.data import preprocessing
 from trainer.data.dataset import Version
-from trainer.training.checkpoints import START, Place
+from trainer.position import START, Place
 
 _PHOTO = {
     schema.ENCODED: tf.io.FixedLenFeature([], tf.string),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 _AT_ONCE = 8
 

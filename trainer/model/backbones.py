@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet  # its parts are not public
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import compound_scaling
 from trainer.config import IMAGENET, NO_WEIGHTS
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from pipelines.common.schema import Label
-from trainer.config import ARCFACE, AUTO, HEAD, MANY_CLASSES, ON, SCRATCH, Config, Phase
+from pipelines.common.labels import Label
+from trainer.config import ARCFACE, AUTO, HEAD, LOGITS, MANY_CLASSES, ON, SCRATCH, Config, Phase
 from trainer.model import backbones, heads, losses
 
 
@@ -74,7 +74,7 @@ def grown(
 def with_scores(network: keras.Model) -> keras.Model:
     """The same function in float32 and Keras' own layers, ending in [batch, classes] scores."""
     embedding = network.get_layer(heads.EMBEDDING).output
-    logits = network.get_layer(heads.LOGITS).plain(embedding)
+    logits = network.get_layer(LOGITS).plain(embedding)
     scores = keras.layers.Activation("softmax", dtype="float32", name="scores")(logits)
     return keras.Model(network.input, scores, name=network.name)
 

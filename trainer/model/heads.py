@@ -8,14 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from trainer.config import ARCFACE, Config
+from trainer.config import ARCFACE, COLUMNS, LOGITS, Config
 from trainer.distribution import to_numpy
 
 EMBEDDING = "embedding"  # the layer whose output the classifier sees
-LOGITS = "logits"
 _GEM_POWER = 3.0
-# A head that is spread over devices has a multiple of this many columns, for up to as many devices.
-COLUMNS = 64
 
 
 def embedding(features: keras.KerasTensor, config: Config) -> keras.KerasTensor:

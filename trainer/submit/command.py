@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import proto
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import task
 from trainer.config import AUTO, IMAGENET, NO_WEIGHTS
 from trainer.submit import follow

@@ -15,7 +15,7 @@ import tenacity
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 PATIENCE = 600.0  # seconds that a fault may last
 TIMEOUT = 60.0  # seconds for one request

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 _EPILOG = """\
 gld2 submit tpu --help and gld2 submit vertex --help teach each. After -- come the flags of

@@ -6,7 +6,7 @@ import pathlib
 import shlex
 from collections.abc import Sequence
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 BODY = pathlib.Path(__file__).with_name("startup.sh")
 HOME = "/opt/gld2"  # on the worker

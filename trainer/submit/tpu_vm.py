@@ -17,7 +17,7 @@ from google.cloud.storage import Client
 from google.cloud.tpu_v2 import CreateQueuedResourceRequest, Node, QueuedResource
 from google.cloud.tpu_v2 import QueuedResourceState as State
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer.submit import follow, startup, upload
 from trainer.submit.follow import Outcome, Status
 

@@ -8,7 +8,7 @@ import pathlib
 
 from google.cloud.storage import Blob, Client
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 
 MAX_BYTES = 100 * 2**20  # of a package
 MAX_READ = 4096  # bytes of a note that is read

@@ -17,7 +17,7 @@ from google.cloud.aiplatform_v1 import (
 )
 from google.rpc import code_pb2
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer.submit import follow
 from trainer.submit.follow import Outcome, Status
 

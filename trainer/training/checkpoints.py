@@ -9,7 +9,6 @@ epoch's loss and accuracy come.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tempfile
 import time
@@ -22,28 +21,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.common.schema import UserError
+from pipelines.common.errors import UserError
 from trainer import distribution, gfile
+from trainer.position import START, Place
 
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")
 _KEPT = 2
 _SECONDS = "seconds"  # of an epoch so far, beside its loss and metrics
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Place:
-    """How far a run has come.
-
-    Attributes:
-      epoch: epochs that are over.
-      step: steps of the next one that are over.
-    """
-
-    epoch: int
-    step: int = 0
-
-
-START = Place(0)
 
 
 def latest(folder: str) -> Place:

@@ -10,12 +10,10 @@ import keras
 import tensorflow as tf
 
 from trainer import gfile
+from trainer.config import METRICS, Row
 from trainer.training.checkpoints import WholeEpochs
-from trainer.training.validation import METRICS
 
 COLUMNS = ("epoch", "phase", "loss", "accuracy", *METRICS, "seconds")
-
-Row = dict[str, str]
 
 
 def read(path: str, epochs: int) -> list[Row]:

@@ -10,16 +10,16 @@ import sys
 import keras
 import tensorflow as tf
 
-from pipelines.common.schema import VALIDATION, UserError
+from pipelines.common.errors import UserError
+from pipelines.common.schema import VALIDATION
 from trainer import config, distribution, export, gfile
-from trainer.config import Config, Phase
+from trainer.config import Config, Phase, Row
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.distribution import Devices
 from trainer.model import build
+from trainer.position import START, Place
 from trainer.training import checkpoints, history, tensorboard, validation
-from trainer.training.checkpoints import START, Place
-from trainer.training.history import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _finish(network: keras.Model, this: Run, rows: list[Row]) -> dict:
         "parameters": network.count_params(),
         "epochs": len(rows),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
-        **{name: float(rows[-1][name]) for name in validation.METRICS if rows[-1].get(name)},
+        **{name: float(rows[-1][name]) for name in config.METRICS if rows[-1].get(name)},
         "export": this.job.path("export"),
     }
     values = [distribution.to_numpy(variable) for variable in network.variables]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from trainer.training.validation import METRICS
+from trainer.config import METRICS
 
 
 class Events(keras.callbacks.Callback):

@@ -12,16 +12,8 @@ from keras import ops
 
 from pipelines.common import gap
 from trainer import distribution
+from trainer.config import METRICS
 from trainer.distribution import Devices
-
-METRICS = (
-    "val_loss",
-    "val_accuracy",
-    "val_gap",
-    "val_precision",
-    "val_recall",
-    "val_true_probability",
-)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipelines.common.schema import Reason
+from pipelines.common.reasons import Reason
 
 PAIR = ["a", "b", "a_split", "b_split", "same"]  # as pairs.read has them
 KEY = ["split", "id"]

@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.common.schema import UserError
-from pipelines.runner.options import FetchOptions, OptionalSourceOptions, parse
+from pipelines.common.errors import UserError
+from pipelines.download.options import FetchOptions
+from pipelines.runner.options import parse
 from pipelines.score import inputs, model, prediction_store
 from pipelines.score.inputs import PhotosOptions
 from pipelines.score.pipeline import Job, ModelOptions, predict
 from pipelines.score.prediction_store import Parts
 from pipelines.score.rerank.nearest_neighbours import Block
-from pipelines.storage import filesystem
+from pipelines.source.options import OptionalSourceOptions
+from pipelines.storage import filesystem, rejects
 
 EXAMPLES = """\
   gld2 embed --images OUT/dataset --split train --model JOB/export --output OUT/embeddings
@@ -43,7 +45,7 @@ def embed(
     embedded, rejected = 0, 0
     units = list(job.photos.units())
     for unit in units:
-        rejected += len(prediction_store.read_rejects(job.parts.rejects(unit.name)))
+        rejected += len(rejects.read_rejects(job.parts.rejects(unit.name)))
         if not job.parts.is_done(unit.name, unit):
             raise UserError(f"{unit.name} could not be read; {job.parts.rejects(unit.name)} why")
         embedded += len(job.parts.read(unit.name, "id"))

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from pipelines.imaging import perceptual_hash
 from pipelines.score import prediction_store
 from pipelines.score.prediction_store import Parts
 from pipelines.score.rerank import embed
 from pipelines.score.rerank.nearest_neighbours import Block
+from pipelines.storage import hashing
 
 MOST = 20_000  # more make no better a mean, and every photo meets each
 
@@ -54,7 +54,7 @@ def by_hash(kept: Parts, units: Sequence[str]) -> Block:
 
     def keyed() -> Iterator[tuple[np.ndarray, Block]]:
         for block in embed.blocks(kept, units):
-            hashes = [int(perceptual_hash.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
+            hashes = [int(hashing.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
             yield np.array(hashes), block
 
     return lowest(keyed(), MOST)

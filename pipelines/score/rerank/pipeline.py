@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.common.schema import EVIDENCE, NON_LANDMARKS, UserError
+from pipelines.common import paths
+from pipelines.common.errors import UserError
+from pipelines.common.schema import EVIDENCE, NON_LANDMARKS
 from pipelines.curate.options import at_least
-from pipelines.imaging import perceptual_hash
 from pipelines.runner import engine, progress
 from pipelines.score import inputs, prediction_store
 from pipelines.score.pipeline import Job
@@ -21,7 +22,7 @@ from pipelines.score.prediction_store import Parts, beside
 from pipelines.score.rerank import embed, non_landmarks
 from pipelines.score.rerank.nearest_neighbours import Block, mean_similarity, search
 from pipelines.score.rerank.reranking import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
-from pipelines.storage import filesystem, parquet, photo_records
+from pipelines.storage import filesystem, hashing, parquet, photo_records
 
 QUERIES = 4096  # photos that go through the index together
 # Of the classifier. Those who won went by visual similarity alone, which is 0; on photos held out
@@ -47,10 +48,10 @@ class Search:
 
     @property
     def non_landmarks(self) -> str:
-        return filesystem.join(self.root, "non_landmarks.parquet")
+        return paths.join(self.root, "non_landmarks.parquet")
 
     def evidence(self, unit: str) -> str:
-        return filesystem.join(self.root, f"{unit}.evidence.parquet")
+        return paths.join(self.root, f"{unit}.evidence.parquet")
 
 
 def find(unit: str, where: Search, progress_folder: str | None) -> int:
@@ -129,7 +130,7 @@ def compare(
     if not len(other.ids):
         raise UserError("--rerank: found no photo to take as one of no landmark")
     _claim(where, job, units, other)
-    with progress.bar("rerank", filesystem.join(where.root, "progress"), "photos") as folder:
+    with progress.bar("rerank", paths.join(where.root, "progress"), "photos") as folder:
         counters = engine.run(
             lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where, folder),
             beam_options,
@@ -146,9 +147,7 @@ def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
     inputs = job.inputs | {
         "photos": _digest(where.queries, units),
         "train": _digest(where.train, where.units),
-        "non_landmarks": perceptual_hash.sha256(
-            "".join(other.ids).encode() + other.vectors.tobytes()
-        ),
+        "non_landmarks": hashing.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
     }
     folder = Parts(where.root)
     if folder.claim(inputs):
@@ -161,7 +160,7 @@ def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
 
 def _digest(kept: Parts, units: Iterable[str]) -> str:
     """Of what units were made from."""
-    return perceptual_hash.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
+    return hashing.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
 
 
 def _embeddings(

@@ -1,0 +1,15 @@
+"""The errors that the commands print as one line"""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend; the commands print it as one line and exit with 2."""
+
+
+class EngineError(RuntimeError):
+    """An engine gave a pipeline up, through no fault of our steps; the commands exit with 1."""
+
+
+class OnlyBuilt(Exception):
+    """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""

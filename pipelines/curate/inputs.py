@@ -1,0 +1,31 @@
+"""The metadata that curate's filters read"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipelines.common import paths
+from pipelines.common.errors import UserError
+from pipelines.curate.filters import Filters, allowed_landmarks
+from pipelines.source import metadata_csv
+from pipelines.source.discover import Source, attribution_csv, find_csv
+
+
+def with_filters(source: Source, filters: Filters) -> Source:
+    """The source with the CSVs that filters read; without them, no server is asked for them.
+
+    Raises:
+      UserError: a filter wants what the source does not have, a category among it.
+    """
+    if filters.clean_only and not source.clean_csv:
+        raise UserError(f"--clean_only: found no {paths.CLEAN_CSV} at {source.root}")
+    attribution = categories = None
+    if filters.needs_credits:
+        flag = "--licences" if filters.licences else "--exclude_author"
+        attribution = attribution_csv(source.root, flag, metadata_csv.ATTRIBUTION)
+    if filters.categories:
+        categories = find_csv(
+            source.root, "--categories", metadata_csv.CATEGORY, *paths.CATEGORY_CSVS
+        )
+        allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
+    return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)

@@ -1,0 +1,31 @@
+"""The ids that a submission has to have"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.common.errors import UserError
+from pipelines.kaggle import submission
+from pipelines.source import metadata_csv
+
+# ---- what it is compared with ---------------------------------------------------------------
+
+
+def listed(path: str) -> pa.Array:
+    """The ids of test.csv or of a sample submission, in its order; [rows] string.
+
+    Raises:
+      UserError: it cannot be read, holds what is no id, or an id twice.
+    """
+    metadata_csv.check_header(path, metadata_csv.IDS)
+    blocks = [table["id"] for table in metadata_csv.blocks(path, metadata_csv.IDS)]
+    ids = pa.concat_arrays([chunk for block in blocks for chunk in block.chunks] or [_NONE])
+    repeated = np.flatnonzero(submission.repeated(ids))
+    if len(repeated):
+        first = int(repeated[0])
+        raise UserError(f"{path} row {first + 2}: expected each id once, found {ids[first]} again")
+    return ids
+
+
+_NONE = pa.array([], pa.string())

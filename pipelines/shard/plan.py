@@ -1,0 +1,123 @@
+"""What a version of the dataset is to hold"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from pipelines.common import paths, schema
+from pipelines.common.errors import UserError
+from pipelines.common.paths import Output, decision_files
+from pipelines.common.schema import OUTPUT_SPLITS
+from pipelines.source.staged_units import summaries
+from pipelines.storage import filesystem, streams
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The dataset that is to be.
+
+    Attributes:
+      output: whose staged files and decisions it is made from.
+      version: such as 1.0.0.
+      shards: of each split that has images.
+      images: kept, of each split; what is written is checked against it.
+      seed: of the order.
+      inputs: digest of all that decides the bytes.
+      photos: how they were normalised, for whoever scores others in the same way.
+      decisions: files and their digests.
+      attribution_csv: whose rows go into the records, or None.
+    """
+
+    output: Output
+    version: str
+    shards: dict[str, int]
+    images: dict[str, int]
+    seed: int
+    inputs: str
+    photos: dict[str, int]
+    decisions: list[tuple[str, str]]
+    attribution_csv: str | None = None
+
+    @property
+    def final(self) -> str:
+        return self.output.version(self.version)
+
+    @property
+    def incomplete(self) -> str:
+        return f"{self.final}.incomplete"
+
+
+# ---- the command ----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """The shape of the dataset.
+
+    Attributes:
+      version: such as 1.0.0.
+      shard_size_mb: about how large a shard is.
+      num_shards: of each split, whatever their size; None goes by size.
+      seed: of the order.
+      attribution_csv: whose rows go into the records, or None.
+    """
+
+    version: str
+    shard_size_mb: int
+    num_shards: int | None
+    seed: int
+    attribution_csv: str | None = None
+
+
+def make_plan(output: Output, parameters: Parameters) -> Plan:
+    if not filesystem.exists(output.decisions_done):
+        raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
+    done = filesystem.read_json(output.decisions_done)
+    funnel = done["funnel"]
+    images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
+    if not images:
+        raise UserError(f"{output.decisions}: no image was kept; see its reasons")
+    size = parameters.shard_size_mb * 1e6
+    shards = {
+        name: parameters.num_shards or max(1, round(funnel[f"bytes/{name}"] / size))
+        for name in images
+    }
+    staged = [s for s in summaries(output) if s["split"] in schema.SPLITS]
+    facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
+    made_from: list[Any] = [done["decisions_sha256"], facts, shards, parameters.seed]
+    if parameters.attribution_csv:
+        made_from.append(streams.version(parameters.attribution_csv))
+    inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    photos = staged[0]["parameters"]["normal"]
+    return Plan(
+        output,
+        parameters.version,
+        shards,
+        images,
+        parameters.seed,
+        inputs,
+        photos,
+        _decisions(output, done["decisions_sha256"]),
+        parameters.attribution_csv,
+    )
+
+
+def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
+    paths = filesystem.match(decision_files(output))
+    if len(paths) != len(digests):
+        raise UserError(
+            f"{output.decisions}: expected {len(digests)} files of decisions, found {len(paths)}; "
+            "run gld2 curate again"
+        )
+    return list(zip(paths, digests, strict=True))
+
+
+STATS = "stats.json"
+
+
+def note(plan: Plan) -> str:
+    """Says what the unfinished shards beside it are made from."""
+    return paths.join(plan.incomplete, "inputs.json")

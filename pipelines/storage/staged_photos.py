@@ -1,0 +1,75 @@
+"""Staged photos of some ids: their facts, decisions and JPEGs, found among millions"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.common import schema
+from pipelines.common.errors import UserError
+from pipelines.common.paths import Output
+from pipelines.storage import filesystem, parquet, ranged_reads, tf_example
+
+DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
+PLACE = ("unit", "offset", "length")
+HASHES = ("phash", "dhash", "fine_0", "fine_1")
+FACTS = {n: schema.FACTS[n] for n in ("id", *PLACE, *HASHES, "width", "height", "entropy")}
+Row = dict[str, Any]
+Rows = dict[str, Row]  # by id
+
+
+@dataclasses.dataclass
+class Known:
+    """What is known of the images on all sheets, by their ids.
+
+    Attributes:
+      decisions: DECISIONS.
+      facts: FACTS, of those staged; of an id staged twice, the first and then the other.
+    """
+
+    decisions: Rows
+    facts: dict[str, list[Row]]
+
+
+def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]) -> Known:
+    """Finds images by their ids in the files of decisions and of facts."""
+    # Of an id that came twice, what is said last is said: that one was kept.
+    decided = _rows(decisions, DECISIONS, ids).sort_values("reason", na_position="last")
+    staged = _rows(facts, FACTS, ids).dropna(subset="offset").sort_values(["unit", "offset"])
+    known = Known({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
+    for row in parquet.to_rows(staged, FACTS):
+        known.facts.setdefault(row["id"], []).append(row)
+    return known
+
+
+def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]) -> pd.DataFrame:
+    """The rows of some ids; of the files, read side by side, no other column is read."""
+    wanted = pc.field("id").isin(pa.array(sorted(ids), pa.string()))
+
+    def read(path: str) -> pa.Table:
+        try:
+            with filesystem.open_read(path) as file:
+                return pq.read_table(file, columns=list(columns), filters=wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path}: expected Parquet with {[*columns]}, found: {error}") from None
+
+    with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
+        found = [parquet.arrow_schema(columns).empty_table(), *pool.map(read, paths)]
+    return parquet.frame(pa.concat_tables(found))
+
+
+def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
+    """The photos of rows of facts, in their order."""
+    places = [
+        ranged_reads.Place(row["unit"], row["offset"], row["length"], index)
+        for index, row in enumerate(facts)
+    ]
+    records = ranged_reads.gather(places, output.staged)
+    return [tf_example.decode(record)[schema.ENCODED] for record in records]  # type: ignore[misc]
