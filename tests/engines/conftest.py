@@ -19,7 +19,7 @@ from tests.conftest import gld2
 from tests.engines import flink, gcs, prism
 from tests.engines.engine import Engine
 from tests.pipelines.conftest import FLAGS, world  # noqa: F401
-from tests.pipelines.test_score import Colours
+from tests.pipelines.score.test_command import Colours
 
 # What no two runs make alike, be it on one engine: TensorFlow numbers a graph's nodes as it likes,
 # and inputs.json says where they were.

@@ -12,7 +12,7 @@ import tenacity
 from pipelines.sample import http_server
 from pipelines.storage import streams
 from pipelines.storage.http_status import retry_after
-from tests.pipelines.faults import reset
+from tests.pipelines.download.faults import reset
 
 WAIT = streams._wait  # as it is where no test shortens it
 DATA = bytes(range(256)) * 4096  # 1 MiB

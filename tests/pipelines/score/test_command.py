@@ -22,8 +22,8 @@ from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
+from tests.pipelines.download.killed import kill
 from tests.pipelines.exports import SIZE, VERSION, make_export
-from tests.pipelines.killed import kill
 from trainer.data import preprocessing
 
 TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}

@@ -20,8 +20,8 @@ from pipelines.evaluate import metrics, pr_curve, worst_errors
 from pipelines.imaging import contact_sheet
 from pipelines.imaging.normalize import Normal, normalise
 from tests.conftest import ROOT
+from tests.pipelines.common.test_gap import WORKED_ROWS, WORKED_TRUTH, tables
 from tests.pipelines.conftest import kaggle_layout
-from tests.pipelines.test_gap import WORKED_ROWS, WORKED_TRUTH, tables
 
 
 @pytest.fixture

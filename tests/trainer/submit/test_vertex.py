@@ -12,7 +12,7 @@ from google.cloud.aiplatform_v1 import AcceleratorType, Scheduling
 from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
 from pipelines.common.errors import UserError
-from tests.trainer import gcp
+from tests.trainer.submit import gcp
 from trainer.submit import follow, vertex
 from trainer.submit.command import prepare
 from trainer.submit.options import parse

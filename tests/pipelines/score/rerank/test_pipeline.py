@@ -19,9 +19,9 @@ from pipelines.score.rerank import embed, nearest_neighbours, reranking
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
+from tests.pipelines.download.killed import kill
 from tests.pipelines.exports import SIZE, VERSION, make_export
-from tests.pipelines.killed import kill
-from tests.pipelines.test_score import TWO
+from tests.pipelines.score.test_command import TWO
 from trainer.data import preprocessing
 
 

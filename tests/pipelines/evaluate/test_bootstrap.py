@@ -11,7 +11,7 @@ import pytest
 from pipelines.common.errors import UserError
 from pipelines.evaluate import bootstrap, metrics
 from pipelines.evaluate.comparison import compare, entry
-from tests.pipelines.test_gap import slow_gap, tables
+from tests.pipelines.common.test_gap import slow_gap, tables
 
 QUERIES = 60
 

@@ -12,7 +12,7 @@ from google.cloud import storage, tpu_v2
 from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 
 from pipelines.common.errors import UserError
-from tests.trainer import gcp
+from tests.trainer.submit import gcp
 from trainer.submit import follow, startup, tpu_vm
 from trainer.submit.command import as_json, prepare
 from trainer.submit.options import parse

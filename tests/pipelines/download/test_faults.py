@@ -12,8 +12,8 @@ from pipelines.download.command import main
 from pipelines.sample import http_server
 from pipelines.storage import streams
 from tests.conftest import digests
-from tests.pipelines import faults
-from tests.pipelines.faults import Fault
+from tests.pipelines.download import faults
+from tests.pipelines.download.faults import Fault
 
 OUTPUT = ("facts/*", "staged/*.tfrecord", "rejects/*")
 FLAGS = ["--image_size=64"]
