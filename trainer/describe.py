@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipelines.common import cli, quiet
 from pipelines.common.errors import UserError
-from trainer import compound_scaling, task
+from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 from trainer.model.complexity import Counts, Layer, classifier, layers, summed
 
@@ -46,34 +47,26 @@ Parameters are those that learn. vgg16 has one dense layer here instead of the p
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
       argv: flags; the process' own where None.
 
-    Returns:
-      0, or 2 where the user can mend what went wrong.
+    Raises:
+      UserError: a flag that is wrong.
     """
-    try:
-        flags = _parser().parse_args(argv)
-        config = _config(flags)
-        with task.quiet():
-            rows = _rows(config, flags.classes)
-    except UserError as error:
-        print(f"gld2 describe: error: {error}", file=sys.stderr)
-        return 2
+    flags = _parser().parse_args(argv)
+    config = _config(flags)
+    with quiet.tensorflow():
+        rows = _rows(config, flags.classes)
     print((_json if flags.json else _text)(rows, config))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = task.Parser(
-        prog="gld2 describe",
-        description="A network's layers, parameters and multiply-adds, by kind of layer.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = cli.Parser(
+        "describe", "A network's layers, parameters and multiply-adds, by kind of layer.", _EPILOG
     )
     add = parser.add_argument
     add("backbone", metavar="BACKBONE", help="the network: see below")
@@ -169,4 +162,4 @@ def _summary(total: Counts, config: Config) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.door("describe", "trainer.describe", "trainer")

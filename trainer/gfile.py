@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import TransientError, UserError
+
+# Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
+_TRANSIENT = (4, 10, 14)
+
+
+def _kind(error: Exception) -> type[UserError]:
+    return TransientError if getattr(error, "error_code", None) in _TRANSIENT else UserError
 
 
 @contextlib.contextmanager
@@ -18,13 +25,13 @@ def reaching(place: str) -> Iterator[None]:
       place: what is reached for, as a user knows it.
 
     Raises:
-      UserError: caused by the error, whose code tells whether it may pass.
+      UserError: naming the place; a TransientError where TensorFlow's code says that it may pass.
     """
     try:
         yield
     except tf.errors.OpError as error:
         said = error.message.partition("\n")[0]
-        raise UserError(f"{place}: cannot be used: {said}") from error
+        raise _kind(error)(f"{place}: cannot be used: {said}") from error
 
 
 def read(path: str) -> str:
@@ -37,7 +44,7 @@ def read(path: str) -> str:
         with tf.io.gfile.GFile(path, "r") as file:
             return file.read()
     except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        raise _kind(error)(f"{path}: cannot be read: {error}") from error
 
 
 def write(path: str, content: str | bytes) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import os
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from pipelines.common.errors import UserError
+from pipelines.common import cli, quiet
 from trainer import distribution
 from trainer.config import Config
 from trainer.presets import PRESETS
@@ -42,53 +39,36 @@ presets:
 """
 
 
-# Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
-_PASSING = (4, 10, 14)
-
-
-class Parser(argparse.ArgumentParser):
-    """Its errors are a UserError: one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
-
-
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
       argv: flags; the process' own where None.
 
-    Returns:
-      0; 1 where it may go better the next time, 2 where the user can mend what went wrong.
+    Raises:
+      UserError: what the user can mend; a TransientError where it may go better the next time.
     """
-    try:
-        settings = parse(argv)
-        distribution.choose(settings.device)
-        with quiet():
-            # It imports TensorFlow, for which --help and a wrong flag should not wait.
-            from trainer.training import loop
-        print(_report(loop.run(settings)))
-    except UserError as error:
-        print(f"gld2 train: error: {error}", file=sys.stderr)
-        return 1 if getattr(error.__cause__, "error_code", None) in _PASSING else 2
+    settings = parse(argv)
+    distribution.choose(settings.device)
+    with quiet.tensorflow():
+        # It imports TensorFlow, for which --help and a wrong flag should not wait.
+        from trainer.training import loop
+    print(_report(loop.run(settings)))
     return 0
 
 
-def parse(argv: list[str] | None) -> Config:
+def parse(argv: Sequence[str] | None) -> Config:
     """Flags to a Config; each field of Config is a flag.
 
     Raises:
       UserError: a flag that is unknown, malformed or out of bounds.
     """
-    parser = Parser(
-        prog="gld2 train",
-        description="Trains a landmark classifier on shards and exports it.",
-        epilog=_EPILOG + "\n".join(map(_preset, PRESETS)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
+    parser = cli.Parser(
+        "train",
+        "Trains a landmark classifier on shards and exports it.",
+        _EPILOG + "\n".join(map(_preset, PRESETS)),
     )
+    parser.argument_default = argparse.SUPPRESS
     for field in dataclasses.fields(Config):
         _add(parser, field)
     given = vars(parser.parse_args(argv))
@@ -118,20 +98,6 @@ def _fitting(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     if not epochs:
         return preset
     return preset | {"epochs": (*epochs, *[1] * datasets)[:datasets]}
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """For the import of TensorFlow, whose C++ logs to stderr before it has read its log level."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
@@ -193,4 +159,4 @@ def _report(summary: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.door("train", "trainer.task", "trainer")

@@ -1,11 +1,90 @@
-"""What every command's flags share. No Beam, so that short commands start at once."""
+"""What all commands share: a parser, and the one place where an error becomes a line and a code."""
 
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import EngineError, OnlyBuilt, TransientError, UserError
+
+AGAIN = "the same command goes on from here"
+
+
+def run(command: str, module: str, extra: str, flags: Sequence[str]) -> int:
+    """Runs a command and returns its exit code; an error becomes one line.
+
+    Args:
+      command: its name, which begins the line.
+      module: the module whose `main` takes the flags and returns the exit code.
+      extra: the extra of this distribution that installs what the module needs.
+      flags: the command line after the command's name.
+
+    Returns:
+      the exit code: that of `main`, 2 after a mistake that the user can mend, 1 after a fault that
+      may pass, 130 after Ctrl-C.
+    """
+    try:
+        return _main(module, extra)(flags)
+    except TransientError as error:
+        return _said(command, f"error: {error}", 1)
+    except UserError as error:
+        return _said(command, f"error: {error}", 2)
+    except EngineError as error:
+        return _said(command, f"error: {error}; {AGAIN}", 1)
+    except OnlyBuilt as built:
+        print(f"gld2 {command}: {built}")
+        return 0
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return _said(command, f"stopped; {AGAIN}", 130)
+
+
+def _said(command: str, line: str, code: int) -> int:
+    print(f"gld2 {command}: {line}", file=sys.stderr)
+    return code
+
+
+def _main(module: str, extra: str) -> Callable[[Sequence[str]], int]:
+    try:
+        return importlib.import_module(module).main
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("pipelines", "trainer"):
+            raise
+        raise UserError(f"{error.name} is not installed; pip install 'gld2[{extra}]'") from None
+
+
+def door(command: str, module: str, extra: str) -> NoReturn:
+    """Runs a command as the process that a shell starts, then ends the process."""
+    leave_with(lambda: run(command, module, extra, sys.argv[1:]))
+
+
+def leave_with(main: Callable[[], int]) -> NoReturn:
+    """Calls `main` and ends the process with its code, whatever a library does as it ends.
+
+    A process whose work was done, on a job server, was once seen to abort as it ended: "terminate
+    called without an active exception", from a thread of C++'s.
+    """
+    code = 1  # where main raises what nobody expected
+
+    def leave() -> None:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(leave)  # before any library's, so it runs after theirs
+    try:
+        code = main()
+    except SystemExit as end:  # argparse's, after --help
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        raise
+    sys.exit(code)
 
 
 class Parser(argparse.ArgumentParser):

@@ -7,6 +7,10 @@ class UserError(ValueError):
     """A mistake that the user can mend; the commands print it as one line and exit with 2."""
 
 
+class TransientError(UserError):
+    """A store or a server that does not answer and may later; the commands exit with 1."""
+
+
 class EngineError(RuntimeError):
     """An engine gave a pipeline up, through no fault of our steps; the commands exit with 1."""
 

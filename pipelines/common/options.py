@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from pipelines.common.cli import Parser as Parser
 from pipelines.common.cli import at_least
-from pipelines.curate.options import CurateOptions as CurateOptions
-from pipelines.curate.options import FilterOptions as FilterOptions
 
 
 class Options(Protocol):

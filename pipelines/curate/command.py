@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pipelines.common.options import OutputOptions, SeedOptions
 from pipelines.common.paths import Output
 from pipelines.curate.decisions import Parameters
+from pipelines.curate.options import CurateOptions, FilterOptions
 from pipelines.curate.pipeline import curate
-from pipelines.runner.options import CurateOptions, FilterOptions, parse
+from pipelines.runner.options import parse
 from pipelines.source.discover import discover_metadata
 from pipelines.source.options import SourceOptions, SplitsOptions
 from pipelines.source.staged_units import say_absent

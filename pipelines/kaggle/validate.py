@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.common import cli
 from pipelines.common.cli import Parser
 from pipelines.common.errors import UserError
 from pipelines.common.labels import parse_labels
@@ -155,3 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         faults += compare_landmarks(found, landmarks, names)
     tell(args.submission, found, faults)
     return 1 if any(fault.is_error for fault in faults) else 0
+
+
+if __name__ == "__main__":
+    cli.door("validate-submission", "pipelines.kaggle.validate", "pipelines")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipelines.common.cli import Parser
 from pipelines.common.options import OutputOptions
 from pipelines.common.paths import Output
 from pipelines.report.page import report
-from pipelines.runner.options import Parser
 
 EXAMPLES = """\
 examples:

@@ -14,10 +14,8 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipelines.common import quiet
-from pipelines.common.cli import Parser as Parser
+from pipelines.common.cli import Parser
 from pipelines.common.options import Options
-from pipelines.curate.options import CurateOptions as CurateOptions
-from pipelines.curate.options import FilterOptions as FilterOptions
 
 # The engine that DirectRunner ends up with on a laptop; by that name, Beam would
 # first try to download another one.

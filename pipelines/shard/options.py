@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.common.cli import Parser as Parser
 from pipelines.common.cli import at_least
 from pipelines.common.errors import UserError
-from pipelines.curate.options import CurateOptions as CurateOptions
-from pipelines.curate.options import FilterOptions as FilterOptions
 
 
 class ShardOptions:

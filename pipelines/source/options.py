@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.common.cli import Parser as Parser
 from pipelines.common.cli import at_least
 from pipelines.common.errors import UserError
 from pipelines.common.schema import SPLITS, STAGED_SPLITS
-from pipelines.curate.options import CurateOptions as CurateOptions
-from pipelines.curate.options import FilterOptions as FilterOptions
 from pipelines.source.discover import parse_numbers
 
 

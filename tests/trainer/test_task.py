@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines.common.labels import parse_labels
+from pipelines.main import run
 from tests.trainer.conftest import flags, photo, photos, write_version
-from trainer import task
 from trainer.data import preprocessing as pixels
 from trainer.model import build
 from trainer.position import Place
@@ -33,7 +33,7 @@ def finished(version_folder, tmp_path_factory) -> list[str]:
         *("--backbone", "mobilenet", "--alpha", "0.25", "--image_size", "32"),
         *("--batch_size", "4", "--epochs", "6", "--scratch_rate", "0.02"),
     ]
-    assert task.main(command) == 0
+    assert run("train", command) == 0
     return command
 
 
@@ -116,13 +116,13 @@ def test_the_export_needs_none_of_our_code(job):
 
 def test_a_finished_run_again_does_nothing(finished, job, capsys):
     before = {path: path.stat().st_mtime_ns for path in job.rglob("*")}
-    assert task.main(finished) == 0
+    assert run("train", finished) == 0
     assert "finished before; nothing to do: 22 photos, 3 classes" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in job.rglob("*")} == before
 
 
 def test_another_run_in_the_same_folder_is_refused(finished, capsys):
-    assert task.main([*finished, "--seed", "5"]) == 2
+    assert run("train", [*finished, "--seed", "5"]) == 2
     assert "holds another run (seed: 0, now 5)" in capsys.readouterr().err
 
 
@@ -133,7 +133,7 @@ def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, 
         stopped = _kill_after(wanted, command, killed)
         assert wanted <= stopped < Place(6)
 
-    assert task.main(command) == 0
+    assert run("train", command) == 0
     assert f"continuing after epoch {stopped.epoch}, step {stopped.step}" in capsys.readouterr().out
     rows, whole = _history(killed), _history(job)
     assert [row["epoch"] for row in rows] == [row["epoch"] for row in whole]
@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_is_named(finished, job, tmp_path, capfd):
     (tmp_path / "job" / "done.json").unlink()
     newest = tmp_path / "job" / "checkpoints" / "epoch-00006-step-0000000.npz"
     newest.write_bytes(newest.read_bytes()[:5000])
-    assert task.main([*finished, "--job_dir", str(tmp_path / "job")]) == 2
+    assert run("train", [*finished, "--job_dir", str(tmp_path / "job")]) == 2
     line = _our_line(capfd.readouterr().err)
     assert f"{newest} is damaged" in line
 
@@ -181,7 +181,7 @@ def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys
     full = write_version(tmp_path / "full", photos(0, 21), photos(100, 9))
     (full / "labels.csv").write_text("label,landmark_id,images\n0,999,7\n1,1000,7\n2,1001,7\n")
     command = flags(config, data=f"{clean},{full}", epochs=(8, 1), scratch_rate=0.02)
-    assert task.main(command) == 0
+    assert run("train", command) == 0
     shown = capsys.readouterr().out
     assert f"scratch 2 on {full}: epochs 9 to 9" in shown
     assert [row["phase"] for row in _history(Path(config.job_dir))][-2:] == ["scratch", "scratch 2"]
@@ -209,10 +209,10 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
     ).save_weights(weights)
     job, data = Path(config.job_dir), str(tmp_path / "data")
     command = flags(config, data=data, weights=weights, head_epochs=1, epochs=(1,))
-    assert task.main(command) == 0
+    assert run("train", command) == 0
     for gone in ("checkpoints/epoch-00002-step-0000000.npz", "done.json"):
         (job / gone).unlink()
-    assert task.main(command) == 0
+    assert run("train", command) == 0
     shown = capsys.readouterr().out
     assert "continuing after epoch 1, step 0" in shown
     assert "no such split" in shown
@@ -236,14 +236,14 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
     ],
 )
 def test_a_mistake_is_one_line(config, capfd, changes, message):
-    assert task.main(flags(config, **changes)) == 2
+    assert run("train", flags(config, **changes)) == 2
     line = _our_line(capfd.readouterr().err)
     assert line.startswith(f"gld2 train: error: {message}")
 
 
 def test_a_label_out_of_range_is_one_line(config, tmp_path, capfd):
     write_version(tmp_path / "data", [*photos(0, 7), photo(7, 3)], [])
-    assert task.main(flags(config, data=tmp_path / "data")) == 2
+    assert run("train", flags(config, data=tmp_path / "data")) == 2
     line = _our_line(capfd.readouterr().err)
     shard = "gld2-train.tfrecord-00001-of-00002 record 4"
     assert line.endswith(f"{shard}: photo 0000000000000007: label 3, but labels.csv ends at 2")
@@ -260,7 +260,7 @@ def test_a_store_that_does_not_answer_is_no_mistake(config, monkeypatch, capfd, 
         raise error(None, None, "it said 503\nand more")
 
     monkeypatch.setattr(checkpoints, "latest", fails)
-    assert task.main(flags(config)) == code
+    assert run("train", flags(config)) == code
     line = _our_line(capfd.readouterr().err)
     assert line == f"gld2 train: error: --job_dir {config.job_dir}: cannot be used: it said 503"
 

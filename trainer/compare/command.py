@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 
+from pipelines.common import cli, quiet
 from pipelines.common.errors import UserError
 from trainer import distribution, task
 from trainer.compare import runs, subprocesses, table
@@ -52,14 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: flags; the process' own where None.
 
     Returns:
-      0; 1 where a run failed; 2 where the user can mend what went wrong before the first.
+      0; 1 where a run failed.
+
+    Raises:
+      UserError: what the user can mend, found before the first run.
     """
-    try:
-        flags, passed = _parser().parse_known_args(argv)
-        rows = _compare(flags, passed)
-    except UserError as error:
-        print(f"gld2 compare: error: {error}", file=sys.stderr)
-        return 2
+    flags, passed = _parser().parse_known_args(argv)
+    rows = _compare(flags, passed)
     failed = [row.run for row in rows if row.problem]
     if failed:
         print(f"gld2 compare: failed: {', '.join(failed)}", file=sys.stderr)
@@ -67,12 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = task.Parser(
-        prog="gld2 compare",
-        description="Trains several networks under the same budget, and makes a table of them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = cli.Parser(
+        "compare",
+        "Trains several networks under the same budget, and makes a table of them.",
+        _EPILOG,
     )
     add = parser.add_argument
     add("--data", required=True, metavar="FOLDER[,FOLDER]", help="as of `gld2 train`")
@@ -125,7 +123,7 @@ def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
     planned = runs.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
     planned += runs.speeds(flags.speed_of, passed) if flags.speed_of else []
     distribution.choose(planned[0].settings.device)
-    with task.quiet():
+    with quiet.tensorflow():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.compare import evaluation
     exam = evaluation.exam(planned, flags.solution)
@@ -183,7 +181,3 @@ def _budget(rows: Sequence[Row], minutes: float | None) -> list[str]:
     over = [row.run for row in rows if (row.seconds or 0) > 60 * minutes]
     note = f"each run was given the epochs that were to fit into {minutes:g} minutes"
     return [f"{note}; these took longer: {', '.join(over)}" if over else note]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,15 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: flags; the process' own where None.
 
     Returns:
-      0; with --wait, 1 where training failed; 2 where the user can mend what went wrong.
+      0; with --wait, 1 where training failed.
+
+    Raises:
+      UserError: what the user can mend.
     """
-    try:
-        args, flags = parse(sys.argv[1:] if argv is None else argv)
-        with follow.one_line():
-            return _submit(args, flags)
-    except UserError as error:
-        print(f"gld2 submit: error: {error}", file=sys.stderr)
-        return 2
+    args, flags = parse(sys.argv[1:] if argv is None else argv)
+    with follow.one_line():
+        return _submit(args, flags)
 
 
 def _submit(args: argparse.Namespace, flags: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.common import cli
 from pipelines.common.errors import UserError
 from pipelines.download.options import FetchOptions
 from pipelines.runner.options import parse
@@ -107,3 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = inputs.named(args, inputs.normal_of(place.export))
     embed(Job(found, place, Parts(args.output), top_k=1, embed=True), args, beam_options)
     return 0
+
+
+if __name__ == "__main__":
+    cli.door("embed", "pipelines.score.rerank.embed", "pipelines")

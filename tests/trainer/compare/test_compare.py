@@ -14,11 +14,11 @@ import tensorflow as tf
 from pipelines.common.errors import UserError
 from pipelines.evaluate import metrics as reference
 from pipelines.kaggle import submission
+from pipelines.main import run
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
 from trainer import config as configs
 from trainer import distribution, task
-from trainer.compare import command as compare_command
 from trainer.compare import evaluation, kaggle_test, runs, subprocesses, table, throughput
 from trainer.compare.table import Row
 from trainer.compare.time_budget import Pace, read, shortened, write
@@ -61,7 +61,7 @@ def command(world) -> list[str]:
 def made(world, command) -> tuple[int, list[dict[str, str]]]:
     """The exit code, and the rows of table1.csv, of a comparison in which one run fails."""
     (world / "broken.h5").write_bytes(b"not weights")
-    code = compare_command.main(command)
+    code = run("compare", command)
     return code, list(csv.DictReader((world / "job" / "table1.csv").open()))
 
 
@@ -114,7 +114,7 @@ def test_a_comparison_again_trains_nothing(made, command, world, capfd):
     code, (row, *_) = made
     done = world / "job" / row["run"] / "done.json"
     before = done.stat().st_mtime_ns
-    assert compare_command.main(command) == code
+    assert run("compare", command) == code
     shown = capfd.readouterr().out
     assert "finished before; nothing to do" in shown
     assert "timing" not in shown.split("compare: mobilenet-0.25-broken")[0]
@@ -189,7 +189,7 @@ def test_a_command_line_gives_its_config_back(config):
 def test_a_mistake_is_one_line_before_the_first_run(world, tmp_path, flags, message, capfd):
     job = tmp_path / "job"
     given = [f"--data={world}/dataset", f"--job_dir={job}", "--weights=none", *flags]
-    assert compare_command.main(given) == 2
+    assert run("compare", given) == 2
     (line,) = (one for one in capfd.readouterr().err.splitlines() if one.startswith("gld2"))
     assert line.startswith(f"gld2 compare: error: {message}")
     assert not job.exists()
@@ -197,7 +197,7 @@ def test_a_mistake_is_one_line_before_the_first_run(world, tmp_path, flags, mess
 
 def test_a_solution_needs_a_test_split(version_folder, world, tmp_path, capfd):
     given = [f"--data={version_folder}", f"--job_dir={tmp_path}", *TINY]
-    assert compare_command.main([*given, f"--solution={world}/solution.csv"]) == 2
+    assert run("compare", [*given, f"--solution={world}/solution.csv"]) == 2
     assert "no gld2-test.tfrecord-* shards" in capfd.readouterr().err
 
 
@@ -219,14 +219,14 @@ def test_a_test_split_that_is_no_good_is_told_first(
     shard = version / "gld2-test.tfrecord-00001-of-00002"
     shard.write_bytes(shard.read_bytes()[:-5])
     given = [f"--data={tmp_path}/dataset", f"--job_dir={tmp_path}/job", *TINY]
-    assert compare_command.main([*given, f"--solution={world}/solution.csv"]) == 2
+    assert run("compare", [*given, f"--solution={world}/solution.csv"]) == 2
     assert message in capfd.readouterr().err
     assert not (tmp_path / "job").exists()
 
 
 def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, capfd):
     data = f"--data={world}/dataset,{world}/dataset"
-    assert compare_command.main([data, f"--job_dir={tmp_path}", *TINY, "--epochs=3,0/3,1"]) == 2
+    assert run("compare", [data, f"--job_dir={tmp_path}", *TINY, "--epochs=3,0/3,1"]) == 2
     assert "expected settings that all end on the same one of --data" in capfd.readouterr().err
 
 
@@ -241,7 +241,7 @@ def test_a_table_is_written_where_nothing_could_be_timed(world, tmp_path, capfd)
     (tmp_path / "broken.h5").write_bytes(b"not weights")
     backbones = f"--backbones=mobilenet:0.25={tmp_path}/broken.h5"
     given = [f"--data={world}/dataset", f"--job_dir={tmp_path}/job", *TINY, "--minutes=5"]
-    assert compare_command.main([*given, backbones]) == 1
+    assert run("compare", [*given, backbones]) == 1
     assert "expected an HDF5 file of weights" in (tmp_path / "job" / "table1.md").read_text()
     assert "failed: mobilenet-0.25-broken" in capfd.readouterr().err
 

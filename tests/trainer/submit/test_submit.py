@@ -9,8 +9,8 @@ import pytest
 from google.cloud import aiplatform_v1, tpu_v2
 
 from pipelines.common.errors import UserError
+from pipelines.main import run
 from tests.conftest import ROOT, gld2
-from trainer.submit import command as submit_command
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
 TPU = [
@@ -41,19 +41,19 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     ],
 )
 def test_dry_run_prints_the_request_and_needs_no_credentials(target, kind, nobody, capsys):
-    assert submit_command.main([*target, "--dry_run", "--wait", "--", *TRAIN]) == 0
+    assert run("submit", [*target, "--dry_run", "--wait", "--", *TRAIN]) == 0
     printed = capsys.readouterr()
     request = kind.from_json(printed.out)
     assert request.parent.startswith("projects/project-1/locations/europe-west4")
     assert "gs://bucket/dataset" in printed.out
     assert printed.err == ""
-    submit_command.main([*target, "--dry_run", "--", *TRAIN])
+    run("submit", [*target, "--dry_run", "--", *TRAIN])
     assert capsys.readouterr().out == printed.out
 
 
 @pytest.mark.parametrize("target", [TPU, VERTEX])
 def test_no_credentials_is_one_line(target, nobody, capsys):
-    assert submit_command.main([*target, "--", *TRAIN]) == 2
+    assert run("submit", [*target, "--", *TRAIN]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "no Google Cloud credentials: run gcloud auth application-default login" in line
 
@@ -88,7 +88,7 @@ def test_no_credentials_is_one_line(target, nobody, capsys):
     ],
 )
 def test_a_mistake_is_named_before_anything_is_sent(words, expected, nobody, capsys):
-    assert submit_command.main(words) == 2
+    assert run("submit", words) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("gld2 submit: error: ")
     with pytest.raises(UserError, match=expected):
@@ -98,7 +98,7 @@ def test_a_mistake_is_named_before_anything_is_sent(words, expected, nobody, cap
 @pytest.mark.parametrize("target", ["tpu", "vertex"])
 def test_each_way_has_help_with_examples(target, capsys):
     with pytest.raises(SystemExit) as caught:
-        submit_command.main([target, "--help"])
+        run("submit", [target, "--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "--dry_run" in text and f"gld2 submit {target} --project" in text
@@ -120,5 +120,5 @@ def test_it_imports_neither_beam_nor_tensorflow():
 def test_a_missing_library_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "google.cloud.tpu_v2", None)
     monkeypatch.delitem(sys.modules, "trainer.submit.tpu_vm", raising=False)
-    assert submit_command.main([*TPU, "--dry_run", "--", *TRAIN]) == 2
+    assert run("submit", [*TPU, "--dry_run", "--", *TRAIN]) == 2
     assert "pip install 'gld2[submit]'" in capsys.readouterr().err
