@@ -182,7 +182,7 @@ def test_pipelines_install_and_import(tmp_path: pathlib.Path):
     python, _ = replay(stage(FILES[0], "apache/beam"), tmp_path)
     found = installed(python)
     assert unpinned(found) == {}
-    code = "import pipelines.download, pipelines.curate, pipelines.shard, pipelines.score"
+    code = "import pipelines.prepare, pipelines.score.command"
     assert runs(python, "python", "-c", code).returncode == 0
     assert "download" in runs(python, "gld2", "--help").stdout
     launch = str(tmp_path / "work" / "docker" / "launch.py")

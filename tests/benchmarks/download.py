@@ -39,7 +39,7 @@ from tests.conftest import MINI, ROOT
 TARS = 10
 NORMAL = Normal()
 SERVE = (
-    "import sys, time; from pipelines import server\n"
+    "import sys, time; from pipelines.sample import http_server as server\n"
     "with server.serve(sys.argv[1]) as url: print(url, flush=True); sys.stdin.read()"
 )
 

@@ -60,7 +60,7 @@ def test_every_backbone_has_a_resolution_that_its_flag_accepts():
 
 
 def test_it_needs_neither_keras_nor_tensorflow():
-    code = "import sys, trainer.scaling; print(*sys.modules)"
+    code = "import sys, trainer.compound_scaling; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()

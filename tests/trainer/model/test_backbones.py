@@ -1,5 +1,4 @@
 import shutil
-from pathlib import Path
 
 import h5py
 import keras
@@ -7,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipelines.common.errors import UserError
+from tests.conftest import WEIGHTS
 from trainer.model import backbones
 
-WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="../shared/weights is absent")
 MOBILENET = WEIGHTS / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 LITE0 = WEIGHTS / "efficientnet_lite0_224_notop.weights.h5"

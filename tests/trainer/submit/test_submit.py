@@ -110,7 +110,7 @@ def test_as_a_command_of_its_own():
 
 
 def test_it_imports_neither_beam_nor_tensorflow():
-    code = "import sys, trainer.submit, trainer.tpu_vm, trainer.vertex; print(*sys.modules)"
+    code = "import sys, trainer.submit.command, trainer.submit.tpu_vm, trainer.submit.vertex; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
