@@ -110,7 +110,8 @@ def test_as_a_command_of_its_own():
 
 
 def test_it_imports_neither_beam_nor_tensorflow():
-    code = "import sys, trainer.submit.command, trainer.submit.tpu_vm, trainer.submit.vertex; print(*sys.modules)"
+    modules = "trainer.submit.command, trainer.submit.tpu_vm, trainer.submit.vertex"
+    code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
