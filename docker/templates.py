@@ -5,17 +5,19 @@ python docker/templates.py    # after a change of flags
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import importlib
 import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.common import options
+from pipelines.common.options import Flag
 from pipelines.main import COMMANDS
 
 TEMPLATES = ("download", "curate", "shard", "score")
-IMAGE = "sdk_container_image"
+IMAGE = "sdk_container_image"  # Beam's name of it
 NAME = r"[a-z]+"
 NUMBER = r"[0-9]{1,3}(-[0-9]{1,3})?"
 STORED = r"^gs://[^/]+/.+$"  # workers share no disk
@@ -32,13 +34,22 @@ PATTERNS = {  # of what is neither a number nor a choice
     "archives": rf"^{NUMBER}(,{NUMBER})*$",
     "split": rf"^{NAME}(,{NAME})*$",
     "near_duplicate_radius": r"^(none|[0-7])$",
-    "against": r"^(none|test|index|test,index|index,test)$",
+    "exclude_leaks_from": r"^(none|test|index|test,index|index,test)$",
     "validation": r"^(one_per_class|none|0?\.[0-9]+|0)$",
     "version": r"^[0-9]+\.[0-9]+\.[0-9]+$",
     IMAGE: r"^[a-z0-9.-]+(/[a-z0-9._-]+)+(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$",
 }
 TYPES: dict[Any, str] = {int: r"^[0-9]+$", float: r"^[0-9]+(\.[0-9]+)?$"}
 TEXT = r"^.*$"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageOptions:
+    """The flag of Beam's that a template has to ask for."""
+
+    sdk_container_image: str = options.flag(
+        about="of docker/pipelines.Dockerfile: what the workers run"
+    )
 
 
 def metadata(command: str) -> dict[str, Any]:
@@ -50,33 +61,32 @@ def metadata(command: str) -> dict[str, Any]:
     }
 
 
-def flags(command: str) -> Iterator[argparse.Action]:
-    """Those of the command's own, from its options classes, and one of Beam's."""
-    parser = argparse.ArgumentParser(add_help=False)
-    for group in importlib.import_module(COMMANDS[command][0]).GROUPS:
-        group.add_arguments(parser)
+def flags(command: str) -> Iterator[Flag]:
+    """Those of the command's own, from its options, and one of Beam's."""
+    yield from {f.name: f for f in options.flags(_options(command))}.values()
     # In Beam's own image, workers would not find this package.
-    parser.add_argument(
-        f"--{IMAGE}", required=True, help="of docker/pipelines.Dockerfile: what the workers run"
-    )
-    yield from parser._actions
+    yield from options.flags(ImageOptions)
 
 
-def _parameter(flag: argparse.Action) -> dict[str, Any]:
+def _options(command: str) -> type:
+    return importlib.import_module(COMMANDS[command][0]).COMMAND.options
+
+
+def _parameter(flag: Flag) -> dict[str, Any]:
     return {
-        "name": flag.dest,
-        "label": flag.dest.replace("_", " ").capitalize(),
-        "helpText": (flag.help or "") % vars(flag),
+        "name": flag.name,
+        "label": flag.name.replace("_", " ").capitalize(),
+        "helpText": flag.about,
         "isOptional": not flag.required,
         "regexes": [_pattern(flag)],
     }
 
 
-def _pattern(flag: argparse.Action) -> str:
-    choices = ("true", "false") if flag.nargs == 0 else flag.choices
+def _pattern(flag: Flag) -> str:
+    choices = ("true", "false") if flag.kind is bool else flag.choices
     if choices:
         return f"^({'|'.join(choices)})$"
-    return PATTERNS.get(flag.dest) or TYPES.get(flag.type, TEXT)
+    return PATTERNS.get(flag.name) or TYPES.get(flag.kind, TEXT)
 
 
 def text(command: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import io
 import os
 import time
@@ -11,22 +12,15 @@ from collections.abc import Callable, Sequence
 
 from pipelines import prepare
 from pipelines.common import cli, paths
-from pipelines.common.cli import Parser
 from pipelines.common.errors import UserError
-from pipelines.common.options import OutputOptions
+from pipelines.common.options import Command, Options, OutputOptions, flag, group
 from pipelines.common.paths import Output
 from pipelines.evaluate import command as evaluate_command
 from pipelines.report import command as report_command
-from pipelines.sample import http_server, writer
-from pipelines.sample.world import World
+from pipelines.sample import http_server
+from pipelines.sample.config import World
 from pipelines.score import command as score_command
 from pipelines.storage import filesystem
-
-EXAMPLES = """\
-examples:
-  gld2 demo --output demo
-  gld2 demo --output demo --epochs 5        # faster, and worse
-"""
 
 # A small network from random weights, for two cores and a few minutes.
 TRAIN = {
@@ -38,6 +32,30 @@ TRAIN = {
 }
 EPOCHS = "40"
 WORLD = "world.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoOptions(Options):
+    """The flags of gld2 demo."""
+
+    output: OutputOptions = group()
+    epochs: str = flag(EPOCHS, "of training, from random weights", metavar="N")
+    train_images: int = flag(World.train_images, "in the world")
+    test_images: int = flag(World.test_images, "in the world")
+    seed: int = flag(World.seed, "another one is another world")
+
+
+COMMAND = Command(
+    "demo",
+    DemoOptions,
+    "Generate a small world of landmarks, serve it over HTTP on this machine, and take it "
+    "all the way: prepare, train, score, evaluate, report. Run again, it goes on.",
+    """\
+examples:
+  gld2 demo --output demo
+  gld2 demo --output demo --epochs 5        # faster, and worse
+""",
+)
 
 
 def demo(root: str, epochs: str, world: World) -> None:
@@ -89,6 +107,8 @@ def _write_world(source: str, world: World) -> None:
             raise UserError(f"{source}: holds another world; remove it or give another --output")
         print(f"demo: the sample world is in {source}")
         return
+    from pipelines.sample import writer  # Pillow, which is slow to import
+
     summary = writer.write(source, world, workers=min(2, os.cpu_count() or 1))
     filesystem.write_json(note, repr(world))
     counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.counts().items())
@@ -135,30 +155,13 @@ def _training_seconds(job: str) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(
-        "demo",
-        "Generate a small world of landmarks, serve it over HTTP on this machine, and take it "
-        "all the way: prepare, train, score, evaluate, report. Run again, it goes on.",
-        EXAMPLES,
+    """Runs the command; returns 0."""
+    options = COMMAND.parse(argv)
+    filesystem.make_folder(options.output.output)
+    world = World(
+        train_images=options.train_images, test_images=options.test_images, seed=options.seed
     )
-    OutputOptions.add_arguments(parser)
-    parser.add_argument(
-        "--epochs", default=EPOCHS, help="of training, from random weights (default: %(default)s)"
-    )
-    for name, about in (
-        ("train_images", "in the world"),
-        ("test_images", "in the world"),
-        ("seed", "another one is another world"),
-    ):
-        default = getattr(World, name)
-        parser.add_argument(
-            f"--{name}", type=int, default=default, help=f"{about} (default: %(default)s)"
-        )
-    args = parser.parse_args(argv)
-    OutputOptions.check(args)
-    filesystem.make_folder(args.output)
-    world = World(train_images=args.train_images, test_images=args.test_images, seed=args.seed)
-    demo(args.output, args.epochs, world)
+    demo(options.output.output, options.epochs, world)
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from pipelines.common.errors import UserError
+from pipelines.common.options import Options, fields, flag
 from trainer.compound_scaling import COMPOUND, resolution
 from trainer.presets import PRESETS
 
@@ -28,10 +29,6 @@ SOFTMAX, ARCFACE = "softmax", "arcface"
 AUTO, ON, OFF = "auto", "on", "off"
 
 MANY_CLASSES = 50_000  # from here on --shard_head auto spreads the head over the devices
-
-
-def _value(default: Any, help_: str, choices: tuple[str, ...] = ()) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_, "choices": choices})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,65 +56,91 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Options):
     """A run. Rates are given for 32 photos a step and scale with the batch."""
 
     # What is read and written.
-    data: tuple[str, ...] = _value(
+    data: tuple[str, ...] = flag(
         (),
         "what to train on: a folder with labels.csv and gld2-train.tfrecord-* shards, or the "
         "dataset folder above gld2/<version>/, of which the highest version is taken; local or "
         "gs://. Several, with commas, are trained on one after another: CLEAN,FULL",
+        metavar="FOLDER[,FOLDER]",
+        needed=True,
     )
-    job_dir: str = _value(
+    job_dir: str = flag(
         "",
         "where everything this run makes goes. The same command again continues where it stopped",
+        metavar="FOLDER",
+        needed=True,
     )
-    preset: str = _value(
+    preset: str = flag(
         "", "values of the flags that are not given: see 'presets' below; '' for the defaults here"
     )
 
     # The network.
-    backbone: str = _value("efficientnet_b0", f"the network: {', '.join(BACKBONES)}")
-    alpha: float = _value(
-        1.0, "width of mobilenet and mobilenet_v2: 0.35 has about a third of the channels of 1.0"
+    backbone: str = flag(
+        "efficientnet_b0",
+        f"the network: {', '.join(BACKBONES)}",
+        metavar="NAME",
+        choices=BACKBONES,
     )
-    phi: float = _value(
+    alpha: float = flag(
+        1.0,
+        "width of mobilenet and mobilenet_v2: 0.35 has about a third of the channels of 1.0",
+        least=0.1,
+        most=4.0,
+    )
+    phi: float = flag(
         0.0,
         "size of efficientnet: compound scaling of B0 (phi 0) in depth, width and resolution; each "
         "1 more doubles the multiply-adds. 1 has B2's layers, 7 is near B7",
+        least=-4.0,
+        most=8.0,
     )
-    weights: str = _value(
+    weights: str = flag(
         IMAGENET,
         "what the backbone starts from: 'imagenet' (downloaded), 'none' (random), or the path of "
         "a no_top weights file of this network",
     )
-    image_size: int = _value(
+    image_size: int = flag(
         0,
         "side of the square that a photo is resized to, pixels; 0: what the network was made for "
         "(224, and 240 to 600 for efficientnet_b1 to b7)",
+        least=32,
+        most=2048,
     )
-    pooling: str = _value(
+    pooling: str = flag(
         "average", "how the feature map becomes a vector", choices=("average", "gem")
     )
-    embedding: int = _value(
-        0, "features between the pooling and the classifier; 0: what the backbone gives"
+    embedding: int = flag(
+        0,
+        "features between the pooling and the classifier; 0: what the backbone gives",
+        least=0,
+        most=8192,
     )
-    dropout: float = _value(0.2, "share of the features left out at random while training")
-    head: str = _value(
+    dropout: float = flag(
+        0.2, "share of the features left out at random while training", least=0.0, most=0.95
+    )
+    head: str = flag(
         SOFTMAX,
         "the classifier: 'softmax' is linear; 'arcface' compares directions, with a margin "
         "between the classes",
         choices=(SOFTMAX, ARCFACE),
     )
-    subcentres: int = _value(1, "directions that a class may have with --head arcface")
-    arcface_scale: float = _value(30.0, "logits of --head arcface are cosines times this")
-    margin: tuple[float, ...] = _value(
+    subcentres: int = flag(
+        1, "directions that a class may have with --head arcface", least=1, most=10
+    )
+    arcface_scale: float = flag(
+        30.0, "logits of --head arcface are cosines times this", least=1.0, most=1000.0
+    )
+    margin: tuple[float, ...] = flag(
         (0.3,),
         "angle, radians, by which --head arcface holds a class from the others; LOW,HIGH gives "
         "the largest class LOW and the smallest HIGH",
+        metavar="X[,X]",
     )
-    shard_head: str = _value(
+    shard_head: str = flag(
         AUTO,
         "whether the classifier's weights are spread over the devices (JAX) or copied to each; "
         f"auto: from {MANY_CLASSES:,} classes on",
@@ -125,75 +148,110 @@ class Config:
     )
 
     # The schedule.
-    batch_size: int = _value(32, "photos a step, over all devices and hosts")
-    head_epochs: int = _value(
+    batch_size: int = flag(32, "photos a step, over all devices and hosts", least=1, most=65536)
+    head_epochs: int = flag(
         20,
         "epochs on the first of --data that train only the new head, on a frozen backbone; there "
         "are none with --weights none",
+        least=0,
+        most=10**6,
     )
-    epochs: tuple[int, ...] = _value(
+    epochs: tuple[int, ...] = flag(
         (),
         "epochs that train everything: one number for each of --data, as in 3,1 (default: 6, or "
         "60 with --weights none, on the first, 1 on each other)",
+        metavar="N[,N]",
     )
-    head_rate: float = _value(1e-3, "peak learning rate of the head alone, for 32 photos a step")
-    fine_rate: float = _value(1e-4, "peak learning rate of fine-tuning, for 32 photos a step")
-    scratch_rate: float = _value(
-        2e-3, "peak learning rate from random weights, for 32 photos a step"
+    head_rate: float = flag(
+        1e-3, "peak learning rate of the head alone, for 32 photos a step", least=0.0, most=10.0
     )
-    warmup: float = _value(
-        0.1, "share of a phase in which the rate climbs from 0, before it falls as a cosine"
+    fine_rate: float = flag(
+        1e-4, "peak learning rate of fine-tuning, for 32 photos a step", least=0.0, most=10.0
     )
-    weight_decay: float = _value(
-        0.05, "AdamW's decay of kernels, times the learning rate at each step"
+    scratch_rate: float = flag(
+        2e-3, "peak learning rate from random weights, for 32 photos a step", least=0.0, most=10.0
     )
-    label_smoothing: float = _value(
-        0.1, "share of each target spread over all classes, so that doubtful photos score lower"
+    warmup: float = flag(
+        0.1,
+        "share of a phase in which the rate climbs from 0, before it falls as a cosine",
+        least=0.0,
+        most=0.9,
     )
-    mixup: float = _value(
-        0.0, "Beta parameter of mixup, which blends each photo and label with another; 0: off"
+    weight_decay: float = flag(
+        0.05, "AdamW's decay of kernels, times the learning rate at each step", least=0.0, most=10.0
     )
-    class_balance: float = _value(
+    label_smoothing: float = flag(
+        0.1,
+        "share of each target spread over all classes, so that doubtful photos score lower",
+        least=0.0,
+        most=0.9,
+    )
+    mixup: float = flag(
+        0.0,
+        "Beta parameter of mixup, which blends each photo and label with another; 0: off",
+        least=0.0,
+        most=10.0,
+    )
+    class_balance: float = flag(
         0.0,
         "how often a class is seen: 0 as often as it has photos, 1 as often as any other, 0.5 in "
         "between (the square root)",
+        least=0.0,
+        most=1.0,
     )
-    bn_momentum: float = _value(
+    bn_momentum: float = flag(
         0.9,
         "momentum of batch normalisation's averages with --weights none; Keras' 0.999 does not "
         "settle in a short run",
+        least=0.0,
+        most=0.9999,
     )
 
     # The input.
-    crop: float = _value(
-        0.7, "smallest share of a photo that a random training crop keeps; 1 takes it whole"
+    crop: float = flag(
+        0.7,
+        "smallest share of a photo that a random training crop keeps; 1 takes it whole",
+        least=0.05,
+        most=1.0,
     )
-    colour: float = _value(
-        0.2, "how far brightness, contrast and saturation stray, each by up to this factor; 0: off"
+    color_jitter: float = flag(
+        0.2,
+        "how far brightness, contrast and saturation stray, each by up to this factor; 0: off",
+        least=0.0,
+        most=0.9,
+        old_names=["colour"],
     )
-    flip: float = _value(0.5, "probability that a training photo is mirrored")
-    shuffle_buffer: int = _value(
-        4096, "encoded photos held in memory for shuffling; 50 KB each is usual"
+    flip: float = flag(0.5, "probability that a training photo is mirrored", least=0.0, most=1.0)
+    shuffle_buffer: int = flag(
+        4096,
+        "encoded photos held in memory for shuffling; 50 KB each is usual",
+        least=1,
+        most=10**9,
     )
-    cache: str = _value(
-        "", "a local folder that shards are copied to before they are read; for --data on gs://"
+    cache: str = flag(
+        "",
+        "a local folder that shards are copied to before they are read; for --data on gs://",
+        metavar="FOLDER",
     )
-    seed: int = _value(0, "fixes initial weights, order, crops and colours")
+    seed: int = flag(0, "fixes initial weights, order, crops and colours", least=0, most=2**31 - 1)
 
     # The machine.
-    device: str = _value(
+    device: str = flag(
         AUTO,
         "what computes. tpu takes Keras' JAX backend, the others TensorFlow's, unless "
         "KERAS_BACKEND says otherwise; auto: a TPU if there is one, then a GPU",
         choices=(AUTO, "cpu", "gpu", "tpu"),
     )
-    precision: str = _value(
+    precision: str = flag(
         AUTO,
         "what the backbone computes in; weights are float32. auto: bfloat16 on a TPU",
         choices=(AUTO, "float32", "bfloat16"),
     )
-    checkpoint_every: int = _value(
-        1000, "steps after which the state is saved, as it is after each epoch; 0: only then"
+    checkpoint_every: int = flag(
+        1000,
+        "steps after which the state is saved, as it is after each epoch; 0: only then",
+        least=0,
+        most=10**9,
     )
 
     def __post_init__(self) -> None:
@@ -203,6 +261,7 @@ class Config:
         object.__setattr__(self, "epochs", _epochs(self))
         if not self.pretrained:
             object.__setattr__(self, "head_epochs", 0)
+        super().__post_init__()
         _check(self)
 
     @property
@@ -233,8 +292,6 @@ def _epochs(config: Config) -> tuple[int, ...]:
 
 
 def _check(config: Config) -> None:
-    if config.backbone not in BACKBONES:
-        raise UserError(f"--backbone {config.backbone}: expected one of {', '.join(BACKBONES)}")
     if config.alpha != 1.0 and not config.backbone.startswith("mobilenet"):
         raise UserError(f"--alpha is for mobilenet and mobilenet_v2, not for {config.backbone}")
     if config.phi != 0.0 and config.backbone != COMPOUND:
@@ -249,46 +306,11 @@ def _check(config: Config) -> None:
         raise UserError(f"--margin: expected one or two numbers from 0 to 1, found {config.margin}")
     if config.preset and config.preset not in PRESETS:
         raise UserError(f"--preset {config.preset}: expected one of {', '.join(PRESETS)}")
-    for field in dataclasses.fields(config):
-        choices, value = field.metadata["choices"], getattr(config, field.name)
-        if choices and value not in choices:
-            raise UserError(f"--{field.name} {value}: expected one of {', '.join(choices)}")
-    for name, low, high in _BOUNDS:
-        value = getattr(config, name)
-        if not low <= value <= high:
-            raise UserError(f"--{name}: expected {low} to {high}, found {value}")
     if config.weights == IMAGENET and config.backbone in UNPUBLISHED:
         raise UserError(
             f"--weights imagenet: nobody publishes them for {config.backbone}; give none, or a file"
         )
 
-
-_BOUNDS = (
-    ("alpha", 0.1, 4.0),
-    ("phi", -4.0, 8.0),
-    ("image_size", 32, 2048),
-    ("embedding", 0, 8192),
-    ("dropout", 0.0, 0.95),
-    ("subcentres", 1, 10),
-    ("arcface_scale", 1.0, 1000.0),
-    ("batch_size", 1, 65536),
-    ("head_epochs", 0, 10**6),
-    ("head_rate", 0.0, 10.0),
-    ("fine_rate", 0.0, 10.0),
-    ("scratch_rate", 0.0, 10.0),
-    ("warmup", 0.0, 0.9),
-    ("weight_decay", 0.0, 10.0),
-    ("label_smoothing", 0.0, 0.9),
-    ("mixup", 0.0, 10.0),
-    ("class_balance", 0.0, 1.0),
-    ("bn_momentum", 0.0, 0.9999),
-    ("crop", 0.05, 1.0),
-    ("colour", 0.0, 0.9),
-    ("flip", 0.0, 1.0),
-    ("shuffle_buffer", 1, 10**9),
-    ("seed", 0, 2**31 - 1),
-    ("checkpoint_every", 0, 10**9),
-)
 
 # What may differ when a run goes on: where things lie, and what computes.
 _MOVABLE = ("data", "job_dir", "preset", "cache", "device", "checkpoint_every")
@@ -301,7 +323,7 @@ def dumps(config: Config, digest: str) -> str:
 
 def differences(old: str, new: str) -> list[str]:
     """What two config.json differ in, of all that changes the outcome: 'seed: 0, now 1'."""
-    before, after = json.loads(old), json.loads(new)
+    before, after = _with_new_names(json.loads(old)), json.loads(new)
     names = [name for name in {**before, **after} if name not in _MOVABLE]
     return [
         f"{name}: {before.get(name)}, now {after.get(name)}"
@@ -324,3 +346,9 @@ METRICS = (
 )
 
 Row = dict[str, str]
+
+
+def _with_new_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Values that an earlier version wrote, under the names of today."""
+    names = {old: name for name, found in fields(Config) for old in found.old_names}
+    return {names.get(name, name): value for name, value in values.items()}

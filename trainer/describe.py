@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import textwrap
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.common import cli, quiet
-from pipelines.common.errors import UserError
+from pipelines.common.options import Command, Options, flag
 from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 from trainer.model.complexity import Counts, Layer, classifier, layers, summed
@@ -47,8 +46,40 @@ Parameters are those that learn. vgg16 has one dense layer here instead of the p
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class DescribeOptions(Options):
+    """The flags of gld2 describe; those of the network are checked as gld2 train checks them."""
+
+    backbone: str = flag(about="the network: see below", metavar="BACKBONE", positional=True)
+    alpha: float = flag(1.0, "width of the mobilenets")
+    phi: float = flag(0.0, "size of efficientnet: 0 is B0")
+    image_size: int | None = flag(None, "side of the input, pixels (default: its own)")
+    classes: int = flag(1000, "of the classifier", least=1, most=10**9)
+    json: bool = flag(False, "print JSON instead of a table")
+
+    @property
+    def config(self) -> Config:
+        """The run whose network is described.
+
+        Raises:
+          UserError: a flag out of bounds.
+        """
+        config = Config(backbone=self.backbone, alpha=self.alpha, phi=self.phi, weights=NO_WEIGHTS)
+        own = compound_scaling.resolution(config.backbone, config.phi)
+        size = own if self.image_size is None else self.image_size
+        return dataclasses.replace(config, image_size=size)
+
+
+COMMAND = Command(
+    "describe",
+    DescribeOptions,
+    "A network's layers, parameters and multiply-adds, by kind of layer.",
+    _EPILOG,
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Runs the command; returns 0.
 
     Args:
       argv: flags; the process' own where None.
@@ -56,40 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
       UserError: a flag that is wrong.
     """
-    flags = _parser().parse_args(argv)
-    config = _config(flags)
+    options = COMMAND.parse(argv)
+    config = options.config
     with quiet.tensorflow():
-        rows = _rows(config, flags.classes)
-    print((_json if flags.json else _text)(rows, config))
+        rows = _rows(config, options.classes)
+    print((_json if options.json else _text)(rows, config))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
-        "describe", "A network's layers, parameters and multiply-adds, by kind of layer.", _EPILOG
-    )
-    add = parser.add_argument
-    add("backbone", metavar="BACKBONE", help="the network: see below")
-    add("--alpha", type=float, default=1.0, metavar="X", help="width of the mobilenets")
-    add("--phi", type=float, default=0.0, metavar="X", help="size of efficientnet: 0 is B0")
-    add("--image_size", type=int, metavar="N", help="side of the input, pixels (default: its own)")
-    add("--classes", type=int, default=1000, metavar="N", help="of the classifier (default: 1000)")
-    add("--json", action="store_true", help="print JSON instead of a table")
-    return parser
-
-
-def _config(flags: argparse.Namespace) -> Config:
-    """The checks of the network's flags are those of `gld2 train`.
-
-    Raises:
-      UserError: a flag out of bounds.
-    """
-    if not 1 <= flags.classes <= 10**9:
-        raise UserError(f"--classes: expected 1 to {10**9}, found {flags.classes}")
-    config = Config(backbone=flags.backbone, alpha=flags.alpha, phi=flags.phi, weights=NO_WEIGHTS)
-    size = flags.image_size
-    own = compound_scaling.resolution(config.backbone, config.phi)
-    return dataclasses.replace(config, image_size=own if size is None else size)
 
 
 def _rows(config: Config, classes: int) -> list[Layer]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pipelines.common import cli, quiet
+from pipelines.common import cli, options, quiet
 from trainer import distribution
 from trainer.config import Config
 from trainer.presets import PRESETS
@@ -39,6 +38,23 @@ presets:
 """
 
 
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _preset(name: str) -> str:
+    values = (f"--{key} {_word(value)}" for key, value in PRESETS[name].items())
+    return textwrap.fill(f"  {name:<9}{' '.join(values)}", 90, subsequent_indent=" " * 11)
+
+
+COMMAND = options.Command(
+    "train",
+    Config,
+    "Trains a landmark classifier on shards and exports it.",
+    _EPILOG + "\n".join(map(_preset, PRESETS)),
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
@@ -63,32 +79,15 @@ def parse(argv: Sequence[str] | None) -> Config:
     Raises:
       UserError: a flag that is unknown, malformed or out of bounds.
     """
-    parser = cli.Parser(
-        "train",
-        "Trains a landmark classifier on shards and exports it.",
-        _EPILOG + "\n".join(map(_preset, PRESETS)),
-    )
-    parser.argument_default = argparse.SUPPRESS
-    for field in dataclasses.fields(Config):
-        _add(parser, field)
-    given = vars(parser.parse_args(argv))
+    given = COMMAND.given(argv)
     preset = PRESETS.get(given.get("preset", ""), {})
-    return Config(**_fitting(preset, given) | given)
+    return options.build(Config, _fitting(preset, given) | given)
 
 
 def flags(settings: Config) -> list[str]:
     """The command line that `parse` makes this Config of."""
     values = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings))
     return [f"--{name}={_word(value)}" for name, value in values]
-
-
-def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _preset(name: str) -> str:
-    values = (f"--{key} {_word(value)}" for key, value in PRESETS[name].items())
-    return textwrap.fill(f"  {name:<9}{' '.join(values)}", 90, subsequent_indent=" " * 11)
 
 
 def _fitting(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -98,45 +97,6 @@ def _fitting(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     if not epochs:
         return preset
     return preset | {"epochs": (*epochs, *[1] * datasets)[:datasets]}
-
-
-def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
-    names = {int: "N", float: "X", str: "NAME"}
-    kind, metavar = _KINDS.get(field.name) or (type(field.default), names[type(field.default)])
-    default = field.default
-    about = field.metadata["help"].replace("%", "%%")
-    if field.metadata["choices"]:
-        about += f"; one of {', '.join(field.metadata['choices'])}"
-    if default not in ("", ()):
-        about += f" (default: {_word(default)})"
-    parser.add_argument(
-        f"--{field.name}",
-        type=kind,
-        metavar=metavar,
-        required=field.name in ("data", "job_dir"),
-        help=about,
-    )
-
-
-def _list(kind: Callable[[str], Any], example: str) -> Callable[[str], tuple]:
-    def parse_list(text: str) -> tuple:
-        try:
-            return tuple(kind(part) for part in text.split(","))
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"expected numbers as in {example}, found {text!r}"
-            ) from None
-
-    return parse_list
-
-
-_KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "data": (lambda text: tuple(text.split(",")), "FOLDER[,FOLDER]"),
-    "job_dir": (str, "FOLDER"),
-    "cache": (str, "FOLDER"),
-    "epochs": (_list(int, "3,1"), "N[,N]"),
-    "margin": (_list(float, "0.2,0.5"), "X[,X]"),
-}
 
 
 def _report(summary: dict) -> str:

@@ -1,8 +1,7 @@
-"""What all commands share: a parser, and the one place where an error becomes a line and a code."""
+"""The one place where an exception becomes a line and an exit code, for all commands."""
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import contextlib
 import importlib
@@ -85,26 +84,3 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
         raise
     sys.exit(code)
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, not a usage text and a line."""
-
-    def __init__(self, command: str, description: str, epilog: str):
-        super().__init__(
-            f"gld2 {command}",
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; {self.prog} --help lists the flags")
-
-
-def at_least(args: argparse.Namespace, flag: str, least: int) -> None:
-    """Raises UserError where a flag is given and its value is too small."""
-    value = getattr(args, flag)
-    if value is not None and not value >= least:  # nor is nan
-        raise UserError(f"--{flag}: expected at least {least}, found {value}")

@@ -1,46 +1,403 @@
-"""Flags that several commands share"""
+"""Flags as fields of frozen dataclasses: default, help and checks in one place.
+
+A command's options are one dataclass. A field made by `flag` is a flag; a field that is itself a
+dataclass is a group of flags. The parser, `--help`, the checks and the forms of the flex templates
+are all made from these fields.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Protocol
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
 
-from pipelines.common.cli import at_least
+from pipelines.common.errors import UserError
+
+T = TypeVar("T")
+NUMBERS = {int: "a whole number", float: "a number"}
+METAVARS = {int: "N", float: "X"}
+KEY = "flag"  # in the metadata of a dataclass' field
 
 
-class Options(Protocol):
-    """Some flags: how they are declared, and what makes their values good."""
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """One flag of a command.
 
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None: ...
+    Attributes:
+      name: also that of the dataclass' field, unless `name` was given to `flag`.
+      kind: int, float, str or bool: what its value is, or the values of its list.
+      default: of the field; `dataclasses.MISSING` where the flag is required.
+      about: what `--help` says, the default included.
+      metavar: what stands for the value in `--help`.
+      choices: the values that it may have; empty for any.
+      least, most: bounds of a number, both included; None for none.
+      parse: text -> value, raising ValueError; None for the usual way of the kind.
+      repeats: whether the flag may be given several times, for a value each.
+      several: whether its value is a list, separated by commas.
+      positional: whether it stands without its name.
+      needed: whether a command line has to give it though the field has a default.
+      old_names: spellings that still work, and say that they are old.
+    """
 
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None: ...
+    name: str
+    kind: type
+    default: Any
+    about: str
+    metavar: str | None
+    choices: tuple[str, ...]
+    least: float | None
+    most: float | None
+    parse: Callable[[str], Any] | None
+    repeats: bool
+    several: bool
+    positional: bool
+    needed: bool
+    old_names: tuple[str, ...]
+
+    @property
+    def required(self) -> bool:
+        """Whether a command line has to give it."""
+        return self.needed or self.default is dataclasses.MISSING
+
+    def value(self, text: Any) -> Any:
+        """The value that a command line's text stands for.
+
+        Raises:
+          UserError: it is none.
+        """
+        try:
+            return self._value(text)
+        except ValueError as error:
+            raise UserError(f"{self.title}: {error}") from None
+
+    def _value(self, text: Any) -> Any:
+        if self.parse:
+            return self.parse(text)
+        if self.kind is bool:
+            return text
+        if self.repeats:
+            return tuple(text)
+        if self.several:
+            return tuple(self._one(part, text) for part in text.split(","))
+        return self._one(text, text)
+
+    def _one(self, part: str, text: str) -> Any:
+        try:
+            return self.kind(part)
+        except ValueError:
+            some = f"{NUMBERS[self.kind]}{', or several with commas' if self.several else ''}"
+            raise ValueError(f"expected {some}, found {text!r}") from None
+
+    def check(self, value: Any) -> None:
+        """Raises UserError where a value is not among the choices or out of bounds."""
+        if self.choices and value not in self.choices:
+            raise UserError(f"{self.title} {value}: expected one of {', '.join(self.choices)}")
+        if value is None or (self.least is None and self.most is None):
+            return
+        low = self.least is None or value >= self.least  # nan is neither
+        if not low or (self.most is not None and not value <= self.most):
+            wanted = (
+                f"at least {self.least}" if self.most is None else f"{self.least} to {self.most}"
+            )
+            raise UserError(f"{self.title}: expected {wanted}, found {value}")
+
+    @property
+    def title(self) -> str:
+        """How errors name it."""
+        return self.metavar or self.name if self.positional else f"--{self.name}"
 
 
-class OutputOptions:
+def flag(
+    default: Any = dataclasses.MISSING,
+    about: str = "",
+    *,
+    name: str | None = None,
+    metavar: str | None = None,
+    choices: Sequence[str] = (),
+    least: float | None = None,
+    most: float | None = None,
+    parse: Callable[[str], Any] | None = None,
+    shown: str | None = None,
+    repeats: bool = False,
+    positional: bool = False,
+    needed: bool = False,
+    old_names: Sequence[str] = (),
+) -> Any:
+    """Returns a dataclass' field that is a flag of a command.
+
+    Args:
+      default: the field's; none makes the flag required.
+      about: for `--help`. `{default}` in it stands for the default, which is else added at the end
+        unless it is empty.
+      name: of the flag, where it is not the field's.
+      metavar: what stands for the value in `--help`.
+      choices: the values that it may have.
+      least, most: bounds of a number, both included.
+      parse: text -> value; raises ValueError that says what was expected and what came.
+      shown: the default as `--help` shows it, where that is not its usual form; "" for not at all.
+      repeats: the flag may be given several times; the value is a tuple.
+      positional: it stands without its name.
+      needed: a command line has to give it, though the field has a default.
+      old_names: spellings that still work for one release.
+    """
+    made = {
+        "name": name,
+        "about": about,
+        "shown": shown,
+        "metavar": metavar,
+        "choices": tuple(choices),
+        "least": least,
+        "most": most,
+        "parse": parse,
+        "repeats": repeats,
+        "positional": positional,
+        "needed": needed,
+        "old_names": tuple(old_names),
+    }
+    return dataclasses.field(default=default, metadata={KEY: made})
+
+
+def group(title: str = "", about: str = "", *, factory: Callable[[], Any] | None = None) -> Any:
+    """Returns a dataclass' field that is a group of flags.
+
+    Args:
+      title: of the group in `--help`; "" for none of its own.
+      about: said below the title.
+      factory: makes the default; none makes the group required where no command line is parsed.
+    """
+    metadata = {"title": title, "about": about}
+    if factory is None:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default_factory=factory, metadata=metadata)
+
+
+class Options:
+    """The base of dataclasses whose fields are flags: checks choices and bounds when made.
+
+    A subclass that checks more extends `__post_init__`.
+    """
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a value that makes no sense."""
+        for field, found in fields(type(self)):
+            found.check(getattr(self, field))
+
+
+def fields(options: type) -> Iterator[tuple[str, Flag]]:
+    """The flags that a dataclass itself has, with the names of their fields; no groups."""
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        if made := field.metadata.get(KEY):
+            yield field.name, _flag(field, hints[field.name], made)
+
+
+def groups(options: type) -> Iterator[tuple[str, type]]:
+    """The fields of a dataclass that are dataclasses, and their types."""
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield field.name, hints[field.name]  # type: ignore[misc]
+
+
+def flags(options: type) -> Iterator[Flag]:
+    """All flags of a dataclass, those of its groups included, in the order of the fields."""
+    inner, own = dict(groups(options)), dict(fields(options))
+    for field in dataclasses.fields(options):
+        if field.name in inner:
+            yield from flags(inner[field.name])
+        elif field.name in own:
+            yield own[field.name]
+
+
+def _flag(field: dataclasses.Field, hint: Any, made: dict[str, Any]) -> Flag:
+    made = dict(made)
+    kind, several = _kind(hint)
+    shown, name = made.pop("shown"), made.pop("name") or field.name
+    default = _shown(field.default) if shown is None else shown
+    about = made.pop("about")
+    if "{default}" in about:
+        about = about.replace("{default}", default)
+    elif default:
+        about += f" (default: {default})"
+    if made["metavar"] is None and kind in METAVARS and not made["choices"]:
+        made["metavar"] = METAVARS[kind]
+    several = several and not made["repeats"]
+    return Flag(name, kind, field.default, about, several=several, **made)
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    """int, float, str or bool, and whether there may be several."""
+    if isinstance(hint, types.UnionType):
+        (hint,) = (each for each in typing.get_args(hint) if each is not types.NoneType)
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def _shown(default: Any) -> str:
+    if default is None or default is dataclasses.MISSING or isinstance(default, bool):
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+# ---- the command line -----------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, not a usage text and a line."""
+
+    def __init__(self, command: str, description: str, epilog: str, usage: str | None = None):
+        super().__init__(
+            f"gld2 {command}",
+            usage,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError."""
+        raise UserError(f"{message}; {self.prog} --help lists the flags")
+
+
+class _OldName(argparse.Action):
+    """An earlier spelling of a flag: it works, and says what it is called now."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        print(
+            f"{parser.prog}: {option_string} is now --{self.dest}; the old name will be removed",
+            file=sys.stderr,
+        )
+        setattr(namespace, self.dest, values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Generic[T]):
+    """A command's name, options and help.
+
+    Attributes:
+      name: after `gld2`.
+      options: a dataclass of flags and groups.
+      description: what it does, first in `--help`.
+      epilog: examples and notes, last in `--help`.
+      usage: the first line of `--help`; None for argparse's own.
+    """
+
+    name: str
+    options: type[T]
+    description: str
+    epilog: str
+    usage: str | None = None
+
+    def parse(self, argv: Sequence[str] | None) -> T:
+        """The options that a command line gives.
+
+        Args:
+          argv: the words after the command; None for the process's own.
+
+        Raises:
+          UserError: a flag that is unknown, malformed or missing.
+        """
+        return build(self.options, self.given(argv))
+
+    def parse_known(self, argv: Sequence[str] | None) -> tuple[T, list[str]]:
+        """The same, and the words that are no flag of this command."""
+        found, rest = self.parser().parse_known_args(argv)
+        return build(self.options, self._values(found)), rest
+
+    def given(self, argv: Sequence[str] | None) -> dict[str, Any]:
+        """The values of the flags that a command line gives, by their names."""
+        return self._values(self.parser().parse_intermixed_args(argv))
+
+    def _values(self, found: argparse.Namespace) -> dict[str, Any]:
+        given = vars(found)
+        return {f.name: f.value(given[f.name]) for f in flags(self.options) if f.name in given}
+
+    def parser(self) -> Parser:
+        """The command's parser; the values that it gives are text."""
+        parser = Parser(self.name, self.description, self.epilog, self.usage)
+        _add(parser, parser, self.options)
+        return parser
+
+
+def _add(parser: Parser, where: argparse._ActionsContainer, options: type) -> None:
+    """Adds the flags of a dataclass to the parser, those of its groups below their titles."""
+    inner, own = dict(groups(options)), dict(fields(options))
+    for field in dataclasses.fields(options):
+        if field.name in inner:
+            title = field.metadata.get("title")
+            about = field.metadata.get("about") or None
+            place = parser.add_argument_group(title, about) if title else where
+            _add(parser, place, inner[field.name])
+        elif field.name in own:
+            _add_flag(parser, where, own[field.name])
+
+
+def _add_flag(parser: Parser, where: argparse._ActionsContainer, added: Flag) -> None:
+    if any(action.dest == added.name for action in parser._actions):
+        return  # two groups share it, as --seed
+    about = added.about.replace("%", "%%")
+    if added.positional:
+        nargs: dict[str, Any] = {"nargs": "*"} if added.repeats else {}
+        where.add_argument(added.name, metavar=added.metavar, help=about, **nargs)
+        return
+    if added.kind is bool:
+        where.add_argument(f"--{added.name}", action="store_true", help=about)
+        return
+    where.add_argument(
+        f"--{added.name}",
+        action="append" if added.repeats else "store",
+        required=added.required,
+        # No choices: argparse would read them before `value` and say it in other words.
+        metavar=added.metavar or ("{" + ",".join(added.choices) + "}" if added.choices else None),
+        help=about,
+    )
+    for old in added.old_names:
+        where.add_argument(f"--{old}", dest=added.name, action=_OldName, help=argparse.SUPPRESS)
+
+
+def build(options: type[T], given: dict[str, Any]) -> T:
+    """Makes a dataclass, groups included, of the values of flags; others have their defaults.
+
+    Raises:
+      UserError: a value that makes no sense.
+    """
+    values: dict[str, Any] = {field: build(inner, given) for field, inner in groups(options)}
+    values |= {field: given[f.name] for field, f in fields(options) if f.name in given}
+    return options(**values)
+
+
+BEAM_NOTE = """\
+Beam's own flags pass through: --runner=DataflowRunner --project=... --region=...
+--temp_location=gs://..., --runner=FlinkRunner, --direct_num_workers=2, and so on.
+
+examples:
+"""
+
+
+# ---- what several commands share ------------------------------------------------------------
+
+
+def folder(path: str) -> str:
+    """A folder's name without the slash at its end."""
+    return path.rstrip("/") or "/"
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputOptions(Options):
     """Where results go."""
 
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--output", required=True, metavar="OUT", help="folder or gs:// for what the run makes"
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        args.output = args.output.rstrip("/") or "/"
+    output: str = flag(about="folder or gs:// for what the run makes", metavar="OUT", parse=folder)
 
 
-class SeedOptions:
+@dataclasses.dataclass(frozen=True)
+class SeedOptions(Options):
     """What chance hangs on."""
 
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--seed", type=int, default=0, help="of every choice and order (default: %(default)s)"
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        at_least(args, "seed", 0)
+    seed: int = flag(0, "of every choice and order", least=0)

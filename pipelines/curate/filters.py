@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -14,38 +13,12 @@ import pyarrow.compute as pc
 
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reason
+from pipelines.curate.options import FilterOptions
 from pipelines.source import metadata_csv
 from pipelines.storage import parquet
 
 CREDITS = {"id": "string", "licensed": "bool", "excluded": "bool"}
 SAYS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")
-
-
-@dataclasses.dataclass(frozen=True)
-class Filters:
-    """What a train image has to be. Test images are never filtered.
-
-    Attributes:
-      min_side: pixels of the source's shorter side.
-      max_aspect: its longer side over its shorter side.
-      min_entropy: bits, of its grey levels.
-      clean_only: only what the clean list has.
-      licences: its licence contains one of these; empty takes any.
-      excluded_authors: its author is none of these.
-      categories: its landmark is of one of these; empty takes any.
-    """
-
-    min_side: int = 32
-    max_aspect: float = 5.0
-    min_entropy: float = 1.0
-    clean_only: bool = False
-    licences: tuple[str, ...] = ()
-    excluded_authors: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-
-    @property
-    def needs_credits(self) -> bool:
-        return bool(self.licences or self.excluded_authors)
 
 
 def mark(images: pd.DataFrame, rows: pd.Series, reason: Reason) -> None:
@@ -54,7 +27,9 @@ def mark(images: pd.DataFrame, rows: pd.Series, reason: Reason) -> None:
     images.loc[rows & images["reason"].isna(), "reason"] = str(reason)
 
 
-def drop(images: pd.DataFrame, filters: Filters, allowed: np.ndarray | None = None) -> pd.DataFrame:
+def drop(
+    images: pd.DataFrame, filters: FilterOptions, allowed: np.ndarray | None = None
+) -> pd.DataFrame:
     """Marks the train images that a filter drops.
 
     Args:
@@ -74,7 +49,7 @@ def drop(images: pd.DataFrame, filters: Filters, allowed: np.ndarray | None = No
 
 
 def _drops(
-    images: pd.DataFrame, filters: Filters, allowed: np.ndarray | None
+    images: pd.DataFrame, filters: FilterOptions, allowed: np.ndarray | None
 ) -> Iterator[tuple[Reason, pd.Series]]:
     width, height, longest = images["width"], images["height"], filters.max_aspect
     yield Reason.TOO_SMALL, (width < filters.min_side) | (height < filters.min_side)
@@ -90,7 +65,7 @@ def _drops(
         yield Reason.CATEGORY, ~images["landmark_id"].isin(allowed)
 
 
-def read_credits(path: str, filters: Filters) -> Iterator[pd.DataFrame]:
+def read_credits(path: str, filters: FilterOptions) -> Iterator[pd.DataFrame]:
     """Blocks of the attributions, judged where they are read, so that no free text travels."""
     licences = "|".join(map(re.escape, filters.licences))
     authors = _plain(pa.array(filters.excluded_authors, pa.string()))

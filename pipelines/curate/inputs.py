@@ -6,12 +6,13 @@ import dataclasses
 
 from pipelines.common import paths
 from pipelines.common.errors import UserError
-from pipelines.curate.filters import Filters, allowed_landmarks
+from pipelines.curate.filters import allowed_landmarks
+from pipelines.curate.options import FilterOptions
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source, attribution_csv, find_csv
 
 
-def with_filters(source: Source, filters: Filters) -> Source:
+def with_filters(source: Source, filters: FilterOptions) -> Source:
     """The source with the CSVs that filters read; without them, no server is asked for them.
 
     Raises:

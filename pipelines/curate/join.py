@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
-from pipelines.curate.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
+from pipelines.curate.filters import CREDITS, allowed_landmarks, drop, mark, read_credits
+from pipelines.curate.options import FilterOptions
 from pipelines.runner import partition
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source
@@ -31,7 +32,7 @@ class Join(beam.PTransform):
     """
 
     source: Source
-    filters: Filters
+    filters: FilterOptions
     parts: int
 
     def __post_init__(self):
@@ -78,7 +79,7 @@ def join(
     train: Iterable[pd.DataFrame],
     clean: Iterable[pd.DataFrame],
     credits: Iterable[pd.DataFrame],
-    filters: Filters,
+    filters: FilterOptions,
     allowed: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Counts]:
     """Facts with their landmark, whether the clean list has them, and why they go.
@@ -164,7 +165,7 @@ def _clean_counts(listed: pd.DataFrame, cleans: pd.DataFrame) -> Counts:
 
 
 def _image_counts(
-    images: pd.DataFrame, landmarks: pd.DataFrame, cleans: pd.DataFrame, filters: Filters
+    images: pd.DataFrame, landmarks: pd.DataFrame, cleans: pd.DataFrame, filters: FilterOptions
 ) -> Counts:
     uncredited = images["licensed"].isna() if filters.needs_credits else pd.Series(dtype=bool)
     return {

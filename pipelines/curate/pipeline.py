@@ -18,10 +18,10 @@ from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels
 from pipelines.common.paths import Output, join
 from pipelines.curate import decisions, summary
-from pipelines.curate.decisions import Parameters
 from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join
 from pipelines.curate.near_duplicates import duplicates, pair_search
+from pipelines.curate.options import CurateOptions
 from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.partition import Repartition
@@ -52,7 +52,7 @@ class Curate(beam.PTransform):
 
     source: Source
     output: Output
-    parameters: Parameters
+    parameters: CurateOptions
     rows: int
     has_train: bool
     temp_dir: str
@@ -147,12 +147,12 @@ def read_facts(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def resolve(
-    parameters: Parameters, linked: list[pd.DataFrame], alike: list[pd.DataFrame]
+    parameters: CurateOptions, linked: list[pd.DataFrame], alike: list[pd.DataFrame]
 ) -> pd.DataFrame:
     """dedupe.resolve over all that is like something: a few hundredths of all images."""
     images = pd.concat([parquet.empty(decisions.WORK), *linked], ignore_index=True)
     found = pd.concat([parquet.empty(schema.PAIRS), *alike], ignore_index=True)
-    return duplicates.resolve(images, found, parameters.on_conflict, parameters.against)
+    return duplicates.resolve(images, found, parameters.on_conflict, parameters.exclude_leaks_from)
 
 
 def deduplicate(keyed: Keyed, verdicts: pd.DataFrame) -> Keyed:
@@ -241,7 +241,7 @@ def curate(
     source: Source,
     output: Output,
     splits: Sequence[str],
-    parameters: Parameters,
+    parameters: CurateOptions,
     beam_options: PipelineOptions,
 ) -> dict[str, Any]:
     """Decides, unless the same was decided already; prints and returns done.json.
@@ -250,7 +250,7 @@ def curate(
       UserError: nothing is staged, or metadata cannot be read.
     """
     source = with_filters(source, parameters.filters)
-    staged = _staged(output, {*splits, *parameters.against})
+    staged = _staged(output, {*splits, *parameters.exclude_leaks_from})
     has_train = any(summary["split"] == "train" for summary in staged)
     if has_train and not source.train_csv:
         raise UserError(f"--source {source.root}: found no {paths.TRAIN_CSV}")
@@ -291,7 +291,7 @@ def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:
     return staged
 
 
-def _is_done(output: Output, parameters: Parameters, inputs: str) -> bool:
+def _is_done(output: Output, parameters: CurateOptions, inputs: str) -> bool:
     if not filesystem.exists(output.decisions_done):
         return False
     done = filesystem.read_json(output.decisions_done)

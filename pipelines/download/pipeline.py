@@ -14,12 +14,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.common import paths
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
 from pipelines.source.discover import Source, expand
 from pipelines.source.staged_units import summaries
-from pipelines.source.unit import PASSING, Parameters, Unit
+from pipelines.source.unit import TRANSIENT, RecordParameters, Unit
 from pipelines.storage import filesystem
 
 
@@ -34,8 +34,8 @@ class StageUnits(beam.PTransform):
     """
 
     output: Output
-    parameters: Parameters
-    effort: Effort
+    parameters: RecordParameters
+    effort: StagingOptions
 
     def __post_init__(self):
         super().__init__()
@@ -47,7 +47,7 @@ class StageUnits(beam.PTransform):
             | "Expand" >> beam.FlatMap(expand)  # Unit
         )
         # The units of a lane stay together, one after the other: that is its politeness.
-        if not self.effort.politeness:
+        if not self.effort.urls:
             units = units | "SpreadUnits" >> beam.Reshuffle()
         return units | "Stage" >> beam.Map(
             stage_and_count, self.output, self.parameters, self.effort
@@ -55,7 +55,7 @@ class StageUnits(beam.PTransform):
 
 
 def stage_and_count(
-    unit: Unit, output: Output, parameters: Parameters, effort: Effort
+    unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions
 ) -> dict[str, Any]:
     summary = stage(unit, output, parameters, effort, engine.measure)
     progress.add(effort.progress, units=1)
@@ -74,8 +74,8 @@ def stage_and_count(
 def download(
     source: Source,
     output: Output,
-    parameters: Parameters,
-    effort: Effort,
+    parameters: RecordParameters,
+    effort: StagingOptions,
     beam_options: PipelineOptions,
 ) -> None:
     """Stages what is not staged yet, then prints the counts.
@@ -97,7 +97,7 @@ def download(
     _print(source, output, counters, time.monotonic() - started)
 
 
-def refuse_other_parameters(output: Output, parameters: Parameters) -> None:
+def refuse_other_parameters(output: Output, parameters: RecordParameters) -> None:
     """Raises UserError where `output` holds units that were staged with other flags."""
     wanted = dataclasses.asdict(parameters)
     wanted |= wanted.pop("normal")
@@ -140,7 +140,7 @@ def _print(source: Source, output: Output, counters: Mapping[str, int], seconds:
             f"download: {failed} units could not be staged; {output.rejects('*')} says why; "
             "run the same command again to try them again"
         )
-    if passing := sum(s["rejected"].get(reason, 0) for s in done for reason in PASSING):
+    if passing := sum(s["rejected"].get(reason, 0) for s in done for reason in TRANSIENT):
         print(f"download: {passing} photos may be had another day; --retry_rejected tries them")
 
 

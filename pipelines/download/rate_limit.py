@@ -2,86 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
 import threading
 import time
 from collections.abc import Iterable
 
-from pipelines.common.errors import UserError
-
 AGENT = "gld2"
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}  # none: noindex and nofollow
 WITH_VALUE = re.compile(r"max-|unavailable_after")  # X-Robots-Tag: a colon after these is no agent
 HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
-
-
-@dataclasses.dataclass(frozen=True)
-class Politeness:
-    """How other people's servers are asked. Picklable: it travels to workers.
-
-    The defaults are Wikimedia's, where most of GLDv2's photos lie: its robot policy
-    wants a User-Agent with a contact, at most 2 requests in flight and 25 Mbit/s.
-
-    Attributes:
-      contact: an e-mail address or a web page where the server's owner can complain.
-      requests_per_second: to each host, over all lanes together.
-      lanes: workers (processes) that share the limits; each takes its part of them.
-      connections: requests in flight, over all lanes; each lane has at least one.
-      attempts: tries of one URL before a fault that might pass is taken as lasting.
-      timeouts: seconds to connect, between two bytes, and for one whole file.
-      max_redirects: from one URL.
-      trusted_hosts: names as `host:port` that may have a private address.
-    """
-
-    contact: str
-    requests_per_second: float = 2.0
-    lanes: int = 1
-    connections: int = 2
-    attempts: int = 6
-    timeouts: tuple[float, float, float] = (10.0, 60.0, 600.0)
-    max_redirects: int = 5
-    trusted_hosts: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Raises UserError for what makes no sense."""
-        self._check_contact()
-        if not (self.requests_per_second > 0 and math.isfinite(self.requests_per_second)):
-            found = self.requests_per_second
-            raise UserError(f"--requests_per_second: expected more than 0, found {found}")
-        for name in ("lanes", "connections", "attempts"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}: expected at least 1, found {getattr(self, name)}")
-        if self.max_redirects < 0 or not min(self.timeouts) > 0:
-            raise UserError("expected max_redirects of at least 0 and timeouts of more than 0")
-        for host in self.trusted_hosts:
-            if not HOST_PORT.match(host):
-                raise UserError(f"--trusted_hosts: expected host:port, found {host!r}")
-
-    @property
-    def user_agent(self) -> str:
-        return f"{AGENT}/0.1 (landmark dataset preparation; {self.contact})"
-
-    @property
-    def interval(self) -> float:
-        """Seconds between the starts of two of this lane's requests to a host."""
-        return self.lanes / self.requests_per_second
-
-    @property
-    def threads(self) -> int:
-        """Requests that this lane may have in flight."""
-        return max(1, self.connections // self.lanes)
-
-    def _check_contact(self) -> None:
-        reachable = "@" in self.contact or self.contact.startswith(("http://", "https://"))
-        # It becomes a header, and a comment in it: no line breaks, no brackets.
-        plain = self.contact.isascii() and self.contact.isprintable()
-        if not (reachable and plain) or set("()") & set(self.contact):
-            raise UserError(
-                "--contact: expected an e-mail address or an http(s) URL, which servers "
-                f"are told so that their owners can reach you, found {self.contact!r}"
-            )
 
 
 class Turns:

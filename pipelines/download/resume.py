@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED
-from pipelines.source.unit import PASSING, Unit
+from pipelines.source.unit import TRANSIENT, Unit
 from pipelines.storage import filesystem, parquet
 
 
@@ -54,7 +54,7 @@ class _Earlier:
         """The unit with only those ids and URLs that are to be tried again."""
         if not self._rows or unit.ids is None:
             return unit
-        again = {row["id"] for row in self._rows if row["reason"] in PASSING}
+        again = {row["id"] for row in self._rows if row["reason"] in TRANSIENT}
         kept = [n for n, image_id in enumerate(unit.ids) if image_id in again]
         urls = unit.urls and tuple(unit.urls[n] for n in kept)
         return dataclasses.replace(unit, ids=tuple(unit.ids[n] for n in kept), urls=urls)
@@ -66,7 +66,7 @@ class _Earlier:
             return
         with filesystem.open_read(self._output.staged(self._unit)) as staged:
             for row in self._rows:
-                if row["reason"] in PASSING:
+                if row["reason"] in TRANSIENT:
                     yield next(fresh)
                 elif row["status"] == STAGED:
                     yield Result(row, staged.read(row["length"]))

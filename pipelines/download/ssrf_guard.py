@@ -16,7 +16,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from pipelines.common.reasons import Reason
-from pipelines.download.rate_limit import Politeness
+from pipelines.download.options import UrlOptions
 
 HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how networks without IPv4 reach the rest
@@ -121,7 +121,7 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _GuardedTls
 
 
-def pool(politeness: Politeness) -> urllib3.PoolManager:
+def pool(politeness: UrlOptions) -> urllib3.PoolManager:
     """Guarded connections.
 
     urllib3 rather than requests: it looks for no proxy, .netrc or cookie in the

@@ -17,12 +17,13 @@ from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED
 from pipelines.download import unit_reader
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.resume import Result, _Earlier
 from pipelines.download.tar_reader import Member
-from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import Photo, Unreadable, normalise
 from pipelines.runner import progress
-from pipelines.source.unit import PASSING, BadUnit, Parameters, Unit
+from pipelines.source.unit import TRANSIENT, BadUnit, RecordParameters, Unit
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
 
@@ -34,8 +35,8 @@ Count = Callable[[str, float], None]  # name and amount of something to be count
 def stage(
     unit: Unit,
     output: Output,
-    parameters: Parameters,
-    effort: Effort,
+    parameters: RecordParameters,
+    effort: StagingOptions,
     count: Count = lambda name, amount: None,
 ) -> dict[str, Any]:
     """Stages a unit unless it is done; returns its summary, as in its done.json.
@@ -53,7 +54,7 @@ def stage(
     is_done = filesystem.exists(output.done(unit.name))
     if is_done:
         summary = filesystem.read_json(output.done(unit.name))
-        if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in PASSING):
+        if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in TRANSIENT):
             return summary
     for attempt in range(1, effort.attempts + 1):
         try:
@@ -74,7 +75,7 @@ def stage(
 
 
 def _stage(
-    unit: Unit, output: Output, parameters: Parameters, effort: Effort, count: Count
+    unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions, count: Count
 ) -> dict[str, Any]:
     rows, rejects = [], []
     offset = 0
@@ -113,7 +114,9 @@ def _tell(folder: str | None, row: dict[str, Any]) -> None:
     progress.add(folder, images=1, MB=(row["bytes"] or 0) / 1e6, rejected=rejected)
 
 
-def _summary(unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: Parameters) -> dict:
+def _summary(
+    unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: RecordParameters
+) -> dict:
     staged = int((facts["status"] == STAGED).sum())
     rejected = facts["reason"].value_counts().to_dict()
     if staged + sum(rejected.values()) != len(facts):
@@ -135,7 +138,7 @@ def _summary(unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: Param
 
 
 def _results(
-    unit: Unit, members: Iterable[Member], normal: Normal, threads: int, count: Count
+    unit: Unit, members: Iterable[Member], normal: NormalizationConfig, threads: int, count: Count
 ) -> Iterator[Result]:
     """Works on a few members at a time, in threads, and gives results in the order they came."""
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
@@ -163,7 +166,7 @@ def _unique(members: Iterable[Member]) -> Iterator[Member]:
         yield member
 
 
-def _result(unit: Unit, member: Member, normal: Normal) -> tuple[Result, float]:
+def _result(unit: Unit, member: Member, normal: NormalizationConfig) -> tuple[Result, float]:
     """What becomes of one member, and the milliseconds that it took."""
     started = time.perf_counter()
     row: dict[str, Any] = dict.fromkeys(schema.FACTS)

@@ -11,9 +11,9 @@ from pipelines.common import paths
 from pipelines.common.paths import photo
 from pipelines.common.reasons import Reason
 from pipelines.download import url_fetcher
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.tar_reader import BadArchive, Digest, Member, members
-from pipelines.source.unit import BadUnit, Parameters, Unit
+from pipelines.source.unit import BadUnit, RecordParameters, Unit
 from pipelines.storage import streams
 
 MD5 = re.compile("[0-9a-fA-F]{32}")
@@ -24,7 +24,7 @@ OnRetry = Callable[[Any], None]  # told the kind of each fault that is tried aga
 
 @contextlib.contextmanager
 def opened(
-    unit: Unit, parameters: Parameters, effort: Effort, on_retry: OnRetry
+    unit: Unit, parameters: RecordParameters, effort: StagingOptions, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
     """The unit's members, in their order, and what to call after the last of them.
 
@@ -49,11 +49,11 @@ def opened(
 
 
 def _crawled(
-    unit: Unit, parameters: Parameters, effort: Effort, on_retry: OnRetry
+    unit: Unit, parameters: RecordParameters, effort: StagingOptions, on_retry: OnRetry
 ) -> Generator[Member, None, None]:
-    assert unit.ids is not None and unit.urls is not None and effort.politeness is not None
+    assert unit.ids is not None and unit.urls is not None and effort.urls is not None
     rows = list(zip(unit.ids, unit.urls, strict=True))[: parameters.limit]
-    yield from url_fetcher.members(rows, effort.politeness, parameters.max_bytes, on_retry)
+    yield from url_fetcher.members(rows, effort.urls, parameters.max_bytes, on_retry)
 
 
 def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
@@ -72,7 +72,7 @@ def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Memb
 
 @contextlib.contextmanager
 def _tar(
-    unit: Unit, parameters: Parameters, on_retry: OnRetry
+    unit: Unit, parameters: RecordParameters, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
     expected = _published_md5(unit, on_retry)
     with streams.open_stream(unit.source, on_retry) as stream:
@@ -82,7 +82,7 @@ def _tar(
         yield found, lambda: None if unread else _check_md5(digest, expected)
 
 
-def _first(digest: Digest, parameters: Parameters, expected: str | None) -> Iterator[Member]:
+def _first(digest: Digest, parameters: RecordParameters, expected: str | None) -> Iterator[Member]:
     """The members, up to the limit, with what is wrong with the archive as a BadUnit."""
     try:
         for count, member in enumerate(members(digest, parameters.max_bytes), start=1):

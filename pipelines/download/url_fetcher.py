@@ -17,7 +17,8 @@ from urllib3.response import BaseHTTPResponse
 
 from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
-from pipelines.download.rate_limit import Politeness, Turns, opted_out, turns
+from pipelines.download.options import UrlOptions
+from pipelines.download.rate_limit import Turns, opted_out, turns
 from pipelines.download.ssrf_guard import Refused, shown
 from pipelines.download.tar_reader import Member
 from pipelines.storage.http_status import retry_after
@@ -44,7 +45,7 @@ class _Passing(Exception):
 
 def members(
     rows: Iterable[tuple[str, str]],
-    politeness: Politeness,
+    politeness: UrlOptions,
     max_bytes: int,
     on_retry: Callable[[Fault], None] | None = None,
 ) -> Iterator[Member]:
@@ -98,7 +99,7 @@ def _told(
 class _Crawler:
     """Fetches single URLs, from many threads."""
 
-    def __init__(self, politeness: Politeness, max_bytes: int):
+    def __init__(self, politeness: UrlOptions, max_bytes: int):
         self._politeness = politeness
         self._max_bytes = max_bytes
         self._pool = ssrf_guard.pool(politeness)

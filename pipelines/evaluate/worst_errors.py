@@ -10,7 +10,7 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
 from pipelines.imaging import contact_sheet, normalize
-from pipelines.imaging.normalize import Normal
+from pipelines.imaging.config import NormalizationConfig
 from pipelines.storage import filesystem, photo_records, staged_photos
 
 SPLIT = "test"
@@ -57,7 +57,9 @@ def _shown(photo: bytes | None) -> bytes | None:
     """Photos of a folder are as they came; one that cannot be read leaves its place empty."""
     try:
         return (
-            None if photo is None else normalize.normalise(photo, Normal(contact_sheet.CELL)).jpeg
+            None
+            if photo is None
+            else normalize.normalise(photo, NormalizationConfig(contact_sheet.CELL)).jpeg
         )
     except normalize.Unreadable:
         return None

@@ -11,8 +11,8 @@ import warnings
 
 from PIL import Image
 
-from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reason
+from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.perceptual_hash import Perceptual, perceptual
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
@@ -45,29 +45,6 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Normal:
-    """How photos are normalised; the same in training and scoring.
-
-    Attributes:
-      image_size: bound of the longest side, pixels; 0 keeps the size, and the
-        bytes too where they already are an upright RGB JPEG.
-      quality: of the JPEG encoder, 1 to 95.
-      max_pixels: a baseline JPEG with more is rejected undecoded. It can be
-        decoded small; what has to be decoded whole has a lower bound.
-    """
-
-    image_size: int = 384
-    quality: int = 90
-    max_pixels: int = 200_000_000
-
-    def __post_init__(self):
-        if self.image_size < 0 or 0 < self.image_size < 16:
-            raise UserError(f"--image_size: expected 0 or at least 16, found {self.image_size}")
-        if not 1 <= self.quality <= 95:
-            raise UserError(f"--quality: expected 1 to 95, found {self.quality}")
-
-
-@dataclasses.dataclass(frozen=True)
 class Photo:
     """A normalised photo.
 
@@ -95,7 +72,7 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
-def normalise(data: bytes, normal: Normal) -> Photo:
+def normalise(data: bytes, normal: NormalizationConfig) -> Photo:
     """Decodes, turns upright, makes RGB, bounds and encodes one photo.
 
     Args:
@@ -122,7 +99,7 @@ def normalise(data: bytes, normal: Normal) -> Photo:
     return Photo(jpeg, rgb.width, rgb.height, width, height, perceptual(rgb))
 
 
-def _open(data: bytes, normal: Normal) -> Image.Image:
+def _open(data: bytes, normal: NormalizationConfig) -> Image.Image:
     if not data:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
@@ -136,7 +113,7 @@ def _open(data: bytes, normal: Normal) -> Image.Image:
     return image
 
 
-def _most_pixels(image: Image.Image, normal: Normal) -> int:
+def _most_pixels(image: Image.Image, normal: NormalizationConfig) -> int:
     if image.format != "JPEG" or "progressive" in image.info or image.mode not in ("RGB", "L"):
         return min(normal.max_pixels, WHOLE_PIXELS)
     return normal.max_pixels if normal.image_size else min(normal.max_pixels, ORIGINAL_PIXELS)

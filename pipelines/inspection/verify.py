@@ -180,13 +180,14 @@ def read_shard(path: str, landmarks: np.ndarray) -> Read:
       landmarks: label -> landmark_id.
     """
     read = Read(path.rsplit("/", 1)[1])
+    faults: tuple[type[Exception], ...] = (UserError, *filesystem.unreadable())
     try:
         read.size = filesystem.size(path)
         with filesystem.open_read(path) as file:
             for frame in tfrecord_scan.scan(file, read.size):
                 read.records += 1
                 _frame(frame, landmarks, read)
-    except (UserError, *filesystem.UNREADABLE) as error:
+    except faults as error:
         read.faults.add("file", read.name, f"cannot be read to its end: {error}")
     read.ids = np.array(read.ids, np.uint64)
     read.numbers = np.array(read.numbers, np.int64)

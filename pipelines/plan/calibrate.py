@@ -13,20 +13,40 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
-from pipelines.imaging.normalize import Normal
-from pipelines.plan.calibration import Calibration
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.plan.calibration import Calibration, load, save
+from pipelines.plan.options import CostOptions
 from pipelines.sample import writer
-from pipelines.sample.world import World
+from pipelines.sample.config import World
 from pipelines.source.discover import discover, expand
-from pipelines.source.unit import Parameters, Unit
+from pipelines.source.unit import RecordParameters, Unit
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import Place, gather
 
 SIDE = 800  # pixels: GLDv2's longest
 LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
 COLUMNS = {name: schema.FACTS[name] for name in ("id", "unit", "offset", "length", "status")}
+
+
+def known_or_measured(cost: CostOptions) -> Calibration:
+    """Returns what a photo costs: from the file where it is there, else measured and kept in it.
+
+    Raises:
+      UserError: the file is of another source or size.
+    """
+    if filesystem.exists(cost.calibration):
+        found = load(cost.calibration)
+        if found.image_size != cost.staged_size or cost.calibrate not in (None, found.source):
+            raise UserError(
+                f"{cost.calibration}: measured on {found.source}, to {found.image_size} pixels; "
+                "use the same flags or another --calibration"
+            )
+        return found
+    found = measure(cost.calibrate, cost.photos, cost.staged_size)
+    save(found, cost.calibration)
+    return found
 
 
 def measure(root: str | None, photos: int, image_size: int) -> Calibration:
@@ -42,7 +62,7 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
     """
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         units = _units(root or _drawn(f"{folder}/source", photos))
-        output, normal = Output(folder), Normal(image_size)
+        output, normal = Output(folder), NormalizationConfig(image_size)
         filesystem.make_folder(folder)
         begun = time.process_time()
         summaries = list(_staged(units, output, normal, photos))
@@ -70,11 +90,11 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
 
 
 def _staged(
-    units: Iterable[Unit], output: Output, normal: Normal, photos: int
+    units: Iterable[Unit], output: Output, normal: NormalizationConfig, photos: int
 ) -> Iterator[dict[str, Any]]:
     """Stages units until there are so many photos, or one fails; yields their summaries."""
     for unit in units:
-        summary = stage(unit, output, Parameters(normal, limit=photos), Effort())
+        summary = stage(unit, output, RecordParameters(normal, limit=photos), StagingOptions())
         yield summary
         photos -= summary.get("images", 0)
         if photos <= 0 or "failed" in summary:
@@ -87,7 +107,7 @@ def _drawn(folder: str, photos: int) -> str:
         train_images=photos,
         test_images=FEWEST_TEST,
         index_images=0,
-        dirt=0,
+        defects=0,
         train_archives=1,
         sides=(SIDE, SIDE),
     )

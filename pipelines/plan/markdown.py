@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipelines.plan import pricing, stage_costs
 from pipelines.plan.calibration import Calibration
+from pipelines.plan.options import PlanOptions
 from pipelines.plan.pricing import NETWORKS, Line
 from pipelines.plan.rates import Rates
 from pipelines.plan.stage_costs import HOUR, Split, Stage
@@ -29,26 +29,26 @@ def number(value: float) -> str:
 
 
 def render(
-    args: argparse.Namespace, splits: Mapping[str, Split], per: Calibration, known: Rates
+    options: PlanOptions, splits: Mapping[str, Split], per: Calibration, known: Rates
 ) -> str:
     """The plan, as Markdown; the same for the same arguments."""
-    _, gmacs = NETWORKS[args.backbone]
+    _, gmacs = NETWORKS[options.backbone]
     found = stage_costs.stages(splits, per, gmacs, known)
     *prepared, _ = found
-    workers = stage_costs.workers_for(prepared, args.deadline_hours, known)
+    workers = stage_costs.workers_for(prepared, options.deadline_hours, known)
     used = workers or stage_costs.MAX_WORKERS
-    speed = pricing.images_per_second(args.backbone, args.image_size, known)
-    images = splits["train"].images * args.epochs if "train" in splits else 0
+    speed = pricing.images_per_second(options.backbone, options.image_size, known)
+    images = splits["train"].images * options.epochs if "train" in splits else 0
     hours = images / speed / HOUR
     return "\n".join(
         [
             "# What it takes",
             "",
-            *_counted(splits, args.source, per),
+            *_counted(splits, options.source, per),
             *_staged(found, used, known),
-            _deadline(args, prepared, workers, known),
+            _deadline(options, prepared, workers, known),
             "",
-            *_training(args, images, speed, hours),
+            *_training(options, images, speed, hours),
             *_paid(found, used, hours, known),
             *_measured(per),
             *_assumed(known),
@@ -103,27 +103,28 @@ def _row(stage: Stage, workers: int, known: Rates) -> list[str]:
 
 
 def _deadline(
-    args: argparse.Namespace, prepared: Sequence[Stage], workers: int | None, known: Rates
+    options: PlanOptions, prepared: Sequence[Stage], workers: int | None, known: Rates
 ) -> str:
     most = stage_costs.MAX_WORKERS
     hours = sum(stage_costs.wall_hours(stage, workers or most, known) for stage in prepared)
     if workers:
         return (
             f"Download, curate and shard take {number(hours)} hours on {_workers(workers)}: "
-            f"within {args.deadline}."
+            f"within {options.deadline}."
         )
     return (
-        f"**{args.deadline} cannot be met**: on {most} workers download, curate and shard take "
+        f"**{options.deadline} cannot be met**: on {most} workers download, curate and shard take "
         f"{number(hours)} hours, as an archive is worked on by one process."
     )
 
 
-def _training(args: argparse.Namespace, images: int, speed: float, hours: float) -> Iterator[str]:
-    side, gmacs = NETWORKS[args.backbone]
+def _training(options: PlanOptions, images: int, speed: float, hours: float) -> Iterator[str]:
+    side, gmacs = NETWORKS[options.backbone]
     yield "## Training"
     yield ""
-    yield f"{args.backbone} at {args.image_size or side} pixels ({number(gmacs)} GMAC at {side}),"
-    yield f"{args.epochs} epochs of all train photos, {number(images / 1e6)} million in all: at"
+    network = f"{options.backbone} at {options.image_size or side} pixels"
+    yield f"{network} ({number(gmacs)} GMAC at {side}),"
+    yield f"{options.epochs} epochs of all train photos, {number(images / 1e6)} million in all: at"
     yield f"{number(speed)} images/s, {number(hours)} hours of a TPU v3-8. By multiply-adds alone:"
     yield "depthwise networks reach less."
     yield ""

@@ -1,28 +1,40 @@
-"""What happened, as a page to look at."""
+"""gld2 report: the command line."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
-from pipelines.common.cli import Parser
-from pipelines.common.options import OutputOptions
+from pipelines.common.options import Command, Options, OutputOptions, flag, group
 from pipelines.common.paths import Output
-from pipelines.report.page import report
 
-EXAMPLES = """\
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions(Options):
+    """The flags of gld2 report."""
+
+    output: OutputOptions = group()
+    job_dir: str | None = flag(None, "of gld2 train, to show its curves")
+    metrics: str | None = flag(None, "metrics.json of gld2 evaluate, to show it")
+
+
+COMMAND = Command(
+    "report",
+    ReportOptions,
+    "Make a page to look at: the funnel, class sizes, what was dropped.",
+    """\
 examples:
   gld2 report --output OUT
   gld2 report --output OUT --job_dir JOB --metrics metrics.json
-"""
+""",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(
-        "report", "Make a page to look at: the funnel, class sizes, what was dropped.", EXAMPLES
-    )
-    OutputOptions.add_arguments(parser)
-    parser.add_argument("--job_dir", help="of gld2 train, to show its curves")
-    parser.add_argument("--metrics", help="metrics.json of gld2 evaluate, to show it")
-    args = parser.parse_args(argv)
-    print(f"report: {report(Output(args.output), args.job_dir, args.metrics)}")
+    """Runs the command; returns 0."""
+    options = COMMAND.parse(argv)
+    from pipelines.report.page import report  # pandas, which is slow to import
+
+    path = report(Output(options.output.output), options.job_dir, options.metrics)
+    print(f"report: {path}")
     return 0

@@ -1,29 +1,43 @@
-"""gld2 sample: the command line"""
+"""gld2 sample: the command line."""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import os
 from collections.abc import Sequence
 
-from pipelines.sample.world import World
-from pipelines.sample.writer import write
+from pipelines.common.options import Command, Options, OutputOptions, flag, group
+from pipelines.sample.config import World
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleOptions(Options):
+    """The flags of gld2 sample."""
+
+    output: OutputOptions = group()
+    world: World = group()
+    workers: int = flag(min(2, os.cpu_count() or 1), "processes that draw", least=1)
+
+
+COMMAND = Command(
+    "sample",
+    SampleOptions,
+    "Write a small generated Google Landmarks Dataset v2, in the published layout, with "
+    "duplicates, wrong labels and broken files in it.",
+    """\
+examples:
+  gld2 sample --output world
+  gld2 sample --output world --train_images 300 --seed 1
+""",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes a world and prints what is in it."""
-    parser = argparse.ArgumentParser("gld2 sample", description=__doc__)
-    parser.add_argument("--output", required=True, help="folder to write to")
-    for name in ("landmarks", "train_images", "test_images", "dirt", "seed"):
-        parser.add_argument(
-            f"--{name}", type=int, default=getattr(World, name), help="(%(default)s)"
-        )
-    parser.add_argument(
-        "--workers", type=int, default=min(2, os.cpu_count() or 1), help="(%(default)s)"
-    )
-    flags = vars(parser.parse_args(argv))
-    output, workers = flags.pop("output"), flags.pop("workers")
-    summary = write(output, World(**flags), workers)
+    """Writes a world and prints what is in it; returns 0."""
+    options = COMMAND.parse(argv)
+    from pipelines.sample.writer import write  # Pillow, for which --help should not wait
+
+    summary = write(options.output.output, options.world, options.workers)
     for name, count in summary.counts().items():
         print(f"{name:20} {count:6}")
     return 0

@@ -11,67 +11,20 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipelines.common.errors import UserError
 from pipelines.sample import structures
+from pipelines.sample.config import BROKEN, CONFLICTS, COPIES, FEWEST, LEAKS, ODD, RARE, World
 
 LANDMARK_IDS = 203_094  # train's landmark ids lie below this
 TAIL = 8  # the largest class has so many times the images of the smallest
-FEWEST = 6  # images in the smallest class that is kept
-RARE = (1, 2, 3, 1)  # images of the landmarks below the pipeline's threshold of 4
 UNSEEN = 6  # landmarks that only test's non-landmark photos show
 CLEAN_SHARE = 0.75  # of a landmark's images that the clean list names
 NON_LANDMARK_SHARE = 0.25  # of the test images
 SEVERAL = 3  # test images that show two landmarks
-BROKEN = ("corrupt", "truncated", "empty", "not_image")  # cannot be decoded
-ODD = ("palette", "cmyk", "rgba", "exif")  # can be, with care
-COPIES = ("copy", "reencoded", "resized")
-CONFLICTS = 2
-LEAKS = ("copy", "reencoded")  # train photos that are copies of test photos
 USAGES = ("Public", "Private", "Private") * 6 + ("Ignored",)  # of the test images, in turn
 PLACES = ("Alvéna", "Köstrava", "São Belmiro", "Łodryn", "Merrow & Sons", "Đorani", "Østervik",
           "Tansaoru", "Bryn-y-Môr", "Val d'Ysère", "Kahala", "Szentgálfalva", "Port Annick",
           "Ümraka", "Novi Prelog", "Wendlemere", "Ashgrove", "Çamdere", "Tirsa", "Quillar",
           "Mount Haverley", "Santa Ignês", "Rautaniemi", "Old Pemberly")  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class World:
-    """What to generate.
-
-    Attributes:
-      landmarks: classes above the pipeline's threshold; a few smaller ones come on top.
-      train_images: images in train, about.
-      test_images: images in test.
-      index_images: images in index.
-      dirt: how many of each fault are planted in train.
-      train_archives, test_archives: tars to a split.
-      sides: shortest and longest long side of a photo, in pixels.
-      seed: another seed is another world.
-    """
-
-    landmarks: int = 14
-    train_images: int = 1000
-    test_images: int = 200
-    index_images: int = 10
-    dirt: int = 3
-    train_archives: int = 3
-    test_archives: int = 2
-    sides: tuple[int, int] = (320, 512)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        fewest = self.landmarks * FEWEST + self.extra
-        if self.landmarks < 4 or self.train_images < fewest or self.test_images < 16:
-            raise UserError(
-                f"expected at least 4 landmarks, {fewest} train images (for so many landmarks) and"
-                f" 16 test images; got {self.landmarks}, {self.train_images}, {self.test_images}"
-            )
-
-    @property
-    def extra(self) -> int:
-        """Train images beside the plain photos of the landmarks that are kept."""
-        planted = self.dirt * len(COPIES + BROKEN + ODD)
-        return planted + sum(RARE) + CONFLICTS + len(LEAKS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +235,7 @@ def _plan_train(
     pool = [photo for photo in make.made if photo.landmarks[0] in large]
     sources = iter(rng.sample(pool, len(pool)))
     duplicates, reencoded, resized = (
-        make.copies(itertools.islice(sources, world.dirt), form) for form in COPIES
+        make.copies(itertools.islice(sources, world.defects), form) for form in COPIES
     )
     conflicts = []
     for photo in itertools.islice(sources, CONFLICTS):
@@ -295,7 +248,7 @@ def _plan_train(
         make(photo.landmarks, form, source=photo)
         for photo, form in zip(exposed, LEAKS, strict=True)
     ]
-    for form in (BROKEN + ODD) * world.dirt:
+    for form in (BROKEN + ODD) * world.defects:
         make([rng.choice(large)], form)
     return _Train(make.made, duplicates, reencoded + resized, conflicts, leaks)
 
@@ -316,7 +269,7 @@ def _plan_clean(
         clean[landmark.id] = rng.sample(able, math.ceil(CLEAN_SHARE * len(able)))
     trusted = train.conflicts[0][0]
     clean[trusted.landmarks[0].id].append(trusted.id)
-    missing = [f"{_hash(world.seed, 'missing', i):016x}" for i in range(world.dirt)]
+    missing = [f"{_hash(world.seed, 'missing', i):016x}" for i in range(world.defects)]
     for image, landmark in zip(missing, itertools.cycle(kept), strict=False):
         clean[landmark.id].append(image)
     return clean, missing

@@ -22,7 +22,8 @@ from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from pipelines.sample import scenery, structures
-from pipelines.sample.world import BROKEN, ODD, Landmark, Photo, Plan, Summary, World, plan
+from pipelines.sample.config import BROKEN, ODD, World
+from pipelines.sample.world import Landmark, Photo, Plan, Summary, plan
 
 COPY_SCALE, COPY_QUALITY = 0.6, 70  # of resized and re-encoded copies
 JFIF_HEADER = 20  # bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator
 
@@ -10,11 +9,13 @@ from pipelines.common import schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import join
 from pipelines.common.reasons import Reject
-from pipelines.imaging.normalize import Normal, Unreadable, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import Unreadable, normalise
 from pipelines.score import prediction_store
+from pipelines.score.options import InferenceOptions
 from pipelines.source import discover
 from pipelines.source.discover import Part
-from pipelines.source.unit import Parameters, Unit
+from pipelines.source.unit import RecordParameters, Unit
 from pipelines.storage import filesystem, photo_records
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -37,7 +38,7 @@ class Records:
     path: str
     checksum: str
 
-    def read(self, normal: Normal, rejects: list[Reject]) -> Iterator[Encoded]:
+    def read(self, normal: NormalizationConfig, rejects: list[Reject]) -> Iterator[Encoded]:
         """The photos; they were normalised before."""
         return photo_records.read_labelled(self.path)
 
@@ -56,7 +57,7 @@ class Folder:
     root: str
     paths: tuple[str, ...]
 
-    def read(self, normal: Normal, rejects: list[Reject]) -> Iterator[Encoded]:
+    def read(self, normal: NormalizationConfig, rejects: list[Reject]) -> Iterator[Encoded]:
         """The photos, normalised; what cannot be read is put to the rejects."""
         for path in self.paths:
             try:
@@ -81,7 +82,7 @@ class Photos:
     """
 
     items: tuple[Item, ...]
-    parameters: Parameters
+    parameters: RecordParameters
     ids: str | None = None
 
     def units(self) -> Iterator[Unit | Records | Folder]:
@@ -116,7 +117,7 @@ def of_folder(root: str) -> tuple[Folder, ...]:
     return tuple(Folder(f"folder-{n:05d}", root, block) for n, block in enumerate(blocks))
 
 
-def anywhere(place: str, parameters: Parameters) -> Photos:
+def anywhere(place: str, parameters: RecordParameters) -> Photos:
     """Photos of whatever lies there: records of one split, or a folder of photos.
 
     Raises:
@@ -130,56 +131,36 @@ def anywhere(place: str, parameters: Parameters) -> Photos:
     raise UserError(f"{place}: found neither staged or sharded photos there nor image files")
 
 
-def named(args: argparse.Namespace, normal: Normal) -> Photos:
-    """The photos that the flags name.
+def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
+    """Returns the photos that the flags name.
 
     Args:
-      args: of PhotosOptions, SourceOptions and FetchOptions.
-      normal: how photos are normalised.
+      options: what the command line says.
+      photos: how photos are normalised.
 
     Raises:
       UserError: there are none.
     """
-    parameters = Parameters(normal, args.limit, args.max_bytes)
-    if args.images:
-        items: tuple[Item, ...] = of_records(photo_records.find(args.images, args.split))
-        found = discover.discover_metadata(args.source) if args.source else None
+    root, split = options.source.source, options.photos.split
+    parameters = RecordParameters(photos, options.source.limit, options.fetch.max_bytes)
+    if options.photos.images:
+        items: tuple[Item, ...] = of_records(photo_records.find(options.photos.images, split))
+        found = discover.discover_metadata(root) if root else None
     else:
-        found = discover.discover(args.source, [args.split], args.archives)
+        found = discover.discover(root, [split], options.source.archives)
         items = found.parts
-    listing = found.test_csv if found and args.split == "test" else None
+    listing = found.test_csv if found and split == "test" else None
     return Photos(items, parameters, listing)
 
 
-def normal_of(export: str) -> Normal:
+def normal_of(export: str) -> NormalizationConfig:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
     path = join(export, "stats.json")
     if not filesystem.exists(path):
-        return Normal()
+        return NormalizationConfig()
     try:
-        return Normal(**filesystem.read_json(path)["photos"])
+        return NormalizationConfig(**filesystem.read_json(path)["photos"])
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{path}: expected `photos`, how they were normalised; found {error}"
         ) from None
-
-
-class PhotosOptions:
-    """Which photos."""
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--split", default="test", help="which split (default: %(default)s)")
-        parser.add_argument(
-            "--images",
-            metavar="PLACE",
-            help="photos that are staged or sharded already: OUT, OUT/dataset, a version "
-            "folder or a pattern of TFRecord files",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        if not args.source and not args.images:
-            raise UserError("expected --source or --images: where are the photos?")
-        if args.images and (args.archives or args.limit):
-            raise UserError("--archives and --limit are for --source's photos, not for --images")

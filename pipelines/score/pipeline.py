@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import collections
 import dataclasses
 import itertools
@@ -17,18 +16,18 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.common import paths
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reject
-from pipelines.curate.options import at_least
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.imaging.normalize import Unreadable
 from pipelines.runner import engine, progress
 from pipelines.runner.options import threads
-from pipelines.score import inputs, model
+from pipelines.score import inputs
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
 from pipelines.score.model import CHUNK, Place, Prediction
 from pipelines.score.model_handler import LandmarkHandler
+from pipelines.score.options import InferenceOptions
 from pipelines.score.prediction_store import Parts, Scored
-from pipelines.source.unit import Parameters, Unit
+from pipelines.source.unit import RecordParameters, Unit
 from pipelines.storage import photo_records
 from pipelines.storage.rejects import read_rejects
 
@@ -64,8 +63,8 @@ class Predict(beam.PTransform):
     """
 
     parts: Parts
-    parameters: Parameters
-    effort: Effort
+    parameters: RecordParameters
+    effort: StagingOptions
     handler: LandmarkHandler
 
     def __post_init__(self):
@@ -86,7 +85,7 @@ class Predict(beam.PTransform):
 
 
 def open_unit(
-    unit: AnyUnit, kept: Parts, parameters: Parameters, effort: Effort
+    unit: AnyUnit, kept: Parts, parameters: RecordParameters, effort: StagingOptions
 ) -> Iterator[tuple[Key, list[bytes]]]:
     """The photos of a unit that is not done, normalised as for training, in chunks.
 
@@ -199,23 +198,23 @@ class Job:
         }
 
 
-def predict(job: Job, args: argparse.Namespace, beam_options: PipelineOptions, title: str) -> None:
+def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str) -> None:
     """Scores what is not scored yet, and prints how fast; no model is loaded where all is.
 
     Args:
       job: what is scored.
-      args: of ModelOptions and FetchOptions.
+      options: how photos are fetched and handed to the model.
       beam_options: where it runs.
       title: for a person.
     """
     if all(job.parts.is_final(unit.name, unit) for unit in job.photos.units()):
         print(f"{title}: every photo was scored before")
         return
-    workers = threads(args, beam_options)
-    handler = LandmarkHandler(job.place, args.batch_size, workers, job.top_k, job.embed)
+    workers = threads(options.fetch.threads, beam_options)
+    handler = LandmarkHandler(job.place, options.model.batch_size, workers, job.top_k, job.embed)
     with progress.bar(title, paths.join(job.parts.root, "progress"), "photos") as folder:
-        effort = Effort(args.attempts, workers, progress=folder)
-        step = Predict(job.parts, job.photos.parameters, effort, handler)
+        staging = StagingOptions(options.fetch.attempts, workers, progress=folder)
+        step = Predict(job.parts, job.photos.parameters, staging, handler)
         counters = engine.run(
             lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
         )
@@ -231,29 +230,3 @@ def _print(title: str, counters: Mapping[str, int], batches: int) -> None:
         f"{title}: {counters['photos']} photos ({size:.1f} MB) in {batches} batches, "
         f"{latency:.0f} ms each on average; {loading:.1f} s to load the model and warm it up"
     )
-
-
-class ModelOptions:
-    """What scores, and how."""
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("model")
-        group.add_argument(
-            "--model",
-            required=True,
-            help="JOB/export of gld2 train, or a .keras file or saved_model folder with "
-            "labels.csv beside it",
-        )
-        group.add_argument(
-            "--batch_size",
-            type=int,
-            default=64,
-            help=f"photos handed over at once, in chunks of {model.CHUNK}, of which the network "
-            "sees one after the other while the next is decoded; no score hangs on it (default: "
-            "%(default)s)",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        at_least(args, "batch_size", 1)

@@ -13,7 +13,7 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reject
 from pipelines.score.model import Prediction
-from pipelines.source.unit import PASSING
+from pipelines.source.unit import TRANSIENT
 from pipelines.storage import filesystem, hashing, parquet
 from pipelines.storage.rejects import jsonl
 
@@ -90,7 +90,7 @@ class Parts:
         filesystem.remove(self.done(unit))
         parquet.write_table(self.predictions(unit), _table(rows))
         self.write_rejects(unit, rejects)
-        passing = sum(reject.reason in PASSING for reject in rejects)
+        passing = sum(reject.reason in TRANSIENT for reject in rejects)
         counts = {"photos": len(rows), "rejected": len(rejects), "passing": passing}
         filesystem.write_json(self.done(unit), counts | {"source": _digest(source)})
 

@@ -1,48 +1,68 @@
-"""The flags of gld2 shard"""
+"""The flags of gld2 shard: the shape of the dataset."""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 
-from pipelines.common.cli import at_least
 from pipelines.common.errors import UserError
+from pipelines.common.options import Options, OutputOptions, SeedOptions, flag, group
+from pipelines.source.options import OptionalSourceOptions, SplitsOptions
 
 
-class ShardOptions:
-    """The shape of the dataset."""
+def parse_version(text: str) -> str:
+    """Returns a version of three numbers.
 
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("shard")
-        group.add_argument(
-            "--shard_size_mb",
-            type=int,
-            default=200,
-            help="about how large a shard is (default: %(default)s)",
-        )
-        group.add_argument(
-            "--num_shards",
-            type=int,
-            help="shards of each split, whatever their size (default: by --shard_size_mb)",
-        )
-        group.add_argument(
-            "--with_attribution",
-            action="store_true",
-            help="put url, author, license and title of each train photo into its record, as a "
-            "CC-BY licence asks of those who pass photos on; needs --source with "
-            "metadata/train_attribution.csv",
-        )
-        group.add_argument(
-            "--version",
-            default="1.0.0",
-            help="the dataset's version folder; other flags want another version "
-            "(default: %(default)s)",
-        )
+    Raises:
+      ValueError: the text has another form.
+    """
+    numbers = text.split(".")
+    if len(numbers) != 3 or not all(n.isdecimal() and n.isascii() for n in numbers):
+        raise ValueError(f"expected three numbers as 1.0.0, found {text!r}")
+    return text
 
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        at_least(args, "shard_size_mb", 1)
-        at_least(args, "num_shards", 1)
-        numbers = args.version.split(".")
-        if len(numbers) != 3 or not all(n.isdecimal() and n.isascii() for n in numbers):
-            raise UserError(f"--version: expected three numbers as 1.0.0, found {args.version!r}")
+
+@dataclasses.dataclass(frozen=True)
+class ShardOptions(SeedOptions):
+    """The shape of the dataset.
+
+    Attributes:
+      seed: of the order.
+      shard_size_mb: about how large a shard is.
+      num_shards: of each split, whatever their size; None goes by size.
+      with_attribution: whether records say whom to thank.
+      version: such as 1.0.0.
+    """
+
+    shard_size_mb: int = flag(200, "about how large a shard is", least=1)
+    num_shards: int | None = flag(
+        None,
+        "shards of each split, whatever their size (default: by --shard_size_mb)",
+        least=1,
+    )
+    with_attribution: bool = flag(
+        False,
+        "put url, author, license and title of each train photo into its record, as a CC-BY "
+        "licence asks of those who pass photos on; needs --source with "
+        "metadata/train_attribution.csv",
+    )
+    version: str = flag(
+        "1.0.0",
+        "the dataset's version folder; other flags want another version",
+        parse=parse_version,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardCommandOptions(Options):
+    """The flags of gld2 shard; the three stages that prepare take the same source and output."""
+
+    source: OptionalSourceOptions = group("source")
+    splits: SplitsOptions = group()
+    output: OutputOptions = group()
+    shard: ShardOptions = group("shard")
+
+    def __post_init__(self) -> None:
+        """Raises UserError where attributions are asked for and no source is named."""
+        super().__post_init__()
+        if self.shard.with_attribution and not self.source.source:
+            raise UserError("--with_attribution: needs --source, for its attribution CSV")

@@ -17,7 +17,8 @@ from pipelines.common.paths import Output, join
 from pipelines.common.schema import STAGED
 from pipelines.runner import engine, partition, progress
 from pipelines.shard import channel_stats, publish
-from pipelines.shard.plan import Parameters, Plan, make_plan, note
+from pipelines.shard.options import ShardOptions
+from pipelines.shard.plan import Plan, make_plan, note
 from pipelines.source import metadata_csv
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
@@ -178,14 +179,16 @@ def _more(images: pd.DataFrame) -> Iterator[bytes]:
         yield tf_example.encode(texts) if texts else b""
 
 
-def shard(output: Output, parameters: Parameters, beam_options: PipelineOptions) -> dict[str, Any]:
+def shard(
+    output: Output, options: ShardOptions, attributions: str | None, beam_options: PipelineOptions
+) -> dict[str, Any]:
     """Writes a version of the dataset unless it is there; prints and returns its stats.
 
     Raises:
       UserError: nothing is curated, or the version exists and was made from
         something else.
     """
-    plan = make_plan(output, parameters)
+    plan = make_plan(output, options, attributions)
     stats_path = join(plan.final, "stats.json")
     if filesystem.exists(stats_path):
         if filesystem.read_json(stats_path)["inputs"] != plan.inputs:

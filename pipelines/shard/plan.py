@@ -11,6 +11,8 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, decision_files
 from pipelines.common.schema import OUTPUT_SPLITS
+from pipelines.shard.options import ShardOptions
+from pipelines.source import discover, metadata_csv
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, streams
 
@@ -53,26 +55,28 @@ class Plan:
 # ---- the command ----------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Parameters:
-    """The shape of the dataset.
+def attribution_csv(root: str, options: ShardOptions) -> str | None:
+    """Returns the CSV whose rows go into the records, or None where none are asked for.
 
-    Attributes:
-      version: such as 1.0.0.
-      shard_size_mb: about how large a shard is.
-      num_shards: of each split, whatever their size; None goes by size.
-      seed: of the order.
-      attribution_csv: whose rows go into the records, or None.
+    Raises:
+      UserError: they are asked for, and the source has none.
     """
-
-    version: str
-    shard_size_mb: int
-    num_shards: int | None
-    seed: int
-    attribution_csv: str | None = None
+    if not options.with_attribution:
+        return None
+    return discover.attribution_csv(root, "--with_attribution", metadata_csv.CREDIT)
 
 
-def make_plan(output: Output, parameters: Parameters) -> Plan:
+def make_plan(output: Output, options: ShardOptions, attributions: str | None = None) -> Plan:
+    """Returns what a version is to hold, from the decisions.
+
+    Args:
+      output: whose decisions are read.
+      options: the shape of the dataset.
+      attributions: the CSV whose rows go into the records, or None.
+
+    Raises:
+      UserError: nothing is curated, or nothing was kept.
+    """
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
     done = filesystem.read_json(output.decisions_done)
@@ -80,28 +84,27 @@ def make_plan(output: Output, parameters: Parameters) -> Plan:
     images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
     if not images:
         raise UserError(f"{output.decisions}: no image was kept; see its reasons")
-    size = parameters.shard_size_mb * 1e6
+    size = options.shard_size_mb * 1e6
     shards = {
-        name: parameters.num_shards or max(1, round(funnel[f"bytes/{name}"] / size))
-        for name in images
+        name: options.num_shards or max(1, round(funnel[f"bytes/{name}"] / size)) for name in images
     }
     staged = [s for s in summaries(output) if s["split"] in schema.SPLITS]
     facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
-    made_from: list[Any] = [done["decisions_sha256"], facts, shards, parameters.seed]
-    if parameters.attribution_csv:
-        made_from.append(streams.version(parameters.attribution_csv))
+    made_from: list[Any] = [done["decisions_sha256"], facts, shards, options.seed]
+    if attributions:
+        made_from.append(streams.version(attributions))
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     photos = staged[0]["parameters"]["normal"]
     return Plan(
         output,
-        parameters.version,
+        options.version,
         shards,
         images,
-        parameters.seed,
+        options.seed,
         inputs,
         photos,
         _decisions(output, done["decisions_sha256"]),
-        parameters.attribution_csv,
+        attributions,
     )
 
 

@@ -6,7 +6,7 @@ import bisect
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pipelines.common import paths
@@ -92,7 +92,7 @@ class Source:
         return len(self.parts) if known else None
 
 
-def discover(root: str, splits: Iterable[str], numbers: list[int] | None = None) -> Source:
+def discover(root: str, splits: Iterable[str], numbers: Sequence[int] | None = None) -> Source:
     """Looks what there is.
 
     Args:
@@ -124,22 +124,6 @@ def expand(part: Part) -> Iterator[Unit]:
             ids, urls = zip(*block, strict=True)
             name = f"{part.split}-urls_{number:05d}"
             yield Unit(name, part.split, part.listing, ids=ids, urls=urls)
-
-
-def parse_numbers(text: str) -> list[int]:
-    """`0-4,7` -> [0, 1, 2, 3, 4, 7].
-
-    Raises:
-      UserError: anything else.
-    """
-    numbers: set[int] = set()
-    for part in text.split(","):
-        bounds = re.fullmatch(r"\s*(\d{1,3})(?:-(\d{1,3}))?\s*", part)
-        if not bounds:
-            raise UserError(f"--archives: expected numbers and ranges as 0-4,7, found {text!r}")
-        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
-        numbers.update(range(first, last + 1))
-    return sorted(numbers)
 
 
 def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
@@ -200,7 +184,7 @@ def find_csv(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> s
     return found
 
 
-def _with_photos(source: Source, splits: list[str], numbers: list[int] | None) -> Source:
+def _with_photos(source: Source, splits: list[str], numbers: Sequence[int] | None) -> Source:
     root = source.root
     parts: list[Part] = []
     absent = list(source.absent)
@@ -237,7 +221,7 @@ def _tar(root: str, split: str, number: int) -> Unit:
     )
 
 
-def _tars(root: str, split: str, numbers: list[int] | None) -> list[int]:
+def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
     if streams.is_http(root):
         there = _Probe(root, split)
         if numbers is None:  # they are numbered without gaps: look for the first that is absent

@@ -1,70 +1,79 @@
-"""The flags that name a source and its splits"""
+"""The flags that name a source and its splits."""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
+import re
 
-from pipelines.common.cli import at_least
-from pipelines.common.errors import UserError
+from pipelines.common.options import Options, flag
 from pipelines.common.schema import SPLITS, STAGED_SPLITS
-from pipelines.source.discover import parse_numbers
+
+SOURCE_HELP = (
+    "http(s) URL, gs:// or folder in GLDv2's published layout ({split}/images_NNN.tar, md5sum/, "
+    "metadata/) or in Kaggle's ({split}/a/b/c/<id>.jpg, train.csv)"
+)
 
 
-class SourceOptions:
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """Returns the numbers that ranges stand for: `0-4,7` -> (0, 1, 2, 3, 4, 7).
+
+    Raises:
+      ValueError: the text has another form.
+    """
+    numbers: set[int] = set()
+    for part in text.split(","):
+        bounds = re.fullmatch(r"\s*(\d{1,3})(?:-(\d{1,3}))?\s*", part)
+        if not bounds:
+            raise ValueError(f"expected numbers and ranges as 0-4,7, found {text!r}")
+        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))
+
+
+def parse_splits(text: str) -> tuple[str, ...]:
+    """Returns the splits that a text names, each once, in its order.
+
+    Raises:
+      ValueError: it names what is no split.
+    """
+    for split in (found := tuple(dict.fromkeys(text.split(",")))):
+        if split not in STAGED_SPLITS:
+            raise ValueError(f"expected some of {','.join(STAGED_SPLITS)}, found {split!r}")
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceOptions(Options):
     """Where photos come from."""
 
-    required = True
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("source")
-        group.add_argument(
-            "--source",
-            required=cls.required,
-            metavar="ROOT",
-            help="http(s) URL, gs:// or folder in GLDv2's published layout "
-            "({split}/images_NNN.tar, md5sum/, metadata/) or in Kaggle's "
-            "({split}/a/b/c/<id>.jpg, train.csv)",
-        )
-        group.add_argument(
-            "--archives", metavar="0-4,7", help="take only these tars of each split (default: all)"
-        )
-        group.add_argument(
-            "--limit",
-            type=int,
-            metavar="N",
-            help="take the first N images of each tar and read no further; "
-            "its md5 is then not checked",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        args.archives = parse_numbers(args.archives) if args.archives else None
-        at_least(args, "limit", 1)
+    source: str = flag(about=SOURCE_HELP, metavar="ROOT")
+    archives: tuple[int, ...] | None = flag(
+        None,
+        "take only these tars of each split (default: all)",
+        metavar="0-4,7",
+        parse=parse_numbers,
+    )
+    limit: int | None = flag(
+        None,
+        "take the first N images of each tar and read no further; its md5 is then not checked",
+        least=1,
+    )
 
 
+@dataclasses.dataclass(frozen=True)
 class OptionalSourceOptions(SourceOptions):
-    """For commands that can do without."""
+    """Where photos come from, for commands that can do without; "" is nowhere."""
 
-    required = False
+    source: str = flag("", SOURCE_HELP, metavar="ROOT")
 
 
-class SplitsOptions:
+@dataclasses.dataclass(frozen=True)
+class SplitsOptions(Options):
     """Which splits, for the commands that prepare."""
 
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--split",
-            default=",".join(SPLITS),
-            help="which splits, separated by commas: train, test, and index, which is downloaded "
-            "alone; one that is absent is said and done without (default: %(default)s)",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        args.split = list(dict.fromkeys(args.split.split(",")))
-        for split in args.split:
-            if split not in STAGED_SPLITS:
-                wanted = ",".join(STAGED_SPLITS)
-                raise UserError(f"--split: expected some of {wanted}, found {split!r}")
+    split: tuple[str, ...] = flag(
+        SPLITS,
+        "which splits, separated by commas: train, test, and index, which is downloaded alone; one "
+        "that is absent is said and done without",
+        parse=parse_splits,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.reasons import Reason
-from pipelines.imaging.normalize import Normal
+from pipelines.imaging.config import NormalizationConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Unit:
 
 
 @dataclasses.dataclass(frozen=True)
-class Parameters:
+class RecordParameters:
     """What the bytes of a unit's output depend on, beside its source.
 
     Attributes:
@@ -40,12 +40,12 @@ class Parameters:
       max_bytes: of one source file; a larger one is rejected.
     """
 
-    normal: Normal
+    normal: NormalizationConfig
     limit: int | None = None
     max_bytes: int = 64 << 20
 
 
-PASSING = (Reason.UNREACHABLE,)  # reasons that another day may mend
+TRANSIENT = (Reason.UNREACHABLE,)  # reasons that another day may mend
 
 
 class BadUnit(ValueError):

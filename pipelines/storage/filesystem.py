@@ -14,14 +14,18 @@ import uuid
 from collections.abc import Iterator
 from typing import IO, Any
 
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-
 from pipelines.common.errors import UserError
 from pipelines.common.paths import join
 
-UNREADABLE = (OSError, GoogleAPIError, GoogleAuthError)  # Beam's errors are OSErrors
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Returns the errors of a file that cannot be read; for an `except`, which asks only then."""
+    from google.api_core.exceptions import GoogleAPIError  # slow to import
+    from google.auth.exceptions import GoogleAuthError
+
+    return OSError, GoogleAPIError, GoogleAuthError  # Beam's errors are OSErrors
 
 
 def exists(path: str) -> bool:
@@ -66,7 +70,7 @@ def open_read(path: str) -> IO[bytes]:
     """
     try:
         return open(path, "rb") if _on_disk(path) else _beam_file("open", path)
-    except UNREADABLE as error:
+    except unreadable() as error:
         raise UserError(f"{path}: cannot be read ({error}); check the path") from None
 
 
@@ -85,7 +89,7 @@ def open_ranges(path: str) -> IO[bytes]:
 
     try:
         return gcsio.GcsIO().open(path, read_buffer_size=1)
-    except UNREADABLE as error:
+    except unreadable() as error:
         raise UserError(f"{path}: cannot be read ({error}); check the path") from None
 
 

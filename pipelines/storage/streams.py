@@ -157,7 +157,7 @@ def _reaching(path: str) -> Iterator[None]:
     """What a file system gives up, as Unreachable."""
     try:
         yield
-    except filesystem.UNREADABLE as error:
+    except filesystem.unreadable() as error:
         raise Unreachable(f"{path}: {_cause(error)}") from None
 
 

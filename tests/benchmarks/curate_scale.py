@@ -33,9 +33,10 @@ import pyarrow.csv as pa_csv
 from pipelines.common import schema
 from pipelines.common.paths import Output, join
 from pipelines.curate.near_duplicates import pair_search
-from pipelines.imaging.normalize import Normal, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import normalise
 from pipelines.imaging.perceptual_hash import Perceptual
-from pipelines.source.unit import Parameters
+from pipelines.source.unit import RecordParameters
 from pipelines.storage import filesystem, parquet
 from tests import planted
 from tests.benchmarks.download import Run, run
@@ -110,7 +111,7 @@ def _hash(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     views = [data, *map(planted.jpeg, planted.corners(image))]
     copies = [kind.copy(image) for kind in planted.KINDS[::3]]
     hashes = np.array(
-        [_words(normalise(one, Normal()).hashes) for one in views + copies], np.uint64
+        [_words(normalise(one, NormalizationConfig()).hashes) for one in views + copies], np.uint64
     )
     flips = hashes[len(views) :] ^ hashes[0]
     return hashes[: len(views)], flips[_within_reach(flips)]
@@ -296,7 +297,7 @@ def _write_unit(output: Output, name: str, split: str, facts: pd.DataFrame) -> N
         "staged": len(rows),
         "rejected": {},
         "bytes": int(rows["bytes"].sum()),
-        "parameters": dataclasses.asdict(Parameters(Normal())),
+        "parameters": dataclasses.asdict(RecordParameters(NormalizationConfig())),
         "facts_sha256": digest,
     }
     filesystem.write_json(output.done(name), summary)

@@ -32,12 +32,13 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipelines.imaging.normalize import Normal, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import normalise
 from pipelines.storage.hashing import sha256
 from tests.conftest import MINI, ROOT
 
 TARS = 10
-NORMAL = Normal()
+NORMAL = NormalizationConfig()
 SERVE = (
     "import sys, time; from pipelines.sample import http_server as server\n"
     "with server.serve(sys.argv[1]) as url: print(url, flush=True); sys.stdin.read()"

@@ -34,7 +34,8 @@ from PIL import Image, ImageEnhance
 
 from pipelines.common import quiet
 from pipelines.common.labels import Label, format_labels
-from pipelines.imaging.normalize import Normal, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import normalise
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
 
@@ -43,7 +44,7 @@ CLASSES, SIZE, BATCH = 1000, 224, 32
 FEW = 64  # photos that take no time, so that start-up is left
 IN_A_TAR = 500
 OF_BARE, FLAT = 0.9, 1.1  # goals
-NORMAL = Normal()
+NORMAL = NormalizationConfig()
 
 
 def varied(images: int) -> Iterator[bytes]:

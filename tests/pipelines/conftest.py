@@ -12,10 +12,11 @@ import pytest
 
 from pipelines import prepare
 from pipelines.sample import http_server, writer
-from pipelines.sample.world import Summary, World, plan
+from pipelines.sample.config import World
+from pipelines.sample.world import Summary, plan
 from pipelines.storage import tf_example, tfrecord
 
-TINY = World(landmarks=12, train_images=150, test_images=40, dirt=2, sides=(96, 128), seed=3)
+TINY = World(landmarks=12, train_images=150, test_images=40, defects=2, sides=(96, 128), seed=3)
 FLAGS = ["--image_size=64", "--shard_size_mb=1"]
 
 

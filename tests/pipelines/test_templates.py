@@ -3,6 +3,8 @@ them on."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
 import re
 import runpy
@@ -13,7 +15,8 @@ from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
 from pipelines import main
 from pipelines.common.errors import UserError
-from pipelines.runner.options import parse
+from pipelines.common.options import Command
+from pipelines.runner.options import beam_options
 from tests.conftest import ROOT
 
 TEMPLATES = runpy.run_path(str(ROOT / "docker" / "templates.py"))
@@ -43,7 +46,7 @@ BAD = {
     "limit": "all",
     "split": "train,,test",
     "near_duplicate_radius": "8",
-    "against": "train",
+    "exclude_leaks_from": "train",
     "validation": "many",
     "on_conflict": "keep",
     "max_aspect": "wide",
@@ -63,12 +66,13 @@ def flag_values(command: str) -> dict[str, str]:
     """A value for each flag that takes one: its default, or one of the above."""
     found = {}
     for flag in TEMPLATES["flags"](command):
-        if flag.nargs == 0:
-            found[flag.dest] = "false"
-        elif flag.default not in (None, "", []):
-            found[flag.dest] = str(flag.default)
-        elif flag.dest in GOOD:
-            found[flag.dest] = GOOD[flag.dest]
+        shown = re.search(r"\(default: ([^ );,]+(?:,[^ );]+)*)[);,]", flag.about)
+        if flag.kind is bool:
+            found[flag.name] = "false"
+        elif flag.default not in (None, "", (), frozenset(), dataclasses.MISSING):
+            found[flag.name] = shown[1] if shown else str(flag.default)
+        elif flag.name in GOOD:
+            found[flag.name] = GOOD[flag.name]
     return found
 
 
@@ -86,7 +90,7 @@ def test_the_form_is_that_of_the_flags(command: str):
 def test_the_service_reads_it(command: str):
     text = TEMPLATES["path"](command).read_text()
     read = TemplateMetadata.from_json(text, ignore_unknown_fields=False)
-    assert [p.name for p in read.parameters] == [f.dest for f in TEMPLATES["flags"](command)]
+    assert [p.name for p in read.parameters] == [f.name for f in TEMPLATES["flags"](command)]
     assert all(p.label and len(p.help_text) > 10 and p.regexes for p in read.parameters)
     required = {p.name for p in read.parameters if not p.is_optional}
     assert {"output", IMAGE} <= required <= {"source", "output", "model", IMAGE}
@@ -112,8 +116,10 @@ def test_what_passes_the_form_the_command_takes(command: str):
     """Together: switches off, as --from_urls takes no --archives, and --images neither."""
     values = {name: value for name, value in flag_values(command).items() if name != "images"}
     words = [f"--{name}={value}" for name, value in values.items()]
-    args, beams = parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
-    assert args.output == GOOD["output"]
+    found, rest = _command(command).parse_known(list(LAUNCH["flags"](words)))
+    beams = beam_options(command, rest)
+    where = found.submission if command == "score" else found.output
+    assert where.output == GOOD["output"]
     assert beams.view_as(WorkerOptions).sdk_container_image == GOOD[IMAGE]
 
 
@@ -123,7 +129,7 @@ def test_a_form_asks_for_what_the_command_needs(command: str):
         if name != IMAGE and not parameter["isOptional"]:  # that is Beam's to ask for
             words = [f"--{n}={v}" for n, v in flag_values(command).items() if n != name]
             with pytest.raises(UserError, match=name):
-                parse(command, "", "", _groups(command), list(LAUNCH["flags"](words)))
+                _command(command).parse(list(LAUNCH["flags"](words)))
 
 
 def test_switches_are_there_or_not():
@@ -131,5 +137,5 @@ def test_switches_are_there_or_not():
     assert list(LAUNCH["flags"](words)) == ["--clean_only", "--split=train", "--contact=a=b"]
 
 
-def _groups(command: str):
-    return __import__(main.COMMANDS[command][0], fromlist=["GROUPS"]).GROUPS
+def _command(command: str) -> Command:
+    return importlib.import_module(main.COMMANDS[command][0]).COMMAND

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import math
 import sys
 from collections.abc import Sequence
 
-from pipelines.common import cli, quiet
+from pipelines.common import quiet
 from pipelines.common.errors import UserError
+from pipelines.common.options import Command, Options, flag, folder
 from trainer import distribution, task
 from trainer.compare import runs, subprocesses, table
 from trainer.compare.runs import Run
@@ -46,6 +47,55 @@ more in it trains that one alone. A run that fails is a row that says why, and t
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class CompareOptions(Options):
+    """The flags of gld2 compare; all others go to each gld2 train."""
+
+    data: str = flag(about="as of `gld2 train`", metavar="FOLDER[,FOLDER]")
+    job_dir: str = flag(about="where the table and all runs go", metavar="FOLDER", parse=folder)
+    backbones: str = flag(
+        "efficientnet_b0,mobilenet_v2,resnet50",
+        "the networks: see below",
+        metavar="ENTRY[,ENTRY]",
+    )
+    minutes: float | None = flag(
+        None,
+        "the most that a run may train, by a few steps that are timed before it: one that "
+        "would take longer gets fewer of its epochs, each phase in proportion (default: all runs "
+        "have the same epochs, whatever they take)",
+    )
+    batch_sizes: str = flag("", "a row for each, as in 16,32", metavar="N[,N]")
+    epochs: str = flag("", "a row for each, as in 3/6", metavar="N[/N]")
+    solution: str = flag(
+        "",
+        "Kaggle's recognition_solution CSV: measure on the test split, by its rules "
+        "(default: on the validation split, after the last epoch)",
+        metavar="FILE",
+    )
+    speed_of: str = flag(
+        "",
+        "networks that are not trained, but whose inference is timed, such as vgg16",
+        metavar="ENTRY[,ENTRY]",
+    )
+    speed_batch: int = flag(
+        32, "photos in the one batch on which all are timed", least=1, most=65536
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a time that is none."""
+        super().__post_init__()
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise UserError(f"--minutes: expected more than 0, found {self.minutes:g}")
+
+
+COMMAND = Command(
+    "compare",
+    CompareOptions,
+    "Trains several networks under the same budget, and makes a table of them.",
+    _EPILOG,
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
@@ -58,92 +108,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
       UserError: what the user can mend, found before the first run.
     """
-    flags, passed = _parser().parse_known_args(argv)
-    rows = _compare(flags, passed)
+    options, passed = COMMAND.parse_known(argv)
+    if any(word.partition("=")[0] == "--backbone" for word in passed):
+        raise UserError("--backbone: expected --backbones here")
+    rows = _compare(options, passed)
     failed = [row.run for row in rows if row.problem]
     if failed:
         print(f"gld2 compare: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
-        "compare",
-        "Trains several networks under the same budget, and makes a table of them.",
-        _EPILOG,
-    )
-    add = parser.add_argument
-    add("--data", required=True, metavar="FOLDER[,FOLDER]", help="as of `gld2 train`")
-    add("--job_dir", required=True, metavar="FOLDER", help="where the table and all runs go")
-    add(
-        "--backbones",
-        default="efficientnet_b0,mobilenet_v2,resnet50",
-        metavar="ENTRY[,ENTRY]",
-        help="the networks: see below (default: %(default)s)",
-    )
-    add(
-        "--minutes",
-        type=float,
-        metavar="X",
-        help="the most that a run may train, by a few steps that are timed before it: one that "
-        "would take longer gets fewer of its epochs, each phase in proportion (default: all runs "
-        "have the same epochs, whatever they take)",
-    )
-    add("--batch_sizes", default="", metavar="N[,N]", help="a row for each, as in 16,32")
-    add("--epochs", default="", metavar="N[/N]", help="a row for each, as in 3/6")
-    add(
-        "--solution",
-        default="",
-        metavar="FILE",
-        help="Kaggle's recognition_solution CSV: measure on the test split, by its rules "
-        "(default: on the validation split, after the last epoch)",
-    )
-    add(
-        "--speed_of",
-        default="",
-        metavar="ENTRY[,ENTRY]",
-        help="networks that are not trained, but whose inference is timed, such as vgg16",
-    )
-    add(
-        "--speed_batch",
-        type=int,
-        default=32,
-        metavar="N",
-        help="photos in the one batch on which all are timed (default: %(default)s)",
-    )
-    add("--backbone", help=argparse.SUPPRESS)
-    return parser
-
-
-def _compare(flags: argparse.Namespace, passed: list[str]) -> list[Row]:
+def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
     """Checks everything, runs everything, and writes the table."""
-    _check(flags)
-    folder = flags.job_dir.rstrip("/") or "/"
-    passed = [*passed, f"--data={flags.data}", f"--job_dir={folder}"]
-    planned = runs.runs(folder, flags.backbones, flags.batch_sizes, flags.epochs, passed)
-    planned += runs.speeds(flags.speed_of, passed) if flags.speed_of else []
+    place = options.job_dir
+    passed = [*passed, f"--data={options.data}", f"--job_dir={place}"]
+    planned = runs.runs(place, options.backbones, options.batch_sizes, options.epochs, passed)
+    planned += runs.speeds(options.speed_of, passed) if options.speed_of else []
     distribution.choose(planned[0].settings.device)
     with quiet.tensorflow():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.compare import evaluation
-    exam = evaluation.exam(planned, flags.solution)
+    exam = evaluation.exam(planned, options.solution)
     evaluation.check_weights(planned)
-    rows = [_trained(run, flags.minutes) for run in planned]
+    rows = [_trained(run, options.minutes) for run in planned]
     # Only now, as a GPU or a TPU serves one process at a time.
-    notes = evaluation.fill(rows, planned, exam, flags.speed_batch)
-    markdown = table.to_markdown(rows, [*notes, *_budget(rows, flags.minutes)])
-    table.write(folder, rows, markdown)
-    print(f"\n{markdown}\ntable: {folder}/table1.csv, table1.md, table1.png")
+    notes = evaluation.fill(rows, planned, exam, options.speed_batch)
+    markdown = table.to_markdown(rows, [*notes, *_budget(rows, options.minutes)])
+    table.write(place, rows, markdown)
+    print(f"\n{markdown}\ntable: {place}/table1.csv, table1.md, table1.png")
     return rows
-
-
-def _check(flags: argparse.Namespace) -> None:
-    if flags.backbone is not None:
-        raise UserError("--backbone: expected --backbones here")
-    if flags.minutes is not None and not 0 < flags.minutes < math.inf:
-        raise UserError(f"--minutes: expected more than 0, found {flags.minutes:g}")
-    if not 1 <= flags.speed_batch <= 65536:
-        raise UserError(f"--speed_batch: expected 1 to 65536, found {flags.speed_batch}")
 
 
 def _trained(run: Run, minutes: float | None) -> Row:

@@ -63,7 +63,7 @@ def training(
         encoded, label, _ = parse(record, len(version.labels))
         seed += [0, host << 40]  # hosts see different views
         photo = preprocessing.augmented(
-            encoded, config.image_size, seed, config.crop, config.colour, config.flip
+            encoded, config.image_size, seed, config.crop, config.color_jitter, config.flip
         )
         return photo, label
 

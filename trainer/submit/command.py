@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import importlib
 import sys
 import types
 from collections.abc import Sequence
-
-import proto
+from typing import Any
 
 from pipelines.common.errors import UserError
 from trainer import task
 from trainer.config import AUTO, IMAGENET, NO_WEIGHTS
-from trainer.submit import follow
-from trainer.submit.options import parse
+from trainer.submit.options import EPILOG, SubmitOptions, parse
 
-TARGETS = {"tpu": "trainer.submit.tpu_vm", "vertex": "trainer.submit.vertex"}
+HELP = f"""\
+usage: gld2 submit {{tpu,vertex}} [flags] -- FLAGS OF gld2 train
+
+Sends gld2 train to a Cloud TPU or to Vertex AI.
+
+{EPILOG}"""
+MODULES = {"tpu": "trainer.submit.tpu_vm", "vertex": "trainer.submit.vertex"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,46 +35,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
       UserError: what the user can mend.
     """
-    args, flags = parse(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] in (["-h"], ["--help"]):
+        print(HELP)
+        sys.exit(0)  # as argparse does
+    options, flags = parse(words)
+    target = _module(words[0])
+    from trainer.submit import follow  # Google's clients, for which --help should not wait
+
     with follow.one_line():
-        return _submit(args, flags)
+        return _submit(options, flags, target)
 
 
-def _submit(args: argparse.Namespace, flags: Sequence[str]) -> int:
-    target = _module(args.target)
-    request = target.request(prepare(args, flags, target))
-    if args.dry_run:
+def _submit(options: SubmitOptions, flags: Sequence[str], target: types.ModuleType) -> int:
+    from trainer.submit import follow
+
+    options = prepare(options, flags, target)
+    request = target.request(options)
+    if options.dry_run:
         print(as_json(request))
         return 0
-    run: follow.Run = target.Run(args, request)
+    run: follow.Run = target.Run(options, request)
     follow.start(run)
-    return follow.follow(run, args.attempts, args.poll_seconds) if args.wait else 0
+    return follow.follow(run, options.attempts, options.poll_seconds) if options.wait else 0
 
 
 def prepare(
-    args: argparse.Namespace, flags: Sequence[str], target: types.ModuleType
-) -> argparse.Namespace:
-    """Checks all that can be known here, and adds `train`, the trainer's flags, and its `job_dir`.
+    options: SubmitOptions, flags: Sequence[str], target: types.ModuleType
+) -> SubmitOptions:
+    """Checks all that can be known here; returns the options with the trainer's flags.
+
+    Args:
+      options: of this command.
+      flags: of gld2 train.
+      target: the module that sends.
 
     Raises:
       UserError: a flag that is wrong.
     """
-    target.check(args)
-    device = target.device(args)
-    args.train = ["--device", device, *flags]
-    args.job_dir = _check_train(args.train, device)
-    return args
+    device = target.device(options)
+    train = ("--device", device, *flags)
+    return dataclasses.replace(options, train=train, job_dir=_check_train(train, device))
 
 
 def _module(target: str) -> types.ModuleType:
     """One of the two alone: Vertex AI's client takes four seconds to import."""
     try:
-        return importlib.import_module(TARGETS[target])
+        return importlib.import_module(MODULES[target])
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed; pip install 'gld2[submit]'") from None
 
 
-def as_json(request: proto.Message) -> str:
+def as_json(request: Any) -> str:
     """A request as the service's REST interface would take it, without what is not set."""
     return type(request).to_json(
         request, use_integers_for_enums=False, always_print_fields_with_no_presence=False
@@ -108,7 +124,3 @@ def _check_train(flags: Sequence[str], device: str) -> str:
         if not path.startswith("gs://"):
             raise UserError(f"flags of gld2 train: --{name} {path}: expected gs://")
     return config.job_dir.rstrip("/")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

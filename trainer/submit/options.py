@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import re
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
 
 from pipelines.common.errors import UserError
+from pipelines.common.options import Command, Options, flag, folder
 
-_EPILOG = """\
+EPILOG = """\
 gld2 submit tpu --help and gld2 submit vertex --help teach each. After -- come the flags of
 gld2 train, which are checked here first: a typo costs no TPU minute. --data and --job_dir are on
 gs://; the trainer resumes from --job_dir, so the same command goes on wherever a run broke off.
@@ -56,14 +56,190 @@ examples:
 The image has gld2 on its PATH, with the extra tpu or trainer.
 """
 
+RUNTIMES = {  # generation of TPU -> the image that JAX is installed on
+    "v2": "tpu-ubuntu2204-base",
+    "v3": "tpu-ubuntu2204-base",
+    "v4": "tpu-ubuntu2204-base",
+    "v5litepod": "v2-alpha-tpuv5-lite",
+    "v5p": "v2-alpha-tpuv5",
+    "v6e": "v2-alpha-tpuv6e",
+}
+PACKAGES = (".whl", ".tar.gz", ".zip")
+YEAR = 24 * 365  # hours
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
+
+def matching(pattern: str, words: str) -> Callable[[str], str]:
+    """Returns a parser of texts that fit a pattern; it raises ValueError for others.
+
+    Args:
+      pattern: that the whole text has to fit.
+      words: what is expected, for a person.
+    """
+
+    def parse_matching(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected {words}, found {text!r}")
+        return text
+
+    return parse_matching
 
 
-def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command's own flags, and those of gld2 train behind `--`.
+def parse_staging(text: str) -> str:
+    """Returns a folder on Cloud Storage.
+
+    Raises:
+      ValueError: the text is no such path.
+    """
+    pattern = r"gs://[a-z0-9._-]+(/[^\s*?\[\]#]*)?"
+    return matching(pattern, "gs://BUCKET/FOLDER")(folder(text))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SubmitOptions(Options):
+    """The flags that both ways have.
+
+    Attributes:
+      train: the flags of gld2 train, which follow `--`.
+      job_dir: that those flags name.
+    """
+
+    project: str = flag(
+        about="the Google Cloud project that pays",
+        parse=matching(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", "a project's id"),
+    )
+    name: str = flag(
+        about="of this run, among those of the project",
+        parse=matching(
+            r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "a-z, 0-9 and -, at most 63, a letter first"
+        ),
+    )
+    staging: str = flag(
+        about="for what is sent along", metavar="gs://BUCKET/FOLDER", parse=parse_staging
+    )
+    spot: bool = flag(False, "cheaper machines that may be taken away at any time")
+    service_account: str = flag("", "whom the trainer works as", metavar="EMAIL")
+    network: str = flag("", "of the machines")
+    dry_run: bool = flag(False, "print the exact request as JSON and send nothing")
+    wait: bool = flag(False, "follow the run to its end")
+    attempts: int = flag(
+        10,
+        "with --wait: how often it is submitted in all, where its machines are taken away",
+        least=1,
+        most=1000,
+    )
+    poll_seconds: float = flag(
+        30.0, "with --wait: between two looks", metavar="S", least=1, most=3600
+    )
+    train: tuple[str, ...] = ()
+    job_dir: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TpuOptions(SubmitOptions):
+    """The flags of `gld2 submit tpu`."""
+
+    zone: str = flag(
+        about="such as europe-west4-a",
+        parse=matching(r"[a-z]+-[a-z]+[0-9]+-[a-z]", "one such as europe-west4-a"),
+    )
+    accelerator: str = flag(
+        about="such as v3-8, v4-32, v5litepod-8",
+        metavar="TYPE",
+        parse=matching(r"(v[0-9]+[a-z]*)-[0-9]+", "one such as v3-8"),
+    )
+    runtime_version: str = flag("", "(default: fits the accelerator)", metavar="IMAGE")
+    package: str = flag(about="the wheel or sdist of gld2, here or on gs://", metavar="FILE")
+    constraints: str = flag("", "versions for pip, here or on gs://", metavar="FILE")
+    subnetwork: str = flag("", "of the machines")
+    internal_ips: bool = flag(
+        False, "no public addresses; the network then needs a NAT, to install packages"
+    )
+    valid_until_hours: float | None = flag(
+        None, "give up where there is no TPU by then (default: never)", metavar="H"
+    )
+    delete_when_done: bool = flag(False, "delete the TPU when the run is over, well or not")
+
+    def __post_init__(self) -> None:
+        """Raises UserError for an accelerator without a known image, a package, or a time."""
+        super().__post_init__()
+        if not self.image:
+            kind = self.accelerator.partition("-")[0]
+            raise UserError(f"--runtime_version: give it, as {kind} is not known here")
+        if not self.package.endswith(PACKAGES):
+            raise UserError(f"--package {self.package}: expected {', '.join(PACKAGES)}")
+        if self.valid_until_hours is not None and not 0 < self.valid_until_hours <= YEAR:
+            found = self.valid_until_hours
+            raise UserError(f"--valid_until_hours: expected 0 to {YEAR}, found {found}")
+
+    @property
+    def image(self) -> str:
+        """The runtime version: as given, or the one that fits the accelerator; else ""."""
+        return self.runtime_version or RUNTIMES.get(self.accelerator.partition("-")[0], "")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VertexOptions(SubmitOptions):
+    """The flags of `gld2 submit vertex`."""
+
+    region: str = flag(
+        about="such as europe-west4",
+        parse=matching(r"[a-z]+-[a-z]+[0-9]+", "one such as europe-west4"),
+    )
+    image: str = flag(about="a container image with gld2", metavar="URI")
+    machine_type: str = flag(about="cloud-tpu for TPU v2 and v3", metavar="TYPE")
+    accelerator: str = flag("", "such as TPU_V3 or NVIDIA_TESLA_T4", metavar="TYPE")
+    accelerator_count: int | None = flag(None, "(default: 8 for TPU_..., else 1)", least=1)
+    tpu_topology: str = flag("", "of TPUs that come with the machine", metavar="2x2")
+    timeout_hours: float = flag(
+        0.0,
+        "stop it then (default: Vertex's, 7 days)",
+        metavar="H",
+        shown="",
+        least=0,
+        most=YEAR,
+    )
+    flex_start: bool = flag(False, "queue until the machines can be had")
+    max_wait_hours: float = flag(
+        0.0,
+        "with --flex_start: give up then (default: Vertex's, 24)",
+        metavar="H",
+        shown="",
+        least=0,
+        most=YEAR,
+    )
+    restart_on_restart: bool = flag(
+        False, "start the whole job again where a worker is; it resumes from its checkpoint"
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UserError for flags that exclude each other."""
+        super().__post_init__()
+        if self.spot and self.flex_start:
+            raise UserError("--spot and --flex_start: give one of them")
+        if self.max_wait_hours and not self.flex_start:
+            raise UserError("--max_wait_hours is for --flex_start")
+
+    @property
+    def chips(self) -> int:
+        """How many accelerators: as given, or what their kind usually has."""
+        if self.accelerator_count is not None:
+            return self.accelerator_count
+        return 8 if self.accelerator.startswith("TPU_") else 1
+
+
+def _command(target: str, options: type[SubmitOptions], about: str, epilog: str) -> Command:
+    usage = f"gld2 submit {target} [flags] -- FLAGS OF gld2 train"
+    return Command(f"submit {target}", options, f"Sends gld2 train {about}.", epilog, usage)
+
+
+TARGETS = {
+    "tpu": _command("tpu", TpuOptions, "to a TPU VM, or a slice of several", _TPU),
+    "vertex": _command("vertex", VertexOptions, "as a Vertex AI custom job", _VERTEX),
+}
+
+
+def parse(argv: Sequence[str]) -> tuple[SubmitOptions, list[str]]:
+    """Returns the command's own flags, and those of gld2 train behind `--`.
 
     Raises:
       UserError: a flag that is unknown, malformed or missing.
@@ -73,137 +249,10 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if "--" in own:
         cut = own.index("--")
         own, train = own[:cut], own[cut + 1 :]
-    args = _parser().parse_args(own)
+    target, *flags = own or [""]
+    if target not in TARGETS:
+        raise UserError(f"expected tpu or vertex first, found {target!r}; see gld2 submit --help")
+    options = TARGETS[target].parse(flags)
     if not train:
         raise UserError("expected -- and the flags of gld2 train at the end")
-    _check(args)
-    return args, train
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Of the flags that both ways have."""
-    expected = {
-        "project": (r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", "a project's id"),
-        "name": (r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "a-z, 0-9 and -, at most 63, a letter first"),
-        "staging": (r"gs://[a-z0-9._-]+(/[^\s*?\[\]#]*)?", "gs://BUCKET/FOLDER"),
-    }
-    args.staging = args.staging.rstrip("/")
-    for name, (pattern, words) in expected.items():
-        if not re.fullmatch(pattern, getattr(args, name)):
-            raise UserError(f"--{name} {getattr(args, name)!r}: expected {words}")
-    if not 1 <= args.attempts <= 1000:
-        raise UserError(f"--attempts: expected 1 to 1000, found {args.attempts}")
-    if not 1 <= args.poll_seconds <= 3600:
-        raise UserError(f"--poll_seconds: expected 1 to 3600, found {args.poll_seconds}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="gld2 submit",
-        description="Sends gld2 train to a Cloud TPU or to Vertex AI.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    targets = parser.add_subparsers(dest="target", required=True, metavar="tpu|vertex")
-    _add_tpu(_target(targets, "tpu", "to a TPU VM, or a slice of several", _TPU))
-    _add_vertex(_target(targets, "vertex", "as a Vertex AI custom job", _VERTEX))
-    return parser
-
-
-def _target(targets, name: str, about: str, epilog: str) -> argparse.ArgumentParser:
-    parser = targets.add_parser(
-        name,
-        help=about,
-        usage=f"gld2 submit {name} [flags] -- FLAGS OF gld2 train",
-        description=f"Sends gld2 train {about}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--project", required=True, help="the Google Cloud project that pays")
-    add("--name", required=True, help="of this run, among those of the project")
-    add("--staging", required=True, metavar="gs://BUCKET/FOLDER", help="for what is sent along")
-    add("--spot", action="store_true", help="cheaper machines that may be taken away at any time")
-    add("--service_account", default="", metavar="EMAIL", help="whom the trainer works as")
-    add("--network", default="", help="of the machines")
-    add("--dry_run", action="store_true", help="print the exact request as JSON and send nothing")
-    add("--wait", action="store_true", help="follow the run to its end")
-    add(
-        "--attempts",
-        type=int,
-        default=10,
-        metavar="N",
-        help="with --wait: how often it is submitted in all, where its machines are taken away "
-        "(default: %(default)s)",
-    )
-    add(
-        "--poll_seconds",
-        type=float,
-        default=30.0,
-        metavar="S",
-        help="with --wait: between two looks (default: %(default)s)",
-    )
-    return parser
-
-
-def _add_tpu(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--zone", required=True, help="such as europe-west4-a")
-    add("--accelerator", required=True, metavar="TYPE", help="such as v3-8, v4-32, v5litepod-8")
-    add("--runtime_version", default="", metavar="IMAGE", help="(default: fits the accelerator)")
-    add(
-        "--package",
-        required=True,
-        metavar="FILE",
-        help="the wheel or sdist of gld2, here or on gs://",
-    )
-    add("--constraints", default="", metavar="FILE", help="versions for pip, here or on gs://")
-    add("--subnetwork", default="", help="of the machines")
-    add(
-        "--internal_ips",
-        action="store_true",
-        help="no public addresses; the network then needs a NAT, to install packages",
-    )
-    add(
-        "--valid_until_hours",
-        type=float,
-        metavar="H",
-        help="give up where there is no TPU by then (default: never)",
-    )
-    add(
-        "--delete_when_done",
-        action="store_true",
-        help="delete the TPU when the run is over, well or not",
-    )
-
-
-def _add_vertex(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--region", required=True, help="such as europe-west4")
-    add("--image", required=True, metavar="URI", help="a container image with gld2")
-    add("--machine_type", required=True, metavar="TYPE", help="cloud-tpu for TPU v2 and v3")
-    add("--accelerator", default="", metavar="TYPE", help="such as TPU_V3 or NVIDIA_TESLA_T4")
-    add("--accelerator_count", type=int, metavar="N", help="(default: 8 for TPU_..., else 1)")
-    add("--tpu_topology", default="", metavar="2x2", help="of TPUs that come with the machine")
-    add(
-        "--timeout_hours",
-        type=float,
-        default=0,
-        metavar="H",
-        help="stop it then (default: Vertex's, 7 days)",
-    )
-    add("--flex_start", action="store_true", help="queue until the machines can be had")
-    add(
-        "--max_wait_hours",
-        type=float,
-        default=0,
-        metavar="H",
-        help="with --flex_start: give up then (default: Vertex's, 24)",
-    )
-    add(
-        "--restart_on_restart",
-        action="store_true",
-        help="start the whole job again where a worker is; it resumes from its checkpoint",
-    )
+    return options, train

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import datetime
-import re
 import shlex
 from concurrent import futures
 from urllib.parse import quote
@@ -20,88 +18,62 @@ from google.cloud.tpu_v2 import QueuedResourceState as State
 from pipelines.common.errors import UserError
 from trainer.submit import follow, startup, upload
 from trainer.submit.follow import Outcome, Status
+from trainer.submit.options import TpuOptions
 
-RUNTIMES = {  # generation of TPU -> the image that JAX is installed on
-    "v2": "tpu-ubuntu2204-base",
-    "v3": "tpu-ubuntu2204-base",
-    "v4": "tpu-ubuntu2204-base",
-    "v5litepod": "v2-alpha-tpuv5-lite",
-    "v5p": "v2-alpha-tpuv5",
-    "v6e": "v2-alpha-tpuv6e",
-}
-PACKAGES = (".whl", ".tar.gz", ".zip")
 OPERATION_SECONDS = 300.0  # within which a request is accepted or refused
 OVER = (State.State.SUSPENDED, State.State.FAILED)
 GOING = (State.State.SUSPENDING, State.State.DELETING)
 
 
-def check(args: argparse.Namespace) -> None:
-    """Checks the flags, and fills in what follows from them.
-
-    Raises:
-      UserError: a flag that is malformed.
-    """
-    if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+-[a-z]", args.zone):
-        raise UserError(f"--zone {args.zone}: expected one such as europe-west4-a")
-    found = re.fullmatch(r"(v[0-9]+[a-z]*)-[0-9]+", args.accelerator)
-    if not found:
-        raise UserError(f"--accelerator {args.accelerator}: expected one such as v3-8")
-    args.runtime_version = args.runtime_version or RUNTIMES.get(found[1])
-    if not args.runtime_version:
-        raise UserError(f"--runtime_version: give it, as {found[1]} is not known here")
-    if not args.package.endswith(PACKAGES):
-        raise UserError(f"--package {args.package}: expected {', '.join(PACKAGES)}")
-    if args.valid_until_hours is not None and not 0 < args.valid_until_hours <= 24 * 365:
-        raise UserError(f"--valid_until_hours: expected 0 to 8760, found {args.valid_until_hours}")
-
-
-def device(args: argparse.Namespace) -> str:
-    """What gld2 train is told."""
+def device(options: TpuOptions) -> str:
+    """Returns what gld2 train is told."""
     return "tpu"
 
 
-def request(args: argparse.Namespace) -> CreateQueuedResourceRequest:
+def request(options: TpuOptions) -> CreateQueuedResourceRequest:
     """What is sent.
 
     Args:
-      args: the checked flags; its `train` are those of gld2 train, its `job_dir` is theirs.
+      options: the checked flags; its `train` are those of gld2 train, its `job_dir` is theirs.
 
     Raises:
       UserError: a package that is not there, or flags that are too long.
     """
-    folder = f"{args.staging}/{args.name}"
+    folder = f"{options.staging}/{options.name}"
     script = startup.script(
-        ["gld2", "train", *args.train],
-        name=args.name,
-        project=args.project,
-        zone=args.zone,
-        job_dir=args.job_dir,
-        package=upload.place(args.package, folder),
-        constraints=upload.place(args.constraints, folder) if args.constraints else "",
-        delete_when_done="yes" if args.delete_when_done else "",
+        ["gld2", "train", *options.train],
+        name=options.name,
+        project=options.project,
+        zone=options.zone,
+        job_dir=options.job_dir,
+        package=upload.place(options.package, folder),
+        constraints=upload.place(options.constraints, folder) if options.constraints else "",
+        delete_when_done="yes" if options.delete_when_done else "",
     )
-    parent = f"projects/{args.project}/locations/{args.zone}"
-    spec = QueuedResource.Tpu.NodeSpec(parent=parent, node_id=args.name, node=_node(args, script))
+    parent = f"projects/{options.project}/locations/{options.zone}"
+    spec = QueuedResource.Tpu.NodeSpec(
+        parent=parent, node_id=options.name, node=_node(options, script)
+    )
     return CreateQueuedResourceRequest(
         parent=parent,
-        queued_resource_id=args.name,
+        queued_resource_id=options.name,
         queued_resource=QueuedResource(
             tpu=QueuedResource.Tpu(node_spec=[spec]),
-            spot=QueuedResource.Spot() if args.spot else None,
-            queueing_policy=_policy(args.valid_until_hours),
+            spot=QueuedResource.Spot() if options.spot else None,
+            queueing_policy=_policy(options.valid_until_hours),
         ),
     )
 
 
-def _node(args: argparse.Namespace, script: str) -> Node:
-    account = args.service_account
+def _node(options: TpuOptions, script: str) -> Node:
+    account = options.service_account
     return Node(
-        accelerator_type=args.accelerator,
-        runtime_version=args.runtime_version,
+        accelerator_type=options.accelerator,
+        runtime_version=options.image,
         network_config=tpu_v2.NetworkConfig(
-            network=args.network,
-            subnetwork=args.subnetwork,
-            enable_external_ips=not args.internal_ips,
+            network=options.network,
+            subnetwork=options.subnetwork,
+            enable_external_ips=not options.internal_ips,
         ),
         service_account=tpu_v2.ServiceAccount(email=account) if account else None,
         metadata={"startup-script": script},
@@ -120,16 +92,16 @@ class Run:
 
     def __init__(
         self,
-        args: argparse.Namespace,
+        options: TpuOptions,
         wanted: CreateQueuedResourceRequest,
         client: tpu_v2.TpuClient | None = None,
         files: Client | None = None,
     ):
         """Connects, with the machine's own credentials where no clients are given."""
-        self._args = args
+        self._options = options
         self._wanted = wanted
         self._client = client or tpu_v2.TpuClient()
-        self._files = files or Client(project=args.project)
+        self._files = files or Client(project=options.project)
         self._name = f"{wanted.parent}/queuedResources/{wanted.queued_resource_id}"
 
     def start(self) -> str:
@@ -151,7 +123,7 @@ class Run:
         state = found.state if found else State()
         if found and state.state not in (State.State.ACTIVE, *OVER):
             return _status(state)
-        job_dir, name = self._args.job_dir, self._args.name
+        job_dir, name = self._options.job_dir, self._options.name
         if upload.exists(self._files, f"{job_dir}/done.json"):
             return Status("DONE", Outcome.SUCCEEDED, job_dir)
         since = found.create_time if found else None
@@ -161,24 +133,26 @@ class Run:
         return _status(state) if found else Status("ABSENT", Outcome.FAILED, "somebody deleted it")
 
     def where(self) -> dict[str, str]:
-        args = self._args
-        place = f"--project={args.project} --zone={args.zone}"
-        query = quote(f'resource.type="tpu_worker" resource.labels.node_id="{args.name}"', safe="")
-        logs = f"{args.job_dir}/submit/{args.name}-worker-0-*.log"
+        options = self._options
+        place = f"--project={options.project} --zone={options.zone}"
+        query = quote(
+            f'resource.type="tpu_worker" resource.labels.node_id="{options.name}"', safe=""
+        )
+        logs = f"{options.job_dir}/submit/{options.name}-worker-0-*.log"
         gcloud = "gcloud compute tpus"
         console = "https://console.cloud.google.com"
         journal = "sudo journalctl -f -u google-startup-scripts"
         return {
-            "console": f"{console}/compute/tpus?project={args.project}",
-            "logging": f"{console}/logs/query;query={query}?project={args.project}",
+            "console": f"{console}/compute/tpus?project={options.project}",
+            "logging": f"{console}/logs/query;query={query}?project={options.project}",
             "log": f"gcloud storage cat {shlex.quote(logs)}",
-            "live": f"{gcloud} tpu-vm ssh {args.name} {place} --worker=0 --command='{journal}'",
-            "state": f"{gcloud} queued-resources describe {args.name} {place}",
-            "cancel": f"{gcloud} queued-resources delete {args.name} {place} --force",
+            "live": f"{gcloud} tpu-vm ssh {options.name} {place} --worker=0 --command='{journal}'",
+            "state": f"{gcloud} queued-resources describe {options.name} {place}",
+            "cancel": f"{gcloud} queued-resources delete {options.name} {place} --force",
         }
 
     def close(self) -> None:
-        if self._args.delete_when_done:
+        if self._options.delete_when_done:
             self._delete()
         elif self._find():
             print(f"it is still there, and may cost: {self.where()['cancel']}", flush=True)
@@ -207,8 +181,8 @@ class Run:
                     )
 
     def _stage(self) -> None:
-        folder = f"{self._args.staging}/{self._args.name}"
-        for path in filter(None, (self._args.package, self._args.constraints)):
+        folder = f"{self._options.staging}/{self._options.name}"
+        for path in filter(None, (self._options.package, self._options.constraints)):
             upload.upload(self._files, path, upload.place(path, folder))
 
 

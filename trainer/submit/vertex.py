@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import itertools
-import re
 
 from google.cloud import aiplatform_v1
 from google.cloud.aiplatform_v1 import (
@@ -20,6 +18,7 @@ from google.rpc import code_pb2
 from pipelines.common.errors import UserError
 from trainer.submit import follow
 from trainer.submit.follow import Outcome, Status
+from trainer.submit.options import VertexOptions
 
 OUTCOMES = {
     JobState.JOB_STATE_SUCCEEDED: Outcome.SUCCEEDED,
@@ -33,83 +32,66 @@ LOST = (code_pb2.RESOURCE_EXHAUSTED, code_pb2.ABORTED, code_pb2.INTERNAL, code_p
 LOOKED_AT = 100  # jobs of the same name that may go on at once
 
 
-def check(args: argparse.Namespace) -> None:
-    """Checks the flags, and fills in what follows from them.
+def device(options: VertexOptions) -> str:
+    """Returns what gld2 train is told; TPUs since v5e come with the machine, no accelerator.
 
     Raises:
-      UserError: a flag that is malformed.
+      UserError: Vertex AI has no such accelerator.
     """
-    if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", args.region):
-        raise UserError(f"--region {args.region}: expected one such as europe-west4")
     names = list(AcceleratorType.__members__)[1:]
-    if args.accelerator and args.accelerator not in names:
-        raise UserError(f"--accelerator {args.accelerator}: expected one of {', '.join(names)}")
-    if args.accelerator_count is None:
-        args.accelerator_count = 8 if args.accelerator.startswith("TPU_") else 1
-    if args.accelerator_count < 1:
-        raise UserError(f"--accelerator_count: expected 1 or more, found {args.accelerator_count}")
-    if args.spot and args.flex_start:
-        raise UserError("--spot and --flex_start: give one of them")
-    if args.max_wait_hours and not args.flex_start:
-        raise UserError("--max_wait_hours is for --flex_start")
-    for name in ("timeout_hours", "max_wait_hours"):
-        if not 0 <= getattr(args, name) <= 24 * 365:
-            raise UserError(f"--{name}: expected 0 to 8760, found {getattr(args, name)}")
+    if options.accelerator and options.accelerator not in names:
+        wanted = ", ".join(names)
+        raise UserError(f"--accelerator {options.accelerator}: expected one of {wanted}")
+    is_tpu = options.accelerator.startswith("TPU_") or options.machine_type.startswith("ct")
+    return "tpu" if is_tpu else "auto"
 
 
-def device(args: argparse.Namespace) -> str:
-    """What gld2 train is told; TPUs since v5e come with the machine, without an accelerator."""
-    if args.accelerator.startswith("TPU_") or args.machine_type.startswith("ct"):
-        return "tpu"
-    return "auto"
-
-
-def request(args: argparse.Namespace) -> CreateCustomJobRequest:
+def request(options: VertexOptions) -> CreateCustomJobRequest:
     """What is sent.
 
     Args:
-      args: the checked flags; its `train` are those of gld2 train.
+      options: the checked flags; its `train` are those of gld2 train.
     """
     container = aiplatform_v1.ContainerSpec(
-        image_uri=args.image, command=["gld2"], args=["train", *args.train]
+        image_uri=options.image, command=["gld2"], args=["train", *options.train]
     )
     pool = aiplatform_v1.WorkerPoolSpec(
-        container_spec=container, machine_spec=_machine(args), replica_count=1
+        container_spec=container, machine_spec=_machine(options), replica_count=1
     )
     spec = aiplatform_v1.CustomJobSpec(
         worker_pool_specs=[pool],
-        scheduling=_scheduling(args),
-        service_account=args.service_account,
-        network=args.network,
+        scheduling=_scheduling(options),
+        service_account=options.service_account,
+        network=options.network,
         base_output_directory=aiplatform_v1.GcsDestination(
-            output_uri_prefix=f"{args.staging}/{args.name}"
+            output_uri_prefix=f"{options.staging}/{options.name}"
         ),
     )
     return CreateCustomJobRequest(
-        parent=f"projects/{args.project}/locations/{args.region}",
-        custom_job=CustomJob(display_name=args.name, job_spec=spec),
+        parent=f"projects/{options.project}/locations/{options.region}",
+        custom_job=CustomJob(display_name=options.name, job_spec=spec),
     )
 
 
-def _machine(args: argparse.Namespace) -> aiplatform_v1.MachineSpec:
+def _machine(options: VertexOptions) -> aiplatform_v1.MachineSpec:
     return aiplatform_v1.MachineSpec(
-        machine_type=args.machine_type,
-        accelerator_type=args.accelerator or None,
-        accelerator_count=args.accelerator_count if args.accelerator else 0,
-        tpu_topology=args.tpu_topology,
+        machine_type=options.machine_type,
+        accelerator_type=options.accelerator or None,
+        accelerator_count=options.chips if options.accelerator else 0,
+        tpu_topology=options.tpu_topology,
     )
 
 
-def _scheduling(args: argparse.Namespace) -> Scheduling:
+def _scheduling(options: VertexOptions) -> Scheduling:
     strategy = Scheduling.Strategy.STRATEGY_UNSPECIFIED
-    if args.spot:
+    if options.spot:
         strategy = Scheduling.Strategy.SPOT
-    if args.flex_start:
+    if options.flex_start:
         strategy = Scheduling.Strategy.FLEX_START
-    hours = {"timeout": args.timeout_hours, "max_wait_duration": args.max_wait_hours}
+    hours = {"timeout": options.timeout_hours, "max_wait_duration": options.max_wait_hours}
     return Scheduling(
         strategy=strategy,
-        restart_job_on_worker_restart=args.restart_on_restart,
+        restart_job_on_worker_restart=options.restart_on_restart,
         **{name: datetime.timedelta(hours=value) for name, value in hours.items() if value},
     )
 
@@ -119,13 +101,13 @@ class Run:
 
     def __init__(
         self,
-        args: argparse.Namespace,
+        options: VertexOptions,
         wanted: CreateCustomJobRequest,
         client: aiplatform_v1.JobServiceClient | None = None,
     ):
         """Connects, with the machine's own credentials where no client is given."""
-        endpoint = f"{args.region}-aiplatform.googleapis.com"  # there is none for all regions
-        self._args = args
+        endpoint = f"{options.region}-aiplatform.googleapis.com"  # there is none for all regions
+        self._options = options
         self._wanted = wanted
         self._client = client or aiplatform_v1.JobServiceClient(
             client_options={"api_endpoint": endpoint}
@@ -150,14 +132,14 @@ class Run:
         return Status(job.state.name, outcome, job.error.message)
 
     def where(self) -> dict[str, str]:
-        args = self._args
+        options = self._options
         number = self._name.rpartition("/")[2]
-        place = f"--project={args.project} --region={args.region}"
+        place = f"--project={options.project} --region={options.region}"
         console = "https://console.cloud.google.com"
-        job = f"vertex-ai/locations/{args.region}/training/{number}"
+        job = f"vertex-ai/locations/{options.region}/training/{number}"
         return {
-            "console": f"{console}/{job}?project={args.project}",
-            "logging": f"{console}/logs/viewer?project={args.project}"
+            "console": f"{console}/{job}?project={options.project}",
+            "logging": f"{console}/logs/viewer?project={options.project}"
             f"&resource=ml_job/job_id/{number}",
             "live": f"gcloud ai custom-jobs stream-logs {number} {place}",
             "state": f"gcloud ai custom-jobs describe {number} {place}",
@@ -173,7 +155,7 @@ class Run:
         over = " AND ".join(f'state!="{JobState(state).name}"' for state in OUTCOMES)
         jobs = self._client.list_custom_jobs(
             aiplatform_v1.ListCustomJobsRequest(
-                parent=self._wanted.parent, filter=f'display_name="{self._args.name}" AND {over}'
+                parent=self._wanted.parent, filter=f'display_name="{self._options.name}" AND {over}'
             ),
             timeout=follow.TIMEOUT,
         )
@@ -186,6 +168,6 @@ class Run:
         if [pool.container_spec for pool in pools] != [pool.container_spec for pool in wanted]:
             number = found.name.rpartition("/")[2]
             raise UserError(
-                f"a job named {self._args.name} goes on with another image or other flags "
+                f"a job named {self._options.name} goes on with another image or other flags "
                 f"({number}): give another --name, or cancel it"
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.score import prediction_store
 from pipelines.score.prediction_store import Parts
-from pipelines.score.rerank import embed
+from pipelines.score.rerank import embeddings
 from pipelines.score.rerank.nearest_neighbours import Block
 from pipelines.storage import hashing
 
@@ -44,7 +44,7 @@ def unsure(queries: Parts, units: Sequence[str]) -> Block:
         for unit in units:
             table = queries.read(unit, "id", "scores", "embedding")
             if len(table):
-                yield prediction_store.matrix(table, "scores")[:, 0], embed.unlabelled(table)
+                yield prediction_store.matrix(table, "scores")[:, 0], embeddings.unlabelled(table)
 
     return lowest(keyed(), min(MOST, photos_scored // 2))
 
@@ -53,7 +53,7 @@ def by_hash(kept: Parts, units: Sequence[str]) -> Block:
     """So many of the photos, which a hash of their ids chooses."""
 
     def keyed() -> Iterator[tuple[np.ndarray, Block]]:
-        for block in embed.blocks(kept, units):
+        for block in embeddings.blocks(kept, units):
             hashes = [int(hashing.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
             yield np.array(hashes), block
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,20 +13,17 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.common import paths
 from pipelines.common.errors import UserError
 from pipelines.common.schema import EVIDENCE, NON_LANDMARKS
-from pipelines.curate.options import at_least
 from pipelines.runner import engine, progress
 from pipelines.score import inputs, prediction_store
+from pipelines.score.options import ScoreOptions
 from pipelines.score.pipeline import Job
 from pipelines.score.prediction_store import Parts, beside
-from pipelines.score.rerank import embed, non_landmarks
+from pipelines.score.rerank import embeddings, non_landmarks
 from pipelines.score.rerank.nearest_neighbours import Block, mean_similarity, search
 from pipelines.score.rerank.reranking import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
 from pipelines.storage import filesystem, hashing, parquet, photo_records
 
 QUERIES = 4096  # photos that go through the index together
-# Of the classifier. Those who won went by visual similarity alone, which is 0; on photos held out
-# of train, all weights up to 2 do about as well (tests/benchmarks/rerank.py).
-WEIGHT = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +59,9 @@ def find(unit: str, where: Search, progress_folder: str | None) -> int:
     path = where.evidence(unit)
     if filesystem.exists(path) and parquet.read_table(path, {"id": "string"})["id"] == table["id"]:
         return 0
-    other = embed.unlabelled(parquet.read_table(where.non_landmarks, NON_LANDMARKS))
+    other = embeddings.unlabelled(parquet.read_table(where.non_landmarks, NON_LANDMARKS))
     found = [
-        _find(embed.unlabelled(table.slice(start, QUERIES)), other, where)
+        _find(embeddings.unlabelled(table.slice(start, QUERIES)), other, where)
         for start in range(0, len(table), QUERIES)
     ]
     empty = parquet.arrow_schema(EVIDENCE).empty_table()
@@ -92,8 +88,8 @@ def _find(some: Block, other: Block, where: Search) -> pa.Table:
 
 
 def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
-    for block in embed.blocks(train, units):
-        if (block.labels == embed.NO_LANDMARK).any():
+    for block in embeddings.blocks(train, units):
+        if (block.labels == embeddings.NO_LANDMARK).any():
             raise UserError(
                 f"{train.root}: expected photos of known landmarks, found some whose records "
                 "name none; take OUT/dataset, not what is staged"
@@ -104,26 +100,25 @@ def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
 # ---- all of it ------------------------------------------------------------------------------
 
 
-def compare(
-    job: Job, output: str, args: argparse.Namespace, beam_options: PipelineOptions
-) -> Search:
+def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> Search:
     """Finds the evidence on all of a job's photos; what was found before is kept.
 
     Args:
       job: scored, with embeddings.
-      output: the submission.
-      args: of RerankOptions and ModelOptions.
+      options: where the submission goes, and what it is re-ranked by.
       beam_options: where it runs.
 
     Raises:
       UserError: a place has no photos, or embeddings of another model.
     """
     units = [unit.name for unit in job.photos.units() if job.parts.is_done(unit.name, unit)]
-    train, of_train = _embeddings(args.train, "train", job, output, args, beam_options)
+    output, reranking = options.submission.output, options.reranking
+    assert reranking.train is not None  # as the options' own check has it
+    train, of_train = _embeddings(reranking.train, "train", job, options, beam_options)
     where = Search(job.parts, train, of_train, beside(output, "neighbours"))
-    if args.non_landmarks:
+    if place := reranking.non_landmarks:
         other = non_landmarks.by_hash(
-            *_embeddings(args.non_landmarks, "non_landmarks", job, output, args, beam_options)
+            *_embeddings(place, "non_landmarks", job, options, beam_options)
         )
     else:
         other = non_landmarks.unsure(job.parts, units)
@@ -167,8 +162,7 @@ def _embeddings(
     place: str,
     name: str,
     job: Job,
-    output: str,
-    args: argparse.Namespace,
+    options: ScoreOptions,
     beam_options: PipelineOptions,
 ) -> tuple[Parts, tuple[str, ...]]:
     """Embeddings that gld2 embed made, or of photos that are embedded now; and their units."""
@@ -186,11 +180,11 @@ def _embeddings(
         found = inputs.Photos(inputs.of_records(photo_records.find(place, name)), parameters)
     else:
         found = inputs.anywhere(place, parameters)
-    made = Parts(beside(output, name))
+    made = Parts(beside(options.submission.output, name))
     embedding = Job(found, job.place, made, top_k=1, embed=True)
     if made.claim(embedding.inputs):
         filesystem.remove(made.root)
-    embed.embed(embedding, args, beam_options, name)
+    embeddings.embed(embedding, options, beam_options, name)
     return made, tuple(unit.name for unit in found.units())
 
 
@@ -209,54 +203,3 @@ def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.nda
         own=found["own"].to_numpy(),
     )
     return rerank(evidence, weight)
-
-
-class RerankOptions:
-    """Whether and how scores are re-ranked."""
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("re-ranking")
-        group.add_argument(
-            "--rerank",
-            choices=["none", "retrieval"],
-            default="none",
-            help="retrieval: landmarks of the nearest train photos vote, and photos that look "
-            "like those of no landmark are trusted less (default: %(default)s)",
-        )
-        group.add_argument(
-            "--train",
-            metavar="PLACE",
-            help="the train photos: OUT/dataset, or what gld2 embed made of them with this model",
-        )
-        group.add_argument(
-            "--non_landmarks",
-            metavar="PLACE",
-            help="photos of no landmark: a folder, staged or sharded photos, or what gld2 embed "
-            "made of them (default: the half of the scored photos of which the classifier is "
-            "least sure)",
-        )
-        group.add_argument(
-            "--classifier_weight",
-            type=float,
-            default=WEIGHT,
-            help="of a class's probability beside the neighbours' votes; 0: these alone (default: "
-            "%(default)s)",
-        )
-        group.add_argument(
-            "--demote_over",
-            type=int,
-            metavar="N",
-            help="put landmarks that are predicted for more than N photos below all others",
-        )
-
-    @classmethod
-    def check(cls, args: argparse.Namespace) -> None:
-        at_least(args, "demote_over", 1)
-        at_least(args, "classifier_weight", 0)
-        if args.rerank == "none" and (args.train or args.non_landmarks):
-            raise UserError("--train and --non_landmarks: expected --rerank retrieval with them")
-        if args.rerank == "none" and args.classifier_weight != WEIGHT:
-            raise UserError("--classifier_weight: expected --rerank retrieval with it")
-        if args.rerank != "none" and not args.train:
-            raise UserError("--rerank retrieval: expected --train, the photos to look among")

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels, parse_labels
 from pipelines.curate import decisions, validation_split
+from pipelines.curate.options import CurateOptions
 from pipelines.curate.vocabulary import Labels
 from pipelines.runner import partition
 from pipelines.storage import parquet
 
-PARAMETERS = decisions.Parameters(min_images_per_class=4, validation_share=None, seed=0)
+PARAMETERS = CurateOptions(min_images_per_class=4, validation_share=None, seed=0)
 DIGITS = "0123456789abcdef"
 
 

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from pipelines.common.errors import UserError
 from pipelines.common.schema import FACTS
 from pipelines.curate import filters
-from pipelines.curate.decisions import Parameters
-from pipelines.curate.filters import Filters
+from pipelines.curate.command import COMMAND
 from pipelines.curate.inputs import with_filters
 from pipelines.curate.options import CurateOptions, FilterOptions
-from pipelines.runner.options import parse
 from pipelines.source.discover import Source
 from pipelines.storage import parquet
 
@@ -30,7 +28,9 @@ IMAGES = {name: FACTS[name] for name in ("split", "reason", "width", "height", "
 }
 GOOD = {"split": "train", "width": 800, "height": 600, "entropy": 7.0, "clean": True,
         "landmark_id": 1, "licensed": True, "excluded": False}  # fmt: skip
-ALL = Filters(clean_only=True, licences=("/by/",), excluded_authors=("Jo",), categories=("x",))
+ALL = FilterOptions(
+    clean_only=True, licences=("/by/",), excluded_authors=("Jo",), categories=("x",)
+)
 ALLOWED = np.array([1, 2])
 FAULTS = {  # in the order in which they are told
     "reason": "undecodable",
@@ -50,7 +50,7 @@ def images(*rows: dict) -> pd.DataFrame:
     return parquet.from_rows([GOOD | row for row in rows], IMAGES)
 
 
-def reasons(table: pd.DataFrame, chosen: Filters, allowed=None) -> list[str | None]:
+def reasons(table: pd.DataFrame, chosen: FilterOptions, allowed=None) -> list[str | None]:
     found = filters.drop(table, chosen, allowed)["reason"]
     return [None if pd.isna(reason) else reason for reason in found]
 
@@ -71,17 +71,19 @@ def test_only_train_is_filtered(faults: set[str], split: str):
 
 def test_bounds_are_kept():
     least = {"width": 32, "height": 160, "entropy": 1.0}
-    assert reasons(images(least), Filters()) == [None]
-    assert reasons(images({"width": 160, "height": 32}), Filters(max_aspect=4.9)) == [
+    assert reasons(images(least), FilterOptions()) == [None]
+    assert reasons(images({"width": 160, "height": 32}), FilterOptions(max_aspect=4.9)) == [
         "extreme_aspect"
     ]
     nothing = {"width": 1, "height": 900, "entropy": 0.0}
-    assert reasons(images(nothing), Filters(min_side=0, max_aspect=1000, min_entropy=0)) == [None]
+    assert reasons(images(nothing), FilterOptions(min_side=0, max_aspect=1000, min_entropy=0)) == [
+        None
+    ]
 
 
 def test_flags_that_are_not_given_look_at_nothing():
     table = images({"clean": False, "licensed": False, "excluded": True, "landmark_id": 9})
-    assert reasons(table.drop(columns=["licensed", "excluded"]), Filters()) == [None]
+    assert reasons(table.drop(columns=["licensed", "excluded"]), FilterOptions()) == [None]
 
 
 # ---- attributions ---------------------------------------------------------------------------
@@ -94,7 +96,7 @@ lines, ""quoted"""
 '''
 
 
-def credits(tmp_path: pathlib.Path, chosen: Filters) -> dict[str, tuple[bool, bool]]:
+def credits(tmp_path: pathlib.Path, chosen: FilterOptions) -> dict[str, tuple[bool, bool]]:
     path = tmp_path / "train_attribution.csv"
     path.write_text(CREDITS)
     table = pd.concat(list(filters.read_credits(str(path), chosen)))
@@ -113,7 +115,7 @@ def credits(tmp_path: pathlib.Path, chosen: Filters) -> dict[str, tuple[bool, bo
     ],
 )
 def test_a_licence_contains_what_is_asked_for(tmp_path, licences, kept):
-    found = credits(tmp_path, Filters(licences=licences))
+    found = credits(tmp_path, FilterOptions(licences=licences))
     assert [image_id for image_id, (licensed, _) in found.items() if licensed] == kept
 
 
@@ -122,7 +124,7 @@ def test_a_licence_contains_what_is_asked_for(tmp_path, licences, kept):
     [(("jo",), [A]), (("Ada example, ESQ.",), [B]), (("Ada", "J"), []), ((), [])],
 )
 def test_an_author_is_named_in_full(tmp_path, authors, dropped):
-    found = credits(tmp_path, Filters(excluded_authors=authors))
+    found = credits(tmp_path, FilterOptions(excluded_authors=authors))
     assert [image_id for image_id, (_, excluded) in found.items() if excluded] == dropped
 
 
@@ -178,13 +180,16 @@ def source(root: pathlib.Path) -> Source:
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
-        (Filters(clean_only=True), "--clean_only: found no metadata/train_clean.csv"),
-        (Filters(licences=("by",)), "--licences: found no metadata/train_attribution.csv"),
-        (Filters(excluded_authors=("Jo",)), "--exclude_author: found no .*attribution"),
-        (Filters(categories=("x",)), "--categories: found no .*hierarchical.csv or .*category.csv"),
+        (FilterOptions(clean_only=True), "--clean_only: found no metadata/train_clean.csv"),
+        (FilterOptions(licences=("by",)), "--licences: found no metadata/train_attribution.csv"),
+        (FilterOptions(excluded_authors=("Jo",)), "--exclude_author: found no .*attribution"),
+        (
+            FilterOptions(categories=("x",)),
+            "--categories: found no .*hierarchical.csv or .*category.csv",
+        ),
     ],
 )
-def test_a_flag_without_its_file_is_an_error(tmp_path, chosen: Filters, expected: str):
+def test_a_flag_without_its_file_is_an_error(tmp_path, chosen: FilterOptions, expected: str):
     with pytest.raises(UserError, match=expected):
         with_filters(source(tmp_path), chosen)
 
@@ -193,46 +198,50 @@ def test_files_are_looked_for_where_a_flag_needs_them(tmp_path):
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata/train_attribution.csv").write_text(CREDITS)
     (tmp_path / "metadata/train_label_to_category.csv").write_text("landmark_id,category\n1,x\n")
-    assert with_filters(source(tmp_path), Filters()) == source(tmp_path)
-    found = with_filters(source(tmp_path), Filters(licences=("by",), categories=("x",)))
+    assert with_filters(source(tmp_path), FilterOptions()) == source(tmp_path)
+    found = with_filters(source(tmp_path), FilterOptions(licences=("by",), categories=("x",)))
     assert found.attribution_csv == f"{tmp_path}/metadata/train_attribution.csv"
     assert found.categories_csv == f"{tmp_path}/metadata/train_label_to_category.csv"
     (tmp_path / "metadata/train_label_to_hierarchical.csv").write_text("landmark_id,category\n")
     with pytest.raises(UserError, match=r"train_label_to_hierarchical.csv names, found 'x'"):
-        with_filters(source(tmp_path), Filters(categories=("x",)))
+        with_filters(source(tmp_path), FilterOptions(categories=("x",)))
     (tmp_path / "metadata/train_attribution.csv").write_text("id,author\n")
     with pytest.raises(UserError, match="license not in"):
-        with_filters(source(tmp_path), Filters(excluded_authors=("Jo",)))
+        with_filters(source(tmp_path), FilterOptions(excluded_authors=("Jo",)))
 
 
 # ---- flags ----------------------------------------------------------------------------------
 
 
-def parsed(*argv: str):
-    return parse("curate", "", "", (CurateOptions, FilterOptions), argv)[0]
+def parsed(*argv: str) -> CurateOptions:
+    return COMMAND.parse(["--source=x", "--output=y", *argv]).curate
 
 
 def test_flags_make_filters():
-    assert parsed().filters == Filters()
+    assert parsed().filters == FilterOptions()
     args = parsed("--licences=/by/, cc0", "--exclude_author=B, b", "--exclude_author=A")
     assert args.filters.licences == ("/by/", "cc0")
     assert args.filters.excluded_authors == ("A", "B, b")
     assert parsed("--licences=cc0,/by/").filters.licences == ("/by/", "cc0")
     args = parsed("--min_side=0", "--max_aspect=2.5", "--min_entropy=0", "--clean_only")
-    assert args.filters == Filters(0, 2.5, 0.0, True)
+    assert args.filters == FilterOptions(0, 2.5, 0.0, True)
 
 
 def test_flags_say_what_is_the_same():
     args = parsed()
-    assert (args.near_duplicate_radius, args.on_conflict, args.against) == (
+    assert (args.near_duplicate_radius, args.on_conflict, args.exclude_leaks_from) == (
         7,
         "keep_clean",
         ("test",),
     )
-    args = parsed("--near_duplicate_radius=none", "--against=index,test")
-    assert (args.near_duplicate_radius, args.against) == (None, ("test", "index"))
-    args = parsed("--near_duplicate_radius=0", "--against=none", "--on_conflict=drop")
-    assert (args.near_duplicate_radius, args.on_conflict, args.against) == (0, "drop", ())
+    args = parsed("--near_duplicate_radius=none", "--exclude_leaks_from=index,test")
+    assert (args.near_duplicate_radius, args.exclude_leaks_from) == (None, ("test", "index"))
+    args = parsed("--near_duplicate_radius=0", "--exclude_leaks_from=none", "--on_conflict=drop")
+    assert (args.near_duplicate_radius, args.on_conflict, args.exclude_leaks_from) == (
+        0,
+        "drop",
+        (),
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,8 +250,8 @@ def test_flags_say_what_is_the_same():
         ("--near_duplicate_radius=8", "at most 7 bits, found 8; beyond, different photos"),
         ("--near_duplicate_radius=-1", "none or 0 to 7"),
         ("--near_duplicate_radius=", "none or 0 to 7"),
-        ("--against=train", "test, index"),
-        ("--against=", "test, index"),
+        ("--exclude_leaks_from=train", "test, index"),
+        ("--exclude_leaks_from=", "test, index"),
         ("--on_conflict=clean", "keep_clean"),
         ("--min_side=-1", "at least 0"),
         ("--max_aspect=0.5", "at least 1"),
@@ -256,7 +265,7 @@ def test_values_that_make_no_sense(flag: str, expected: str):
 
 
 def test_parameters_come_back_from_json_as_they_went():
-    chosen = Parameters(4, None, 0, against=("test", "index"), filters=ALL)
-    assert chosen.as_json()["against"] == ["test", "index"]
+    chosen = CurateOptions(exclude_leaks_from=("test", "index"), filters=ALL)
+    assert chosen.as_json()["exclude_leaks_from"] == ["test", "index"]
     assert chosen.as_json()["filters"]["licences"] == ["/by/"]
-    assert chosen.as_json() != Parameters(4, None, 0, against=("test", "index")).as_json()
+    assert chosen.as_json() != CurateOptions(exclude_leaks_from=("test", "index")).as_json()

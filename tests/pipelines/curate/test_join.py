@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
-from pipelines.curate.filters import Filters, read_credits
+from pipelines.curate.filters import read_credits
 from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join, join
+from pipelines.curate.options import FilterOptions
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source
 from pipelines.storage import parquet
@@ -32,7 +33,10 @@ def joined(
     table: pd.DataFrame, folder: pathlib.Path, train: str = "", clean: str = "", credits: str = ""
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """By way of files, as a user has them; counts of nothing are left out."""
-    path, filters = folder / "some.csv", Filters(licences=("by",)) if credits else Filters()
+    path, filters = (
+        folder / "some.csv",
+        FilterOptions(licences=("by",)) if credits else FilterOptions(),
+    )
 
     def read(text: str, reader, *args) -> list[pd.DataFrame]:
         path.write_text(text)
@@ -176,7 +180,7 @@ def slowly(images, train, clean, clean_only) -> dict[int, tuple]:
 @given(images, rows, rows, st.booleans())
 def test_join_is_what_a_plain_loop_makes_of_it(images, train, clean, clean_only):
     tables_of = [facts(*images)] if images else []
-    chosen = Filters(clean_only=clean_only, max_aspect=1000)
+    chosen = FilterOptions(clean_only=clean_only, max_aspect=1000)
     found, counts = join(tables_of, [listed(train)], [listed(clean)], [], chosen)
     columns = zip(column(found, "landmark_id"), column(found, "reason"), strict=True)
     expected = slowly(images, train, clean, clean_only)
@@ -203,7 +207,7 @@ def test_the_transform_over_partitions(tmp_path):
         f"id,author,license\n{A},x,by\n{B},x,by\n{C},Jo,by\n"
     )
     (folder / "train_label_to_category.csv").write_text("landmark_id,category\n1,fort\n2,zoo\n")
-    filters = Filters(excluded_authors=("Jo",), categories=("fort",))
+    filters = FilterOptions(excluded_authors=("Jo",), categories=("fort",))
     source = Source(str(tmp_path), (), f"{folder}/train.csv", f"{folder}/clean.csv", None)
     transform = Join(with_filters(source, filters), filters, parts=7)
     wanted = {A: None, B: "category", C: "author", D: None, E: "too_small"}

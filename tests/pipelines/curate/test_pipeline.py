@@ -80,7 +80,7 @@ def run(root: pathlib.Path, folder: pathlib.Path, rows: pd.DataFrame, *flags: st
     output = Output(str(folder))
     write_facts(output, rows, units)
     common = [f"--source={root}", f"--output={folder}", f"--min_images_per_class={LEAST}"]
-    assert main([*common, "--against=test,index", *flags]) == 0
+    assert main([*common, "--exclude_leaks_from=test,index", *flags]) == 0
     return read_tables(folder / "decisions")
 
 

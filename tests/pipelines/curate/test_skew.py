@@ -21,10 +21,10 @@ from pipelines.curate import validation_split
 from pipelines.curate.command import main as curate_main
 from pipelines.curate.near_duplicates import multi_index_hashing
 from pipelines.runner import engine, partition
-from pipelines.runner.options import parse
-from pipelines.shard import command as shard_command
+from pipelines.runner.options import beam_options
 from pipelines.shard import pipeline as shard_pipeline
 from pipelines.shard import publish
+from pipelines.shard.options import ShardOptions
 from pipelines.shard.plan import Plan, make_plan
 from tests import planted
 from tests.benchmarks import curate_scale
@@ -74,10 +74,8 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
         curate_main([f"--source={source}", f"--output={output}"])
         patch.setattr(shard_pipeline, "write_shard", lambda *_: None)
         patch.setattr(publish, "publish", lambda *_: None)
-        args, beams = parse(
-            "shard", "", "", shard_command.GROUPS, [f"--output={output}", "--shard_size_mb=4"]
-        )
-        plan = make_plan(Output(str(output)), shard_command.parameters(args))
+        plan = make_plan(Output(str(output)), ShardOptions(shard_size_mb=4))
+        beams = beam_options("shard", [])
         engine.run(lambda pipeline: pipeline | shard_pipeline.Shard(plan), beams)
         NUMBERS["Shard/Split_facts"] = partition.partitions(sum(plan.images.values()))
     NUMBERS["Shard/ByShard"] = sum(plan.shards.values())

@@ -20,15 +20,16 @@ from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.download.tar_reader import BadArchive, Digest
-from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
-from pipelines.source.unit import Parameters, Unit
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import Photo, Unreadable, normalise
+from pipelines.source.unit import RecordParameters, Unit
 from tests.pipelines.conftest import read_tables
 
 # A bit flip makes a header claim a hundred million pixels; to decode them is no crash, but slow.
-NORMAL = Normal(32, max_pixels=1_000_000)
+NORMAL = NormalizationConfig(32, max_pixels=1_000_000)
 MUTANTS = 150  # of each sample
 TARS = 600
 UNITS = 60
@@ -230,7 +231,7 @@ def claims(form: str, width: int, height: int) -> bytes:
 @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "JPEG"])
 def test_bombs_are_refused_undecoded(form: str):
     with pytest.raises(Unreadable) as caught:
-        normalise(claims(form, 60_000, 60_000), Normal(64))
+        normalise(claims(form, 60_000, 60_000), NormalizationConfig(64))
     assert caught.value.reason == Reason.TOO_LARGE
     assert "60000 x 60000" in caught.value.detail
 
@@ -310,7 +311,7 @@ def test_each_image_of_a_broken_tar_is_accounted_for(tmp_path: pathlib.Path):
     for number in range(UNITS):
         tar.write_bytes(broken_tar(number))
         unit = Unit(f"u{number}", "train", str(tar))
-        summary = stage(unit, output, Parameters(NORMAL), Effort(attempts=1))
+        summary = stage(unit, output, RecordParameters(NORMAL), StagingOptions(attempts=1))
         rejects = pathlib.Path(output.rejects(unit.name)).read_text().splitlines()
         (failed if "failed" in summary else done).append(summary)
         lines += 0 if "failed" in summary else len(rejects)

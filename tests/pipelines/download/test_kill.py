@@ -15,10 +15,10 @@ import pytest
 
 from pipelines.download.command import main
 from pipelines.sample import http_server, writer
-from pipelines.sample.world import World
+from pipelines.sample.config import World
 from tests.conftest import ROOT, digests
 
-WORLD = World(landmarks=12, train_images=140, test_images=40, dirt=2, train_archives=8,
+WORLD = World(landmarks=12, train_images=140, test_images=40, defects=2, train_archives=8,
               test_archives=3, sides=(96, 128), seed=5)  # fmt: skip
 OUTPUT = ("facts/*", "staged/*", "rejects/*")
 FLAGS = ["--image_size=64"]

@@ -11,26 +11,27 @@ from email.utils import format_datetime
 import pytest
 
 from pipelines.common.errors import UserError
-from pipelines.download.rate_limit import Politeness, Turns, opted_out, turns
+from pipelines.download.options import UrlOptions
+from pipelines.download.rate_limit import Turns, opted_out, turns
 from pipelines.storage.http_status import LONGEST_PAUSE, retry_after
 
 
 @pytest.mark.parametrize("contact", ["", "me", "a@b\r\nX: y", "a@b (c)", "ü@example.org"])
 def test_a_contact_is_required(contact: str):
     with pytest.raises(UserError, match="--contact"):
-        Politeness(contact)
+        UrlOptions(True, contact)
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_rate_is_more_than_nothing(rate: float):
     with pytest.raises(UserError, match="--requests_per_second"):
-        Politeness("a@b", requests_per_second=rate)
+        UrlOptions(True, "a@b", requests_per_second=rate)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"lanes": 0},
+        {"url_workers": 0},
         {"connections": 0},
         {"attempts": 0},
         {"max_redirects": -1},
@@ -41,13 +42,13 @@ def test_a_rate_is_more_than_nothing(rate: float):
 )
 def test_senseless_values_are_a_users_mistake(wrong: dict):
     with pytest.raises(UserError, match="expected"):
-        Politeness("a@b", **wrong)
+        UrlOptions(True, "a@b", **wrong)
 
 
 def test_lanes_share_the_limits():
-    politeness = Politeness("a@b", requests_per_second=8, lanes=4, connections=8)
+    politeness = UrlOptions(True, "a@b", requests_per_second=8, url_workers=4, connections=8)
     assert (politeness.interval, politeness.threads) == (0.5, 2)
-    assert Politeness("a@b", lanes=4, connections=2).threads == 1
+    assert UrlOptions(True, "a@b", url_workers=4, connections=2).threads == 1
     assert pickle.loads(pickle.dumps(politeness)) == politeness
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies
 
 from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
-from pipelines.download.rate_limit import Politeness
+from pipelines.download.options import UrlOptions
 from pipelines.download.ssrf_guard import Refused
 
 PRIVATE = [
@@ -33,7 +33,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def get(url: str) -> None:
-    politeness = Politeness("a@b", timeouts=(2, 2, 2))
+    politeness = UrlOptions(True, "a@b", timeouts=(2, 2, 2))
     ssrf_guard.pool(politeness).request("GET", url, retries=False, redirect=False)
 
 
@@ -117,6 +117,8 @@ def test_one_level_is_unquoted_and_only_in_the_path():
 
 
 def test_own_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    assert ssrf_guard.pool(Politeness("a@b")).connection_pool_kw["ca_certs"]
+    assert ssrf_guard.pool(UrlOptions(True, "a@b")).connection_pool_kw["ca_certs"]
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
-    assert ssrf_guard.pool(Politeness("a@b")).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
+    assert ssrf_guard.pool(UrlOptions(True, "a@b")).connection_pool_kw["ca_cert_dir"] == str(
+        tmp_path
+    )

@@ -13,11 +13,11 @@ import pytest
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
-from pipelines.download.effort import Effort
+from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.download.tar_reader import BadArchive, Digest, Member
-from pipelines.imaging.normalize import Normal
-from pipelines.source.unit import Parameters, Unit
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.source.unit import RecordParameters, Unit
 
 ID = "00112233445566aa"
 MAX = 1 << 20
@@ -305,7 +305,7 @@ def test_a_repeated_id_is_rejected_and_all_members_are_counted(tmp_path: pathlib
     output = Output(str(tmp_path / "out"))
     for folder in ("staged", "facts", "rejects"):
         (tmp_path / "out" / folder).mkdir(parents=True)
-    unit, parameters = Unit("u", "train", str(tar)), Parameters(Normal(64))
-    summary = stage(unit, output, parameters, Effort(attempts=1))
+    unit, parameters = Unit("u", "train", str(tar)), RecordParameters(NormalizationConfig(64))
+    summary = stage(unit, output, parameters, StagingOptions(attempts=1))
     assert summary["images"] == 3
     assert summary["rejected"] == {"not_an_image": 1, "bad_name": 1, "repeated_id": 1}

@@ -17,7 +17,7 @@ import tenacity
 
 from pipelines.common.reasons import Reason
 from pipelines.download import url_fetcher
-from pipelines.download.rate_limit import Politeness
+from pipelines.download.options import UrlOptions
 from pipelines.download.tar_reader import Member
 from pipelines.sample import http_server
 
@@ -140,8 +140,9 @@ def web(tmp_path: pathlib.Path) -> Iterator[Web]:
         yield Web(url, site, url.split("/")[2])
 
 
-def polite(web: Web, **changes) -> Politeness:
+def polite(web: Web, **changes) -> UrlOptions:
     usual: dict[str, Any] = {
+        "from_urls": True,
         "contact": "crawl@example.org",
         "requests_per_second": 1e5,
         "connections": 4,
@@ -149,7 +150,7 @@ def polite(web: Web, **changes) -> Politeness:
         "timeouts": (2, 1, 5),
         "trusted_hosts": frozenset({web.host}),
     }
-    return Politeness(**usual | changes)
+    return UrlOptions(**usual | changes)
 
 
 def get(web: Web, *paths: str, on_retry=None, **changes) -> list[Member]:
@@ -182,7 +183,7 @@ def test_several_are_asked_for_at_once(web: Web):
 @pytest.mark.parametrize(("rate", "lanes", "count"), [(25, 1, 11), (40, 4, 5)])
 def test_requests_to_a_host_are_spaced(web: Web, rate: int, lanes: int, count: int):
     paths = [f"ok/{n}" for n in range(count)]
-    get(web, *paths, requests_per_second=rate, lanes=lanes, connections=4 * lanes)
+    get(web, *paths, requests_per_second=rate, url_workers=lanes, connections=4 * lanes)
     times = [when for when, _ in web.site.asked]
     assert max(times) - min(times) >= (count - 1) * lanes / rate * 0.9
 

@@ -86,7 +86,7 @@ def test_lanes_and_a_retry_give_the_same_bytes(world, loose, tmp_path, small_blo
         write_urls(world, tmp_path, address)
         fetch(tmp_path, tmp_path / "good", address)
         handler.refuses = True
-        fetch(tmp_path, tmp_path / "bad", address, "--lanes=3")
+        fetch(tmp_path, tmp_path / "bad", address, "--url_workers=3")
         refused = read_tables(tmp_path / "bad" / "facts")["reason"].eq("unreachable").sum()
         assert refused > 10
         printed = capsys.readouterr().out
@@ -95,7 +95,7 @@ def test_lanes_and_a_retry_give_the_same_bytes(world, loose, tmp_path, small_blo
 
         handler.refuses = False
         before = digests(tmp_path / "bad")
-        fetch(tmp_path, tmp_path / "bad", address, "--lanes=3")
+        fetch(tmp_path, tmp_path / "bad", address, "--url_workers=3")
         assert digests(tmp_path / "bad") == before
         fetch(tmp_path, tmp_path / "bad", address, "--retry_rejected")
     assert digests(tmp_path / "bad", *FILES) == digests(tmp_path / "good", *FILES)

@@ -18,7 +18,8 @@ from pipelines import main
 from pipelines.common.gap import rank
 from pipelines.evaluate import metrics, pr_curve, worst_errors
 from pipelines.imaging import contact_sheet
-from pipelines.imaging.normalize import Normal, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import normalise
 from tests.conftest import ROOT
 from tests.pipelines.common.test_gap import WORKED_ROWS, WORKED_TRUTH, tables
 from tests.pipelines.conftest import kaggle_layout
@@ -195,7 +196,9 @@ def test_photos_are_the_queries_own(prepared: pathlib.Path, world: pathlib.Path,
     assert set(staged) <= set(loose) <= set(listed[:9])
     for name in staged:
         small, large = (
-            np.asarray(Image.open(io.BytesIO(normalise(of[name], Normal(64)).jpeg))).astype(int)
+            np.asarray(
+                Image.open(io.BytesIO(normalise(of[name], NormalizationConfig(64)).jpeg))
+            ).astype(int)
             for of in (staged, loose)
         )
         assert np.abs(small - large).mean() < 8  # upright, whatever the file's orientation

@@ -10,7 +10,8 @@ from PIL import Image
 
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reason
-from pipelines.imaging.normalize import Normal, Unreadable, normalise
+from pipelines.imaging.config import NormalizationConfig
+from pipelines.imaging.normalize import Unreadable, normalise
 from pipelines.imaging.perceptual_hash import perceptual
 
 
@@ -31,14 +32,14 @@ def decoded(jpeg: bytes) -> np.ndarray:
 
 
 def test_bounds_the_longest_side():
-    found = normalise(encoded(photo()), Normal(image_size=384))
+    found = normalise(encoded(photo()), NormalizationConfig(image_size=384))
     assert (found.width, found.height) == (384, 288)
     assert (found.source_width, found.source_height) == (640, 480)
     assert Image.open(io.BytesIO(found.jpeg)).size == (384, 288)
 
 
 def test_does_not_enlarge():
-    found = normalise(encoded(photo(100, 50)), Normal(image_size=384))
+    found = normalise(encoded(photo(100, 50)), NormalizationConfig(image_size=384))
     assert (found.width, found.height) == (100, 50)
 
 
@@ -59,8 +60,8 @@ def test_turns_upright(orientation: int):
         lying = lying.transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = normalise(encoded(lying, exif=exif, quality=95), Normal(image_size=160))
-    expected = normalise(encoded(upright, quality=95), Normal(image_size=160))
+    found = normalise(encoded(lying, exif=exif, quality=95), NormalizationConfig(image_size=160))
+    expected = normalise(encoded(upright, quality=95), NormalizationConfig(image_size=160))
     assert (found.source_width, found.source_height) == (320, 240)
     assert np.abs(decoded(found.jpeg) - decoded(expected.jpeg)).mean() < 3
 
@@ -75,28 +76,30 @@ def test_turns_upright(orientation: int):
 def test_every_mode_becomes_rgb(mode: str, kind: str):
     grey = photo().convert("L")
     image = grey.convert("I;16") if mode == "I;16" else photo().convert(mode)
-    found = normalise(encoded(image, kind), Normal())
+    found = normalise(encoded(image, kind), NormalizationConfig())
     assert Image.open(io.BytesIO(found.jpeg)).mode == "RGB"
 
 
 def test_transparent_pixels_are_white():
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
-    assert decoded(normalise(encoded(clear, "PNG"), Normal()).jpeg).min() > 250
+    assert decoded(normalise(encoded(clear, "PNG"), NormalizationConfig()).jpeg).min() > 250
 
 
 def test_garbled_exif_does_not_cost_the_photo():
     data = encoded(photo(), exif=b"Exif\0\0" + bytes(range(40)))
-    assert normalise(data, Normal()).width == 384
+    assert normalise(data, NormalizationConfig()).width == 384
 
 
 def test_zero_keeps_the_bytes_of_an_upright_jpeg():
     data = encoded(photo(), quality=80)
-    assert normalise(data, Normal(image_size=0)).jpeg == data
+    assert normalise(data, NormalizationConfig(image_size=0)).jpeg == data
 
 
 def test_the_same_bytes_every_time():
     data = encoded(photo())
-    assert normalise(data, Normal()).jpeg == normalise(data, Normal()).jpeg
+    assert (
+        normalise(data, NormalizationConfig()).jpeg == normalise(data, NormalizationConfig()).jpeg
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_the_same_bytes_every_time():
 )
 def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
     with pytest.raises(Unreadable) as caught:
-        normalise(data, Normal())
+        normalise(data, NormalizationConfig())
     assert caught.value.reason is reason
     assert caught.value.detail
 
@@ -124,20 +127,20 @@ def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
 def test_a_bomb_is_not_decoded(side: int, kind: str, options: dict):
     bomb = encoded(Image.new("L", (side, side)), kind, **options)
     with pytest.raises(Unreadable) as caught:
-        normalise(bomb, Normal())
+        normalise(bomb, NormalizationConfig())
     assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_a_large_photo_is_decoded_small():
-    found = normalise(encoded(Image.new("RGB", (9000, 6000))), Normal())
+    found = normalise(encoded(Image.new("RGB", (9000, 6000))), NormalizationConfig())
     assert (found.width, found.height) == (384, 256)
 
 
 def test_unusable_sizes_are_refused():
     with pytest.raises(UserError, match="--image_size"):
-        Normal(image_size=5)
+        NormalizationConfig(image_size=5)
     with pytest.raises(UserError, match="--quality"):
-        Normal(quality=101)
+        NormalizationConfig(quality=101)
 
 
 def test_like_photos_have_near_hashes_and_others_far():

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.common.errors import UserError
-from pipelines.sample import http_server, scenery, structures, world, writer
+from pipelines.sample import config, http_server, scenery, structures, world, writer
 from pipelines.sample.command import main
+from pipelines.sample.config import World
 from tests.pipelines.conftest import TINY
 
 Members = dict[str, bytes]
@@ -102,7 +103,7 @@ def test_bytes_do_not_depend_on_workers(root: pathlib.Path, tmp_path: pathlib.Pa
 
 
 def test_another_seed_is_another_world() -> None:
-    first, second = (world.plan(world.World(seed=seed)) for seed in (0, 1))
+    first, second = (world.plan(World(seed=seed)) for seed in (0, 1))
     ids = [{x.id for x in world.photos["train"]} for world in (first, second)]
     assert not ids[0] & ids[1]
     assert not set(first.summary.landmarks) & set(second.summary.landmarks)
@@ -110,7 +111,7 @@ def test_another_seed_is_another_world() -> None:
 
 def test_too_small_a_world_is_refused() -> None:
     with pytest.raises(UserError, match="train images"):
-        world.World(train_images=20)
+        World(train_images=20)
 
 
 def test_command_prints_counts(
@@ -119,7 +120,7 @@ def test_command_prints_counts(
     monkeypatch.setattr(writer, "render", lambda photo: photo.id.encode())
     main(["--output", str(tmp_path), "--train_images", "200", "--workers", "1"])
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    counts = world.plan(world.World(train_images=200)).summary.counts()
+    counts = world.plan(World(train_images=200)).summary.counts()
     assert printed == {name: str(count) for name, count in counts.items()}
 
 
@@ -132,7 +133,7 @@ def test_train_rows(root: pathlib.Path, summary: world.Summary, train: Members) 
     assert [row["id"] for row in rows] == sorted(train)
     sizes = collections.Counter(int(row["landmark_id"]) for row in rows)
     assert sizes == {**summary.landmarks, **summary.rare_landmarks}
-    assert min(summary.landmarks.values()) >= world.FEWEST
+    assert min(summary.landmarks.values()) >= config.FEWEST
     assert max(summary.rare_landmarks.values()) < 4
     assert max(sizes) < world.LANDMARK_IDS
     schemes = {urllib.parse.urlsplit(row["url"]).scheme for row in rows}
@@ -224,9 +225,9 @@ def test_near_duplicates_look_alike(summary: world.Summary, train: Members, test
 
 
 def test_faults(summary: world.Summary, train: Members, test: Members) -> None:
-    assert set(summary.train_faults) == set(world.BROKEN + world.ODD)
-    assert {len(ids) for ids in summary.train_faults.values()} == {TINY.dirt}
-    broken = {image for form in world.BROKEN for image in summary.train_faults[form]}
+    assert set(summary.train_faults) == set(config.BROKEN + config.ODD)
+    assert {len(ids) for ids in summary.train_faults.values()} == {TINY.defects}
+    broken = {image for form in config.BROKEN for image in summary.train_faults[form]}
     broken |= set(summary.test_faults["corrupt"])
     unreadable = set()
     for image, content in (train | test).items():

@@ -33,7 +33,7 @@ def test_training_gives_full_static_batches(version, config):
 
 
 def test_an_epoch_has_each_photo_at_most_once(version, config):
-    plain = dataclasses.replace(config, crop=1.0, colour=0.0, flip=0.0)
+    plain = dataclasses.replace(config, crop=1.0, color_jitter=0.0, flip=0.0)
     seen = np.concatenate([images for images, _ in _batches(version, plain, 5)])
     assert len(np.unique(seen.reshape(20, -1), axis=0)) == 20
 
@@ -53,7 +53,7 @@ def test_training_continues_at_an_epoch_as_if_it_had_not_stopped(version, config
 
 
 def test_hosts_share_an_epoch(version, config):
-    plain = dataclasses.replace(config, crop=1.0, colour=0.0, flip=0.0)
+    plain = dataclasses.replace(config, crop=1.0, color_jitter=0.0, flip=0.0)
     seen = [
         images for host in (0, 1) for images, _ in _batches(version, plain, 5, host=host, hosts=2)
     ]
@@ -91,7 +91,7 @@ def test_repetitions_keep_the_length_of_an_epoch():
 
 
 def test_mixup_blends_photos_and_labels(version, config):
-    settings = dataclasses.replace(config, mixup=0.8, crop=1.0, colour=0.0, flip=0.0)
+    settings = dataclasses.replace(config, mixup=0.8, crop=1.0, color_jitter=0.0, flip=0.0)
     plain = dataclasses.replace(settings, mixup=0.0)
     for (images, targets), (own, labels) in zip(
         _batches(version, settings, 3), _batches(version, plain, 3), strict=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pipelines.common.errors import UserError
 from tests.trainer.submit import gcp
 from trainer.submit import follow, startup, tpu_vm
 from trainer.submit.command import as_json, prepare
-from trainer.submit.options import parse
+from trainer.submit.options import TpuOptions, parse
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
 PLACE = "projects/project-1/locations/europe-west4-a"
@@ -49,7 +48,7 @@ def words(package: str, *more: str) -> list[str]:
     ]
 
 
-def checked(package: str, *more: str) -> argparse.Namespace:
+def checked(package: str, *more: str) -> TpuOptions:
     return prepare(*parse(words(package, *more)), tpu_vm)
 
 

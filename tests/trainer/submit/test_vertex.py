@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 from collections.abc import Iterator
 
@@ -15,14 +14,14 @@ from pipelines.common.errors import UserError
 from tests.trainer.submit import gcp
 from trainer.submit import follow, vertex
 from trainer.submit.command import prepare
-from trainer.submit.options import parse
+from trainer.submit.options import VertexOptions, parse
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/it's $(a) job"]
 TPU = ["--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"]
 PLACE = "projects/project-1/locations/europe-west4"
 
 
-def checked(*more: str) -> argparse.Namespace:
+def checked(*more: str) -> VertexOptions:
     words = [
         *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
         *("--image", "eu.pkg.example/gld2", "--staging", "gs://bucket/staging/"),

@@ -209,7 +209,11 @@ def test_common_landmarks_go_last(prepared, export, tmp_path):
     for few in (plain, plain[plain["landmark_id"] != counts.idxmax()][:-1]):  # of what is listed
         few.reset_index()[["id"]].to_csv(tmp_path / "ids.csv", index=False)
         found = run(
-            export, tmp_path / "b.csv", images=images, demote_over=3, ids=tmp_path / "ids.csv"
+            export,
+            tmp_path / "b.csv",
+            images=images,
+            max_predictions_per_landmark=3,
+            ids=tmp_path / "ids.csv",
         )
         common = few["landmark_id"].map(few["landmark_id"].value_counts()) > 3
         assert 0 < common.sum() < len(few)
@@ -254,7 +258,7 @@ def test_embeddings_of_another_model_are_refused(prepared, export, train, tmp_pa
         (["--rerank=retrieval"], "expected --train"),
         (["--train=x"], "expected --rerank retrieval"),
         (["--top_k_output=top.txt"], "expected .csv or .parquet"),
-        (["--demote_over=0"], "expected at least 1"),
+        (["--max_predictions_per_landmark=0"], "expected at least 1"),
     ],
 )
 def test_flags_that_make_no_sense(export, tmp_path, words, message):

@@ -1,0 +1,35 @@
+"""What a download works on and how, from its options."""
+
+from __future__ import annotations
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.download.options import DownloadOptions, StagingOptions
+from pipelines.runner.options import threads
+from pipelines.source.discover import Source, discover, discover_urls
+from pipelines.source.staged_units import say_absent
+
+
+def find_source(options: DownloadOptions) -> Source:
+    """Returns the source that the flags name; prints what it lacks.
+
+    Raises:
+      UserError: it has no photos of the splits, or does not answer.
+    """
+    if options.urls.from_urls:
+        workers = options.urls.url_workers
+        source = discover_urls(options.source.source, options.splits.split, workers)
+    else:
+        source = discover(options.source.source, options.splits.split, options.source.archives)
+    say_absent(source)
+    return source
+
+
+def staging_options(options: DownloadOptions, beams: PipelineOptions) -> StagingOptions:
+    """Returns how units are worked on."""
+    return StagingOptions(
+        attempts=options.fetch.attempts,
+        threads=threads(options.fetch.threads, beams),
+        urls=options.urls if options.urls.from_urls else None,
+        retry_rejected=options.urls.retry_rejected,
+    )

@@ -1,0 +1,115 @@
+"""Submissions against a solution, as Kaggle scores them: printed, and written beside plots."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import pandas as pd
+
+from pipelines.common.errors import UserError
+from pipelines.evaluate.comparison import Comparison, compare
+from pipelines.evaluate.metrics import Metrics, join, made, ranking, score, subsets
+from pipelines.evaluate.options import EvaluateOptions
+from pipelines.kaggle import submission
+from pipelines.storage import filesystem
+
+
+def evaluate(predictions: pd.DataFrame, solution: pd.DataFrame) -> dict[str, Metrics]:
+    """Metrics of each of `subsets`."""
+    found = subsets(join(predictions, solution))
+    return {name: score(rows, ranking(rows)) for name, rows in found.items()}
+
+
+# ---- one submission -------------------------------------------------------------------------
+
+
+def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
+    """Scores a submission; prints and writes what is found.
+
+    Args:
+      joined: as `join` gives it.
+      output: metrics.json, beside which pr_curve.png and mistakes.jpg are written.
+      images: where the photos are, for the contact sheet of mistakes; None for no sheet.
+    """
+    from pipelines.evaluate import pr_curve
+
+    found = subsets(joined)
+    rankings = {name: ranking(rows) for name, rows in found.items()}
+    metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
+    print_metrics("evaluate", metrics)
+    filesystem.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
+    print(f"evaluate: {output}")
+    ranked = made(found["all"]).iloc[rankings["all"].order]
+    curve = _beside(output, "pr_curve.png")
+    filesystem.write(curve, pr_curve.draw(rankings, ranked["score"].to_numpy()))
+    print(f"evaluate: {curve}")
+    if images:
+        _sheet(ranked, images, _beside(output, "mistakes.jpg"))
+
+
+def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:
+    from pipelines.evaluate import worst_errors
+
+    worst = worst_errors.worst(ranked)
+    if len(worst):
+        filesystem.write(path, worst_errors.picture(worst, images))
+    print(f"evaluate: {path if len(worst) else 'there is no mistake to show'}")
+
+
+def print_metrics(title: str, found: Mapping[str, Metrics]) -> None:
+    for name, m in found.items():
+        print(
+            f"{title}: {name}: GAP {m.gap:.4f}, accuracy {m.accuracy:.4f}, "
+            f"precision {m.precision:.4f}, recall {m.recall:.4f}, over landmarks precision "
+            f"{m.macro_precision:.4f}, recall {m.macro_recall:.4f} "
+            f"({m.queries} queries, {m.labelled} labelled, {m.predicted} predicted)"
+        )
+
+
+def print_comparison(found: Comparison) -> None:
+    for name, metrics in found.submissions.items():
+        print_metrics(f"evaluate: {name}", metrics)
+    for pair in found.pairs:
+        print(f"evaluate: {pair.a} less {pair.b}, all:")
+        for name, d in (("GAP", pair.gap), ("accuracy", pair.accuracy)):
+            print(
+                f"evaluate:   {name} {d.difference:+.4f}, 95 % interval {d.low:+.4f} to "
+                f"{d.high:+.4f}; above 0 in {d.better:.1%}, below 0 in {d.worse:.1%} of "
+                f"{found.resamples} resamples"
+            )
+
+
+# ---- from files -----------------------------------------------------------------------------
+
+
+def evaluate_files(options: EvaluateOptions) -> None:
+    """Scores the one submission, or compares several; prints and writes what is found.
+
+    Raises:
+      UserError: a file cannot be read, or a submission does not fit the solution.
+    """
+    output = options.output_path
+    filesystem.check_output("--output", output)
+    solution = submission.read_solution(options.solution)
+    joined = {path: _join(path, options.solution, solution) for path in options.paths}
+    if len(joined) == 1:
+        report(joined[options.paths[0]], output, options.images)
+        return
+    found = compare(joined, options.resamples, options.seed)
+    print_comparison(found)
+    filesystem.write_json(output, dataclasses.asdict(found))
+    print(f"evaluate: {output}")
+
+
+def _join(path: str, solution_path: str, solution: pd.DataFrame) -> pd.DataFrame:
+    predictions = submission.read(path)
+    try:
+        return join(predictions, solution)
+    except UserError as error:
+        raise UserError(f"{path} against {solution_path}: {error}") from None
+
+
+def _beside(path: str, name: str) -> str:
+    folder, slash, _ = path.rpartition("/")
+    return f"{folder}{slash}{name}"

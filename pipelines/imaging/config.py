@@ -1,0 +1,31 @@
+"""How photos are normalised: the flags, without the libraries that do it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipelines.common.errors import UserError
+from pipelines.common.options import Options, flag
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalizationConfig(Options):
+    """How photos are normalised; the same in training and scoring.
+
+    Attributes:
+      image_size: bound of the longest side, pixels; 0 keeps the size, and the bytes too where they
+        already are an upright RGB JPEG.
+      quality: of the JPEG encoder, 1 to 95.
+      max_pixels: a baseline JPEG with more is rejected undecoded. It can be decoded small; what has
+        to be decoded whole has a lower bound.
+    """
+
+    image_size: int = flag(384, "bound of the longest side in pixels; 0 keeps the original")
+    quality: int = flag(90, "of the JPEG encoder", least=1, most=95)
+    max_pixels: int = 200_000_000
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a size or a quality that no encoder can give."""
+        super().__post_init__()
+        if self.image_size < 0 or 0 < self.image_size < 16:
+            raise UserError(f"--image_size: expected 0 or at least 16, found {self.image_size}")

@@ -1,0 +1,55 @@
+"""The version of a dataset that is looked at: its folder, its counts and its labels."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pipelines.common.errors import UserError
+from pipelines.common.labels import Label, parse_labels
+from pipelines.common.paths import join
+from pipelines.common.schema import DATASET, OUTPUT_SPLITS
+from pipelines.storage import filesystem
+
+VERSION = re.compile(r"\d+(\.\d+)*\Z")
+
+
+def find(dataset: str) -> str:
+    """The version folder: `dataset` itself, or the newest version in it, as the trainer has it.
+
+    Raises:
+      UserError: there is none.
+    """
+    dataset = dataset.rstrip("/") or "/"
+    if filesystem.exists(join(dataset, "labels.csv")):
+        return dataset
+    for parent in (dataset, join(dataset, DATASET)):
+        found = [path.rpartition("/")[0] for path in filesystem.match(f"{parent}/*/labels.csv")]
+        found = [folder for folder in found if VERSION.match(folder.rpartition("/")[2])]
+        if found:
+            return max(found, key=_numbers)
+    raise UserError(f"{dataset}: expected {DATASET}/<version>/labels.csv in it; run gld2 shard")
+
+
+def _numbers(folder: str) -> list[int]:
+    return [int(number) for number in folder.rpartition("/")[2].split(".")]
+
+
+def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
+    """stats.json and labels.csv of a version.
+
+    Raises:
+      UserError: one of them cannot be read.
+    """
+    path = join(folder, "labels.csv")
+    labels = parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
+    path = join(folder, "stats.json")
+    stats = filesystem.read_json(path)
+    try:
+        splits = {name: stats["splits"][name] for name in OUTPUT_SPLITS if name in stats["splits"]}
+        for counts in splits.values():
+            [int(counts[name]) for name in ("images", "shards", "bytes")]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = "expected splits with their images, shards and bytes"
+        raise UserError(f"{path}: {what}, found {error!r}") from None
+    return stats | {"splits": splits}, labels

@@ -1,0 +1,49 @@
+"""How many photos, tars and bytes a source has, without fetching them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pipelines.common.errors import UserError
+from pipelines.common.schema import STAGED_SPLITS
+from pipelines.plan.stage_costs import Split
+from pipelines.source import metadata_csv
+from pipelines.source.discover import BLOCK, discover
+from pipelines.source.unit import Unit
+from pipelines.storage import streams
+
+ASKED = 16  # tars whose sizes are asked for at once
+
+
+def count(root: str) -> dict[str, Split]:
+    """Counts a source: rows of its CSVs, its tars and their sizes.
+
+    Raises:
+      UserError: it has no photos, or does not answer.
+    """
+    source = discover(root, STAGED_SPLITS)
+    listings = {"train": source.train_csv, "test": source.test_csv}
+    found = {}
+    for name in source.splits:
+        parts = [part for part in source.parts if part.split == name]
+        tars = [part.source for part in parts if isinstance(part, Unit)]
+        images = _rows(listings.get(name) or f"{root.rstrip('/')}/metadata/{name}.csv")
+        units = len(tars) or -(-images // BLOCK)
+        found[name] = Split(images, max(1, units), _bytes(tars) if tars else None)
+    return found
+
+
+def _rows(path: str) -> int:
+    return sum(map(len, metadata_csv.ids(path)))
+
+
+def _bytes(tars: Sequence[str]) -> int | None:
+    """Of all of them; None where a server does not say."""
+    try:
+        with ThreadPoolExecutor(ASKED) as pool:
+            sizes = list(pool.map(streams.size, tars))
+    except streams.Unreachable as error:
+        raise UserError(str(error)) from None
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None

@@ -1,0 +1,65 @@
+"""Photos' embeddings and landmarks as Parquet files: the index that scores are re-ranked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.common.errors import UserError
+from pipelines.score import prediction_store
+from pipelines.score.options import InferenceOptions
+from pipelines.score.pipeline import Job, predict
+from pipelines.score.prediction_store import Parts
+from pipelines.score.rerank.nearest_neighbours import Block
+from pipelines.storage import filesystem, rejects
+
+NO_LANDMARK = -1
+
+
+def embed(
+    job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str = "embed"
+) -> None:
+    """Embeds what is not embedded yet; prints the counts.
+
+    Raises:
+      UserError: the folder was made by another model or with other flags, some
+        photos could not be read at all, or there are none.
+    """
+    if other := job.parts.claim(job.inputs):
+        raise UserError(
+            f"{job.parts.inputs}: made with another {', '.join(other)}; use the same or another "
+            "folder"
+        )
+    filesystem.remove(job.parts.units)
+    predict(job, options, beam_options, title)
+    embedded, rejected = 0, 0
+    units = list(job.photos.units())
+    for unit in units:
+        rejected += len(rejects.read_rejects(job.parts.rejects(unit.name)))
+        if not job.parts.is_done(unit.name, unit):
+            raise UserError(f"{unit.name} could not be read; {job.parts.rejects(unit.name)} why")
+        embedded += len(job.parts.read(unit.name, "id"))
+    if not embedded:
+        raise UserError(f"{job.parts.root}: no photo could be embedded")
+    filesystem.write_json(job.parts.units, [unit.name for unit in units])
+    print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
+    print(f"{title}: {job.parts.root}")
+
+
+def unlabelled(table: pa.Table) -> Block:
+    """Rows of `id` and `embedding` as a block whose labels say nothing."""
+    ids = np.array(table["id"].to_pylist(), np.str_)
+    return Block(ids, prediction_store.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
+
+
+def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:
+    """A part at a time; a row that is not known to show a landmark has label NO_LANDMARK."""
+    for unit in units:
+        table = kept.read(unit, "id", "landmark_id", "embedding")
+        labels = table["landmark_id"].fill_null(NO_LANDMARK).to_numpy()
+        ids = np.array(table["id"].to_pylist(), np.str_)
+        if len(table):
+            yield Block(ids, prediction_store.matrix(table, "embedding"), labels)

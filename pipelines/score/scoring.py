@@ -1,0 +1,77 @@
+"""Photos through a model and into a submission: the whole of gld2 score behind its flags."""
+
+from __future__ import annotations
+
+import functools
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.score import inputs, model
+from pipelines.score.options import ScoreOptions
+from pipelines.score.pipeline import Job, predict
+from pipelines.score.prediction_store import Parts, beside
+from pipelines.score.rerank import pipeline as rerank_pipeline
+from pipelines.score.submission_writer import (
+    Answers,
+    classified,
+    collect,
+    listed_ids,
+    write,
+    write_top_k,
+)
+from pipelines.storage import filesystem
+
+
+def score(options: ScoreOptions, beam_options: PipelineOptions) -> dict[str, int]:
+    """Scores photos and writes the submission; prints and returns its counts.
+
+    Raises:
+      UserError: the model, the photos or the ids cannot be used, or no photo could be scored.
+    """
+    wanted, reranking = options.submission, options.reranking
+    filesystem.check_output("--output", wanted.output)
+    place = model.find(options.model.model)
+    place.labels()  # before any photo is fetched
+    found = inputs.named(options, inputs.normal_of(place.export))
+    ids = listed_ids(wanted.ids or found.ids)
+    retrieves = reranking.rerank == "retrieval"
+    job = Job(found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves)
+    filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # that a killed run left
+    _claim(job)
+    predict(job, options, beam_options, "score")
+    answers: Answers = functools.partial(classified, job)
+    if retrieves:
+        where = rerank_pipeline.compare(job, options, beam_options)
+        weight = reranking.classifier_weight
+        answers = functools.partial(rerank_pipeline.answers, where, weight=weight)
+    predictions = collect(job, answers)
+    if wanted.top_k_output:
+        write_top_k(job, wanted.top_k_output)
+    counts = write(wanted.output, ids, predictions, reranking.max_predictions_per_landmark)
+    _print(counts, predictions.failed, wanted.output)
+    return counts
+
+
+def _claim(job: Job) -> None:
+    """Predictions that another model made, or with other flags, are of no use here."""
+    if other := job.parts.claim(job.inputs):
+        print(f"score: {job.parts.root} was made with another {', '.join(other)}: made anew")
+        filesystem.remove(job.parts.root)
+        job.parts.claim(job.inputs)
+
+
+def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
+    print(
+        f"score: {counts['rows']} rows = {counts['predicted']} predicted + "
+        f"{counts['unreadable']} unreadable + {counts['without_image']} without an image"
+    )
+    print(
+        f"score: {counts['photos']} photos = {counts['predicted']} predicted + "
+        f"{counts['not_listed']} not listed + {counts['repeated']} repeated"
+    )
+    if failed:
+        print(
+            f"score: {len(failed)} units could not be read ({', '.join(failed[:5])}); the rejects "
+            "say why; run the same command again to try them again"
+        )
+    print(f"score: {path}, {beside(path, 'rejects.jsonl')}")
