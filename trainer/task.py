@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.common import cli, options, quiet
-from trainer import distribution
+from trainer import devices
 from trainer.config import Config
 from trainer.presets import PRESETS
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       UserError: what the user can mend; a TransientError where it may go better the next time.
     """
     settings = parse(argv)
-    distribution.choose(settings.device)
+    devices.choose(settings.device)
     with quiet.tensorflow():
         # It imports TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.training import loop

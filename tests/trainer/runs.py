@@ -20,7 +20,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import config, distribution, export
+from pipelines import main as gld2
+from trainer import config, devices, distribution, export
 from trainer.model import build as model_build
 from trainer.position import Place
 from trainer.training import checkpoints
@@ -37,7 +38,7 @@ class Run:
       devices: how many there are to be; 0: all.
       kill_at: [epoch, step] of the checkpoint at which the process is killed; [] for none.
       served: whether its SavedModel is wanted, which takes most of the time of a short run, and its
-        logits.
+        logits; without it, nothing is exported.
     """
 
     command: list[str]
@@ -58,7 +59,7 @@ class Seen:
     """What a run lets be seen.
 
     Attributes:
-      networks: those it built; the first is trained, the second exported.
+      networks: those it built; the first is trained, the second, where there is one, exported.
       traces: how often the training step ran in Python: once for each device and graph of it.
     """
 
@@ -69,9 +70,9 @@ class Seen:
 def _prepare(run: Run) -> Seen:
     """Puts what the run asks for between it and the trainer."""
     seen = Seen()
-    find, build, save = distribution.find, model_build.build, checkpoints.save
+    find, build, save = devices.find, model_build.build, checkpoints.save
 
-    def some_devices(device: str) -> distribution.Devices:
+    def some_devices(device: str) -> devices.Devices:
         found = find(device)
         return dataclasses.replace(found, names=found.names[: run.devices or None])
 
@@ -93,12 +94,17 @@ def _prepare(run: Run) -> Seen:
             os.kill(os.getpid(), signal.SIGKILL)
         save(network, folder, place, *args, **kwargs)
 
-    distribution.find, model_build.build = some_devices, kept
+    devices.find, model_build.build = some_devices, kept
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
-        export._serve = lambda path, folder: None
+        export.export = _folder_alone
     return seen
+
+
+def _folder_alone(values, config, version, row, folder: str) -> None:
+    """Stands for `export.export`; what follows it writes into the folder."""
+    Path(folder).mkdir()
 
 
 def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
@@ -123,12 +129,12 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = distribution.find, model_build.build, checkpoints.save, export._serve
+    usual = devices.find, model_build.build, checkpoints.save, export.export
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        distribution.find, model_build.build, checkpoints.save, export._serve = usual
+        devices.find, model_build.build, checkpoints.save, export.export = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
-        if run("train", run.command):
+        if gld2.run("train", run.command):
             sys.exit(f"run {number} failed")
         np.savez(Path(folder) / f"{number}.npz", **_look(seen, run.served))
 

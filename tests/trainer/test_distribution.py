@@ -29,6 +29,7 @@ from tests.trainer.conftest import photos, write_version
 from tests.trainer.runs import Run
 from trainer import distribution, task
 from trainer.compare import time_budget
+from trainer.devices import Devices
 from trainer.position import Place
 from trainer.training import checkpoints
 
@@ -281,7 +282,7 @@ def test_two_devices_of_tensorflow_have_the_losses_of_one(tensorflow_runs):
 
 @pytest.mark.parametrize(("batches", "used"), [([8], 4), ([6], 3), ([8, 6], 2), ([7], 1)])
 def test_a_batch_that_does_not_divide_leaves_some_gpus_idle(batches, used, capsys):
-    four = distribution.Devices("tensorflow", "gpu", ("a", "b", "c", "d"))
+    four = Devices("tensorflow", "gpu", ("a", "b", "c", "d"))
     found = distribution.spread(four, batches, shard_head=False)
     assert found.names == four.names[:used]
     assert ("let --batch_size be a multiple of 4" in capsys.readouterr().out) == (used < 4)

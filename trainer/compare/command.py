@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pipelines.common import quiet
 from pipelines.common.errors import UserError
 from pipelines.common.options import Command, Options, flag, folder
-from trainer import distribution, task
+from trainer import devices, task
 from trainer.compare import runs, subprocesses, table
 from trainer.compare.runs import Run
 from trainer.compare.table import Row
@@ -124,7 +124,7 @@ def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
     passed = [*passed, f"--data={options.data}", f"--job_dir={place}"]
     planned = runs.runs(place, options.backbones, options.batch_sizes, options.epochs, passed)
     planned += runs.speeds(options.speed_of, passed) if options.speed_of else []
-    distribution.choose(planned[0].settings.device)
+    devices.choose(planned[0].settings.device)
     with quiet.tensorflow():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.compare import evaluation

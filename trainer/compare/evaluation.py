@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipelines.common.errors import UserError
 from pipelines.common.schema import VALIDATION
-from trainer import distribution, gfile
+from trainer import devices, gfile
 from trainer.compare import kaggle_test, throughput
 from trainer.compare.kaggle_test import Solution
 from trainer.compare.runs import Run
@@ -21,7 +21,7 @@ from trainer.compare.table import Row
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
-from trainer.distribution import Devices
+from trainer.devices import Devices
 
 _FROM_TRAINING = {  # done.json -> column
     "val_accuracy": "accuracy",
@@ -90,7 +90,7 @@ def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list
     Returns:
       Notes on what was measured, and how.
     """
-    found = distribution.find(runs[0].settings.device)
+    found = devices.find(runs[0].settings.device)
     notes = _notes(on, found, batch)
     for row, run in zip(rows, runs, strict=True):
         print(f"compare: measuring {run.name}", flush=True)

@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.common.labels import Label
 from trainer import distribution
 from trainer.config import NO_WEIGHTS, Config
-from trainer.distribution import Devices
+from trainer.devices import Devices
 from trainer.model import build, complexity
 from trainer.training import validation
 

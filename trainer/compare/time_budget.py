@@ -20,11 +20,11 @@ import tensorflow as tf
 from pipelines.common import cli
 from pipelines.common.errors import UserError
 from pipelines.common.schema import VALIDATION
-from trainer import config, distribution, gfile, task
+from trainer import config, devices, distribution, gfile, task
 from trainer.config import HEAD, IMAGENET, NO_WEIGHTS, Config, Phase
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
-from trainer.distribution import Devices
+from trainer.devices import Devices
 from trainer.model import build
 from trainer.training import loop, validation
 
@@ -117,7 +117,7 @@ def _path(settings: Config) -> str:
 def measure(settings: Config) -> list[Pace]:
     """Times a few steps of each phase, on real photos."""
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
-    found = distribution.find(settings.device)
+    found = devices.find(settings.device)
     paces = []
     for phase in settings.phases:
         keras.utils.clear_session()  # forgets how batches are spread, too

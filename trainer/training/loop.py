@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from pipelines.common.errors import UserError
 from pipelines.common.schema import VALIDATION
-from trainer import config, distribution, export, gfile
+from trainer import config, devices, distribution, export, gfile
 from trainer.config import Config, Phase, Row
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
-from trainer.distribution import Devices
+from trainer.devices import Devices
 from trainer.model import build
 from trainer.position import START, Place
 from trainer.training import checkpoints, history, tensorboard, validation
@@ -81,7 +81,7 @@ def run(settings: Config) -> dict:
     Raises:
       UserError: data or weights that cannot be used, or a job folder of another run.
     """
-    found = distribution.find(settings.device)
+    found = devices.find(settings.device)
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
     job = Job(settings.job_dir.rstrip("/"))
     digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()

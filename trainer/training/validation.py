@@ -13,7 +13,7 @@ from keras import ops
 from pipelines.common import gap
 from trainer import distribution
 from trainer.config import METRICS
-from trainer.distribution import Devices
+from trainer.devices import Devices
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pipelines.main import run
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
 from trainer import config as configs
-from trainer import distribution, task
+from trainer import devices, task
 from trainer.compare import evaluation, kaggle_test, runs, subprocesses, table, throughput
 from trainer.compare.table import Row
 from trainer.compare.time_budget import Pace, read, shortened, write
@@ -333,7 +333,7 @@ def test_runs_that_differ_in_what_does_not_matter_are_as_fast(config):
 
 def test_parameters_are_those_that_learn(config, version):
     found = throughput.measure(
-        throughput.subject(config, 2), version.labels, distribution.find("cpu"), trains=False
+        throughput.subject(config, 2), version.labels, devices.find("cpu"), trains=False
     )
     backbone = keras.applications.MobileNet(
         alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)

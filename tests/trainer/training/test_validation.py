@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.common import gap
-from trainer.distribution import TENSORFLOW, Devices
+from trainer.devices import TENSORFLOW, Devices
 from trainer.training import validation
 
 
