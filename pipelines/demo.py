@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 
 from pipelines import prepare
 from pipelines.common import cli, paths
+from pipelines.common.command_line import Command
 from pipelines.common.errors import UserError
-from pipelines.common.options import Command, Options, OutputOptions, flag, group
+from pipelines.common.options import Options, OutputOptions, flag, group
 from pipelines.common.paths import Output
 from pipelines.evaluate import command as evaluate_command
 from pipelines.report import command as report_command

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from pipelines.common import cli
-from pipelines.common.options import BEAM_NOTE, Command, group
+from pipelines.common.command_line import Command
+from pipelines.common.options import BEAM_NOTE, group
 from pipelines.common.paths import Output
 from pipelines.curate.options import CurateOptions
 from pipelines.download.options import DownloadOptions

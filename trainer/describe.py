@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.common import cli, quiet
-from pipelines.common.options import Command, Options, flag
+from pipelines.common.command_line import Command
+from pipelines.common.options import Options, flag
 from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 from trainer.model.complexity import Counts, Layer, classifier, layers, summed

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.common import cli, options, quiet
+from pipelines.common import cli, command_line, quiet
+from pipelines.common.command_line import Command
 from trainer import devices
 from trainer.config import Config
 from trainer.presets import PRESETS
@@ -47,7 +48,7 @@ def _preset(name: str) -> str:
     return textwrap.fill(f"  {name:<9}{' '.join(values)}", 90, subsequent_indent=" " * 11)
 
 
-COMMAND = options.Command(
+COMMAND = Command(
     "train",
     Config,
     "Trains a landmark classifier on shards and exports it.",
@@ -81,7 +82,7 @@ def parse(argv: Sequence[str] | None) -> Config:
     """
     given = COMMAND.given(argv)
     preset = PRESETS.get(given.get("preset", ""), {})
-    return options.build(Config, _fitting(preset, given) | given)
+    return command_line.build(Config, _fitting(preset, given) | given)
 
 
 def flags(settings: Config) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.common.options import BEAM_NOTE, Command
+from pipelines.common.command_line import Command
+from pipelines.common.options import BEAM_NOTE
 from pipelines.common.paths import Output
 from pipelines.curate.options import CurateCommandOptions
 

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.common import quiet
+from pipelines.common.command_line import Command
 from pipelines.common.errors import UserError
-from pipelines.common.options import Command, Options, flag, folder
+from pipelines.common.options import Options, flag, folder
 from trainer import devices, task
 from trainer.compare import runs, subprocesses, table
 from trainer.compare.runs import Run
