@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.common import quiet
+from pipelines.common import quiet, versions
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
@@ -28,11 +27,10 @@ examples:
 What is wrong is told a line each, with the file and, from 0, the record's number in it. Behind
 a length that is garbled the next frame is searched for, and what lies between counts as one.
 """
-VERSION = re.compile(r"\d+(\.\d+)*\Z")
 
 
 def find(dataset: str) -> str:
-    """The version folder: `dataset` itself, or the newest version in it, as the trainer has it.
+    """The version folder: `dataset` itself, or the newest version in it.
 
     Raises:
       UserError: there is none.
@@ -42,14 +40,9 @@ def find(dataset: str) -> str:
         return dataset
     for parent in (dataset, join(dataset, DATASET)):
         found = [path.rpartition("/")[0] for path in filesystem.match(f"{parent}/*/labels.csv")]
-        found = [folder for folder in found if VERSION.match(folder.rpartition("/")[2])]
-        if found:
-            return max(found, key=_numbers)
+        if found := versions.newest_first(found):
+            return found[0]
     raise UserError(f"{dataset}: expected {DATASET}/<version>/labels.csv in it; run gld2 shard")
-
-
-def _numbers(folder: str) -> list[int]:
-    return [int(number) for number in folder.rpartition("/")[2].split(".")]
 
 
 def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
