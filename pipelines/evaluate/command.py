@@ -10,8 +10,9 @@ import pandas as pd
 
 from pipelines.common.cli import Parser, at_least
 from pipelines.common.errors import UserError
+from pipelines.common.metrics import Metrics
 from pipelines.evaluate.comparison import Comparison, compare
-from pipelines.evaluate.metrics import Metrics, join, made, ranking, score, subsets
+from pipelines.evaluate.metrics import join, made, ranking, score, subsets
 from pipelines.kaggle import submission
 from pipelines.storage import filesystem
 
