@@ -9,9 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pipelines.common.metrics import Metrics
 from pipelines.evaluate import bootstrap
 from pipelines.evaluate.bootstrap import Difference
-from pipelines.evaluate.metrics import Metrics, ranking, score, subsets
+from pipelines.evaluate.metrics import ranking, score, subsets
 
 # ---- several submissions --------------------------------------------------------------------
 

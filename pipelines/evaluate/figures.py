@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from pipelines.common.errors import UserError
+from pipelines.common.metrics import Metrics
 from pipelines.evaluate.comparison import Comparison, compare
-from pipelines.evaluate.metrics import Metrics, join, made, ranking, score, subsets
+from pipelines.evaluate.metrics import join, made, ranking, score, subsets
 from pipelines.evaluate.options import EvaluateOptions
 from pipelines.kaggle import submission
 from pipelines.storage import filesystem

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from pipelines.common import versions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
 from pipelines.common.paths import join
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
 from pipelines.storage import filesystem
 
-VERSION = re.compile(r"\d+(\.\d+)*\Z")
-
 
 def find(dataset: str) -> str:
-    """The version folder: `dataset` itself, or the newest version in it, as the trainer has it.
+    """The version folder: `dataset` itself, or the newest version in it.
 
     Raises:
       UserError: there is none.
@@ -25,14 +23,9 @@ def find(dataset: str) -> str:
         return dataset
     for parent in (dataset, join(dataset, DATASET)):
         found = [path.rpartition("/")[0] for path in filesystem.match(f"{parent}/*/labels.csv")]
-        found = [folder for folder in found if VERSION.match(folder.rpartition("/")[2])]
-        if found:
-            return max(found, key=_numbers)
+        if found := versions.newest_first(found):
+            return found[0]
     raise UserError(f"{dataset}: expected {DATASET}/<version>/labels.csv in it; run gld2 shard")
-
-
-def _numbers(folder: str) -> list[int]:
-    return [int(number) for number in folder.rpartition("/")[2].split(".")]
 
 
 def load(folder: str) -> tuple[dict[str, Any], list[Label]]:

@@ -13,21 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.common import solution
 from pipelines.common.errors import UserError
 from pipelines.kaggle import csv_rows
 from pipelines.kaggle.csv_rows import Fault
+from pipelines.storage import streams
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HEADER = ["id", "landmarks"]
-SOLUTION_HEADER = ["id", "landmarks", "Usage"]
-USAGES = ("Public", "Private", "Ignored")
 NUMBER = "[0-9]{1,18}"  # of 64 bits
 CELL = rf"^(?P<landmark>{NUMBER}) (?P<score>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)$"
 FORM = "'<landmark_id> <score>' or nothing"
 NOT_FINITE = rf"(?i)^{NUMBER} [-+]?(?:nan|inf|infinity)$"
-LANDMARKS = rf"^(?:{NUMBER}(?: {NUMBER})*)?$"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,24 +143,21 @@ def read_solution(path: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = csv_rows.read(path, SOLUTION_HEADER)
-    ids, landmarks, usages = rows.columns
-    wrong = {
-        ("repeated id", "each id once"): (repeated(ids), ids),
-        ("landmarks", "space-separated integers or nothing"): (
-            pc.invert(pc.match_substring_regex(landmarks, LANDMARKS)),
-            landmarks,
-        ),
-        ("usage", " or ".join(USAGES)): (
-            pc.invert(pc.is_in(usages, pa.array(USAGES))),
-            usages,
-        ),
-    }
-    for (kind, expected), (mask, cells) in wrong.items():
-        rows.faults.extend(csv_rows.find(kind, expected, mask, rows.numbers, cells))
-    _raise_first(path, rows.faults)
-    columns = zip(SOLUTION_HEADER, rows.columns, strict=True)
-    return pd.DataFrame({name: column.to_pandas() for name, column in columns})
+    found = solution.parse(_text(path), path)
+    columns = (found.ids, found.landmarks, found.usages)
+    return pd.DataFrame(dict(zip(solution.HEADER, columns, strict=True)), dtype=object)
+
+
+def _text(path: str) -> str:
+    """A file's content; bytes that are not UTF-8 are escaped."""
+    try:
+        with streams.open_stream(path) as stream:
+            data = stream.read(csv_rows.MAX_BYTES + 1)
+    except (OSError, UserError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    if len(data) > csv_rows.MAX_BYTES:
+        raise UserError(f"{path}: expected at most {csv_rows.MAX_BYTES:,} bytes, found more")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def repeated(ids: pa.Array) -> np.ndarray:

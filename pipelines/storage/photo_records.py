@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from pipelines.common import paths, schema
+from pipelines.common import paths, schema, versions
 from pipelines.common.errors import UserError
 from pipelines.common.schema import DATASET
 from pipelines.storage import filesystem, tf_example, tfrecord
@@ -82,8 +82,4 @@ def _versions(place: str) -> list[str]:
         for root in (paths.join(place, "dataset"), place)
         for path in filesystem.match(paths.join(root, DATASET, "*", "stats.json"))
     ]
-    return sorted(found, key=_numbers, reverse=True)
-
-
-def _numbers(folder: str) -> list[int]:
-    return [int(n) for n in folder.rpartition("/")[2].split(".") if n.isdecimal()]
+    return versions.newest_first(found)

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from pipelines.common.errors import UserError
 from pipelines.common.schema import VALIDATION
+from pipelines.common.solution import Solution
 from trainer import devices, gfile
 from trainer.compare import kaggle_test, throughput
-from trainer.compare.kaggle_test import Solution
 from trainer.compare.runs import Run
 from trainer.compare.table import Row
 from trainer.config import IMAGENET, NO_WEIGHTS

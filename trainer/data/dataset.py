@@ -7,19 +7,18 @@ import dataclasses
 import hashlib
 import json
 import posixpath
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from pipelines.common import versions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
 from pipelines.common.schema import DATASET, VALIDATION
 from trainer import gfile
 from trainer.data import shard_cache
 
-_VERSION = re.compile(r"\d+(\.\d+)*\Z")
 _FILES_AT_ONCE = 16
 
 
@@ -96,13 +95,11 @@ def _find(data: str, cached: str) -> Version:
 
 
 def _versions(parent: str) -> list[str]:
-    """Version folders, the highest first: 1.10.0 comes before 1.9.0."""
+    """Version folders in a folder, the newest first; none where it is no folder."""
     if not tf.io.gfile.isdir(parent):
         return []
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(parent)]
-    names = [name for name in names if _VERSION.match(name)]
-    names.sort(key=lambda name: [int(part) for part in name.split(".")], reverse=True)
-    return [posixpath.join(parent, name) for name in names]
+    return [posixpath.join(parent, name) for name in versions.newest_first(names)]
 
 
 def _open(folder: str, cached: str) -> Version:

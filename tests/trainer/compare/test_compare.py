@@ -11,6 +11,7 @@ import psutil
 import pytest
 import tensorflow as tf
 
+from pipelines.common import solution
 from pipelines.common.errors import UserError
 from pipelines.evaluate import metrics as reference
 from pipelines.kaggle import submission
@@ -398,10 +399,7 @@ def test_landmarks_that_the_network_does_not_know_have_no_probability(version_fo
     scorer = keras.Model(pixels, keras.layers.Activation("linear")(pixels))
     rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], np.float32)
     ids = tf.constant(["a", "b"])
-    truth = {
-        "a": kaggle_test.Query(frozenset({1001, 1002, 4}), "Public"),
-        "b": kaggle_test.Query(frozenset({4}), "Public"),
-    }
+    truth = solution.parse("id,landmarks,Usage\na,1001 1002 4,Public\nb,4,Public\n")
     found = kaggle_test.predict(scorer, [(tf.constant(rows), None, ids)], labels, truth)
     assert found.landmarks.tolist() == [1000, 1002]
     np.testing.assert_allclose(found.true, [0.5, 0.0], atol=1e-6)

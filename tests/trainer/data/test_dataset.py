@@ -15,7 +15,7 @@ def test_opens_a_version_folder(version_folder):
 
 
 def test_takes_the_highest_version_by_number(tmp_path):
-    for name in ("1.9.0", "1.10.0", "notes"):
+    for name in ("1.9.0", "1.10.0", "1.11.0.incomplete", "notes"):
         write_version(tmp_path / "gld2" / name, photos(0, 3), [])
     found = dataset.find(f"{tmp_path}/")
     assert found.folder == f"{tmp_path}/gld2/1.10.0"
