@@ -206,8 +206,8 @@ class Config(Options):
     )
     class_balance: float = flag(
         0.0,
-        "how often a class is seen: 0: in proportion to its photos; 1: all classes equally often; "
-        "0.5: in proportion to the square root of its photos",
+        "how often a class is seen: 0 in proportion to its photos, 1 as often as any other, 0.5 in "
+        "proportion to the square root of its photos",
         least=0.0,
         most=1.0,
     )

@@ -19,7 +19,7 @@ _AVERAGES = ("moving_mean", "moving_variance", "mean", "variance", "count")
 
 @dataclasses.dataclass(frozen=True)
 class LayerCounts:
-    """What one layer holds and computes.
+    """The parameters, statistics and multiply-adds of one layer.
 
     Attributes:
       name: the layer's name in Keras.

@@ -110,8 +110,8 @@ def save(
 class WholeEpochs(keras.callbacks.Callback):
     """A callback that makes an interrupted epoch's loss, metrics and time cover all its steps.
 
-    It has to be the first callback: `Checkpoints` takes from it what to save, and `History` the
-    time of an epoch.
+    It has to come before the callbacks that read an epoch's logs or add to them. `Checkpoints`
+    takes from it what to save, and `History` the time of an epoch.
 
     Args:
       begin: the position at which this call of `fit` begins.
