@@ -3,5 +3,5 @@
 import os
 
 # Keras reads this once, when it is first imported. On CPU its TensorFlow backend trains about ten
-# times faster than JAX; `devices.choose` takes JAX for a TPU.
+# times faster than JAX; `devices.choose_backend` selects JAX for a TPU.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

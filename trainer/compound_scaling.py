@@ -1,11 +1,11 @@
-"""EfficientNet's compound scaling: how wide, deep and large a network of a given phi is.
+"""EfficientNet's compound scaling: width, depth and resolution of a network of a given phi.
 
-The paper (arxiv.org/abs/1905.11946, equation 3) scales B0 in all three by one number. Channels are
-then rounded to multiples of 8 and repeats of a block up, both by Keras as it builds a network.
+The paper (arxiv.org/abs/1905.11946, equation 3) scales all three of B0 by one number. Keras then
+rounds channels to multiples of 8, and the repeats of a block up, as it builds the network.
 
 B1 to B7 were rounded by hand: their widths and resolutions are those of phi 0, 0.5, 1, 2, 3.5, 5, 6
-and 7 to within 5 %, but the deeper ones have up to 14 % fewer blocks than these phi give. So they
-stand in a table. B0 is phi 0 exactly, and B2 is phi 1 but for its resolution.
+and 7 to within 5 %, but the deeper ones have up to 14 % fewer blocks than these phi give. They are
+therefore listed in a table. B0 is exactly phi 0, and B2 is phi 1 except for its resolution.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from __future__ import annotations
 import dataclasses
 
 DEPTH, WIDTH, RESOLUTION = 1.2, 1.1, 1.15  # the paper's alpha, beta and gamma
-COMPOUND = "efficientnet"  # the backbone that takes a phi
+COMPOUND = "efficientnet"  # the backbone that --phi scales
 _RESOLUTION_STEP = 4  # each published resolution is a multiple of it
 
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """A network of B0's layout.
+    """The scale of a network with B0's layout.
 
     Attributes:
-      width: factor of B0's channels.
-      depth: factor of B0's repeats of each block.
+      width: factor on B0's channels.
+      depth: factor on B0's repeats of each block.
       resolution: side of the input, pixels.
-      dropout: share of the features left out before the classifier while training.
+      dropout: share of the features dropped before the classifier in training.
     """
 
     width: float
@@ -48,7 +48,7 @@ PUBLISHED = {
 
 
 def compound(phi: float) -> Scale:
-    """B0 with about 2^phi times its multiply-adds; a negative phi shrinks it.
+    """Returns the scale with about 2^phi times B0's multiply-adds; a negative phi shrinks B0.
 
     The paper raises dropout in a straight line from B0's 0.2 to B7's 0.5.
     """
@@ -62,12 +62,12 @@ def compound(phi: float) -> Scale:
 
 
 def resolution(backbone: str, phi: float = 0.0) -> int:
-    """The side of a network's own input, pixels: what it was published with, or phi gives.
+    """Returns a network's native input size, pixels: as published, or as phi scales it.
 
     Args:
       backbone: one of config.BACKBONES.
-      phi: of `efficientnet`.
+      phi: compound scaling; it counts for `efficientnet` alone.
     """
     if backbone == COMPOUND:
         return compound(phi).resolution
-    return PUBLISHED.get(backbone, B0).resolution  # the other families have 224 too
+    return PUBLISHED.get(backbone, B0).resolution  # the other families use 224, as B0 does

@@ -1,4 +1,4 @@
-"""`gld2 describe`: a network's layers, parameters and multiply-adds, by kind of layer."""
+"""`gld2 describe`: prints a network's layers, parameters and multiply-adds, by kind of layer."""
 
 from __future__ import annotations
 
@@ -6,64 +6,70 @@ import dataclasses
 import json
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pipelines.common import cli, quiet
 from pipelines.common.command_line import Command
 from pipelines.common.options import Options, flag
 from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
-from trainer.model.complexity import Counts, Layer, classifier, layers, summed
-
-if TYPE_CHECKING:
-    pass
+from trainer.model.complexity import (
+    LayerCounts,
+    NetworkCounts,
+    count_classifier,
+    count_layers,
+    sum_layers,
+)
 
 _NAMES = textwrap.fill(", ".join(BACKBONES), 96, initial_indent="  ", subsequent_indent="  ")
 _EPILOG = f"""\
 examples:
-  The networks of the papers, with their 1000 classes:
+  Networks as their papers describe them, with 1000 classes:
     gld2 describe mobilenet
     gld2 describe mobilenet_v2 --alpha 0.35
-  What GLDv2's classes cost:
+  With GLDv2's number of classes:
     gld2 describe efficientnet_b0 --classes 203094
-  Between B1 and B2, at the resolution of its phi or at another:
+  A network between B1 and B2, at the resolution that phi gives or at another:
     gld2 describe efficientnet --phi 0.75
     gld2 describe efficientnet --phi 0.75 --image_size 224 --json
 
 backbones:
 {_NAMES}
 
-what the kinds are:
+kinds of layers:
   depthwise       a convolution of each channel by itself
   pointwise       a 1x1 convolution
   standard        any other convolution
-  squeeze_excite  the two 1x1 convolutions, on one pooled position, of an EfficientNet's gates;
-                  Lite0's are held open, but are there and computed
+  squeeze_excite  the two 1x1 convolutions of an EfficientNet's gates, computed on one pooled
+                  position; Lite0's gates are fixed open, but are computed too
   dense           the classifier
-  other           normalisation, activations, sums: parameters, but no multiply-adds counted
+  other           normalisation, activations, sums: their parameters are counted, their
+                  multiply-adds are not
 
 A multiply-add is one multiplication and one addition for one photo; papers often call it a FLOP.
-Parameters are those that learn. vgg16 has one dense layer here instead of the paper's three.
+Parameters are counted without the statistics that normalisation layers gather. vgg16 has one dense
+layer here, not the paper's three.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class DescribeOptions(Options):
-    """The flags of gld2 describe; those of the network are checked as gld2 train checks them."""
+    """The flags of gld2 describe; the network's flags are checked as gld2 train checks them."""
 
-    backbone: str = flag(about="the network: see below", metavar="BACKBONE", positional=True)
-    alpha: float = flag(1.0, "width of the mobilenets")
-    phi: float = flag(0.0, "size of efficientnet: 0 is B0")
-    image_size: int | None = flag(None, "side of the input, pixels (default: its own)")
-    classes: int = flag(1000, "of the classifier", least=1, most=10**9)
+    backbone: str = flag(
+        about="the network; the names are listed below", metavar="BACKBONE", positional=True
+    )
+    alpha: float = flag(1.0, "width multiplier of mobilenet and mobilenet_v2")
+    phi: float = flag(0.0, "compound scaling of efficientnet; 0 is B0")
+    image_size: int | None = flag(None, "side of the input, pixels (default: the network's own)")
+    classes: int = flag(1000, "outputs of the classifier", least=1, most=10**9)
     json: bool = flag(False, "print JSON instead of a table")
 
     @property
     def config(self) -> Config:
-        """The run whose network is described.
+        """The configuration of a run with this network.
 
         Raises:
-          UserError: a flag out of bounds.
+          UserError: a flag is out of bounds.
         """
         config = Config(backbone=self.backbone, alpha=self.alpha, phi=self.phi, weights=NO_WEIGHTS)
         own = compound_scaling.resolution(config.backbone, config.phi)
@@ -74,7 +80,7 @@ class DescribeOptions(Options):
 COMMAND = Command(
     "describe",
     DescribeOptions,
-    "A network's layers, parameters and multiply-adds, by kind of layer.",
+    "Prints a network's layers, parameters and multiply-adds, by kind of layer.",
     _EPILOG,
 )
 
@@ -83,10 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0.
 
     Args:
-      argv: flags; the process' own where None.
+      argv: flags; those of the process where None.
 
     Raises:
-      UserError: a flag that is wrong.
+      UserError: a flag is wrong.
     """
     options = COMMAND.parse(argv)
     config = options.config
@@ -96,34 +102,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _rows(config: Config, classes: int) -> list[Layer]:
+def _rows(config: Config, classes: int) -> list[LayerCounts]:
     from trainer.model import backbones
 
     network = backbones.build(
         config.backbone, config.image_size, config.weights, config.alpha, config.phi
     )
-    return [*layers(network), classifier(network.output.shape[-1], classes)]
+    return [*count_layers(network), count_classifier(network.output.shape[-1], classes)]
 
 
-def _json(rows: list[Layer], config: Config) -> str:
+def _json(rows: list[LayerCounts], config: Config) -> str:
     names = ("backbone", "alpha", "phi", "image_size")
     return json.dumps(
         {
             **{name: getattr(config, name) for name in names},
             "classes": rows[-1].shape[0],
-            **dataclasses.asdict(summed(rows)),
+            **dataclasses.asdict(sum_layers(rows)),
             "layers": [dataclasses.asdict(row) for row in rows],
         },
         indent=2,
     )
 
 
-def _text(rows: list[Layer], config: Config) -> str:
-    total = summed(rows)
+def _text(rows: list[LayerCounts], config: Config) -> str:
+    total = sum_layers(rows)
     return "\n\n".join((_table(rows), _kinds(total), _summary(total, config)))
 
 
-def _table(rows: list[Layer]) -> str:
+def _table(rows: list[LayerCounts]) -> str:
     width = max(len(row.name) for row in rows)
     head = (
         f"{'layer':<{width}}  {'kind':<14}  {'output':<15}{'parameters':>12}{'multiply-adds':>16}"
@@ -140,7 +146,7 @@ def _table(rows: list[Layer]) -> str:
     )
 
 
-def _kinds(total: Counts) -> str:
+def _kinds(total: NetworkCounts) -> str:
     head = f"{'kind':<14}{'layers':>8}{'parameters':>14}{'':>9}{'multiply-adds':>18}"
     return "\n".join(
         (
@@ -155,13 +161,13 @@ def _kinds(total: Counts) -> str:
     )
 
 
-def _summary(total: Counts, config: Config) -> str:
+def _summary(total: NetworkCounts, config: Config) -> str:
     scales = (("alpha", config.alpha, 1.0), ("phi", config.phi, 0.0))
     flags = "".join(f" --{name} {value:g}" for name, value, usual in scales if value != usual)
     return (
         f"{config.backbone}{flags} at {config.image_size} x {config.image_size}: "
-        f"{total.parameters / 1e6:,.2f} million parameters (and {total.averages:,} averages of "
-        f"normalisation), {total.multiply_adds / 1e9:,.3f} billion multiply-adds a photo"
+        f"{total.parameters / 1e6:,.2f} million parameters (and {total.averages:,} statistics of "
+        f"normalisation layers), {total.multiply_adds / 1e9:,.3f} billion multiply-adds a photo"
     )
 
 

@@ -1,4 +1,4 @@
-"""What computes: Keras' backend, the devices there are, and which host this is of several."""
+"""Selects Keras' backend and finds the devices and hosts that a run computes on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pipelines.common.errors import UserError
 from trainer.config import AUTO
 
 JAX, TENSORFLOW = "jax", "tensorflow"
-_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"  # Keras' way to name the hosts
+_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"  # by which Keras is told the hosts
 
 
-def choose(device: str) -> None:
-    """Picks Keras' backend. To be called before anything imports Keras.
+def choose_backend(device: str) -> None:
+    """Selects Keras' backend for a device; has to be called before anything imports Keras.
 
     Raises:
-      UserError: there is no such device, or Keras runs on another backend already.
+      UserError: the device or backend is not available, or Keras runs on another backend already.
     """
     if device == "tpu" and not _has_tpu():
-        raise UserError("--device tpu: no TPU here (or libtpu is not installed: 'gld2[tpu]')")
+        raise UserError("--device tpu: no TPU here (or libtpu is missing: pip install 'gld2[tpu]')")
     if device == "tpu" or (device == AUTO and _has_tpu()):
         os.environ["KERAS_BACKEND"] = JAX
     wanted = os.environ.get("KERAS_BACKEND", TENSORFLOW)
@@ -36,7 +36,7 @@ def choose(device: str) -> None:
     loaded = sys.modules.get("keras")
     if loaded is not None and loaded.config.backend() != wanted:
         raise UserError(
-            f"Keras runs on {loaded.config.backend()} already; {wanted} needs a new one"
+            f"Keras runs on {loaded.config.backend()} already; {wanted} needs a new process"
         )
 
 
@@ -52,9 +52,9 @@ class Devices:
     Attributes:
       backend: JAX or TENSORFLOW.
       kind: 'cpu', 'gpu' or 'tpu'.
-      names: of all that take part, over all hosts.
-      host: number of this one.
-      hosts: how many there are.
+      names: names of all devices that take part, over all hosts.
+      host: index of this host, from 0.
+      hosts: number of hosts.
     """
 
     backend: str
@@ -69,7 +69,7 @@ class Devices:
         return self.host == 0
 
     def precision(self, wanted: str) -> str:
-        """'float32' or 'bfloat16'."""
+        """Returns 'float32' or 'bfloat16': as wanted, or for AUTO bfloat16 on a TPU alone."""
         return wanted if wanted != AUTO else "bfloat16" if self.kind == "tpu" else "float32"
 
     def __str__(self) -> str:
@@ -77,50 +77,55 @@ class Devices:
         return f"{len(self.names)} {self.kind}{hosts}, Keras on {self.backend}"
 
 
-def find(device: str) -> Devices:
-    """The devices that there are, of the kind asked for.
+def find_devices(device: str) -> Devices:
+    """Returns all available devices of a kind, over all hosts.
+
+    Args:
+      device: 'cpu', 'gpu', 'tpu' or AUTO.
 
     Raises:
-      UserError: there are none.
+      UserError: there is no such device.
     """
     import keras
 
-    return _find_jax(device) if keras.config.backend() == JAX else _find_tensorflow(device)
+    return _jax_devices(device) if keras.config.backend() == JAX else _tensorflow_devices(device)
 
 
-def _find_jax(device: str) -> Devices:
+def _jax_devices(device: str) -> Devices:
     import jax
     import tensorflow as tf
 
-    for kind in ("GPU", "TPU"):  # tf.data feeds the devices, and must not take their memory
+    for kind in ("GPU", "TPU"):  # TensorFlow only runs tf.data, and must not take their memory
         tf.config.set_visible_devices([], kind)
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
-    _join(jax)
+    _join_hosts(jax)
     try:
         found = jax.devices(None if device == AUTO else device)
     except RuntimeError as error:
         raise UserError(f"--device {device}: {error}") from error
-    found = sorted(found, key=lambda one: (one.process_index, one.id))  # a host's photos in a row
+    # Sorted by host first, so that the photos of one host are adjacent in a batch.
+    found = sorted(found, key=lambda one: (one.process_index, one.id))
     names = tuple(f"{one.platform}:{one.id}" for one in found)
     return Devices(JAX, found[0].platform, names, jax.process_index(), jax.process_count())
 
 
 @functools.cache
-def _join(jax: Any) -> None:
-    """Meets the other hosts, where there are any."""
+def _join_hosts(jax: Any) -> None:
+    """Connects to the other hosts, where there are any."""
     import keras
 
     if os.environ.get(_ADDRESSES):
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         keras.distribution.initialize()
     elif _has_tpu():
-        # A TPU VM tells JAX of its slice, also where it is the only one; others tell nothing.
+        # On a TPU VM, JAX learns the hosts from its metadata, also where it is the only host; where
+        # there is no such metadata, JAX raises a ValueError.
         with contextlib.suppress(ValueError):
             jax.distributed.initialize()
 
 
-def _find_tensorflow(device: str) -> Devices:
+def _tensorflow_devices(device: str) -> Devices:
     import tensorflow as tf
 
     if device == "cpu":

@@ -1,4 +1,4 @@
-"""How a run's photos and its head are spread over the devices, and read back from them."""
+"""Distributes a run's batches and its head over the devices, and reads tensors back from them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from pipelines.common.errors import UserError
 from trainer import config
 from trainer.devices import JAX, TENSORFLOW, Devices
 
-GATHERED = "gathered"  # layers with such names have their whole output, [batch], on every device
+GATHERED = "gathered"  # the output [batch] of layers with this prefix is replicated on every device
 
 
 def spread(devices: Devices, batches: Sequence[int], shard_head: bool) -> Devices:
-    """Makes Keras put each batch's photos on all devices, and perhaps the head's classes too.
+    """Sets up Keras to split each batch over the devices, and optionally the head's classes too.
 
-    Every device gets the same number of photos; where the batch does not divide, some devices
-    have to stand idle, which is said.
+    Every device gets the same number of photos; where the batch size does not divide, some devices
+    stay idle, and a message says so.
 
     Args:
-      devices: from `find`.
-      batches: the sizes that a batch may have.
-      shard_head: whether the classifier's weights lie on all devices, a part on each.
+      devices: from `find_devices`.
+      batches: the sizes that a batch may have, photos.
+      shard_head: whether the classifier's weights are split over the devices, not replicated.
 
     Returns:
       The devices that take part.
 
     Raises:
-      UserError: the batch cannot be spread over the hosts, or the head over the devices.
+      UserError: the batch cannot be split over the hosts, or the head over the devices.
     """
     whole = math.gcd(*batches)
     used = max(n for n in range(1, len(devices.names) + 1) if whole % n == 0)
     if used < len(devices.names):
-        problem = f"a batch of {' or '.join(map(str, batches))} is spread over {used} of {devices}"
+        problem = f"a batch of {' or '.join(map(str, batches))} is split over {used} of {devices}"
         if devices.hosts > 1:
-            raise UserError(f"--batch_size: {problem}; with several hosts, it has to be over all")
-        print(f"{problem}: let --batch_size be a multiple of {len(devices.names)}", flush=True)
+            raise UserError(f"--batch_size: {problem}; with several hosts, all have to take part")
+        print(
+            f"{problem}; to use all, let --batch_size be a multiple of {len(devices.names)}",
+            flush=True,
+        )
     devices = dataclasses.replace(devices, names=devices.names[:used])
     if devices.backend == JAX:
         _distribute(devices, shard_head)
@@ -48,9 +51,9 @@ def spread(devices: Devices, batches: Sequence[int], shard_head: bool) -> Device
 
 
 def _distribute(devices: Devices, shard_head: bool) -> None:
-    """One axis serves both: photos lie along it, and so do the head's classes.
+    """Sets a mesh with one axis, along which both the photos and the head's classes are split.
 
-    Between the two, the photos' embeddings are gathered, which are small, and not the head.
+    Between the two, the photos' embeddings are gathered: they are small, the head is not.
     """
     import keras
 
@@ -76,7 +79,10 @@ def _distribute(devices: Devices, shard_head: bool) -> None:
 
 
 def scope(devices: Devices) -> contextlib.AbstractContextManager:
-    """Where the network is built and compiled: it lies on all GPUs of TensorFlow."""
+    """Returns the context in which to build and compile: MirroredStrategy's with several GPUs.
+
+    On JAX and on one device it does nothing.
+    """
     import tensorflow as tf
 
     if devices.backend == TENSORFLOW and len(devices.names) > 1:
@@ -85,9 +91,12 @@ def scope(devices: Devices) -> contextlib.AbstractContextManager:
 
 
 def to_devices(array: np.ndarray, devices: Devices) -> Any:
-    """This host's part of a batch, spread over the devices as `fit` would do it.
+    """Splits this host's part of a batch over the devices, as Keras' `fit` does.
 
-    Keras' predict_on_batch gives all of it to each device.
+    Keras' predict_on_batch would copy all of it to each device.
+
+    Returns:
+      A global array of JAX; the array itself on TensorFlow or on one device.
     """
     if devices.backend == TENSORFLOW or len(devices.names) == 1:
         return array
@@ -99,12 +108,15 @@ def to_devices(array: np.ndarray, devices: Devices) -> Any:
 
 
 def to_numpy(value: Any) -> np.ndarray:
-    """A tensor or variable, wherever its parts lie. All hosts have to call it together."""
+    """Returns the whole value of a tensor or variable, wherever its parts are stored.
+
+    All hosts have to call it together.
+    """
     value = getattr(value, "value", value)
     if not hasattr(value, "is_fully_addressable"):  # not JAX's
         import tensorflow as tf
 
-        # Not np.asarray: what lies on several devices can be read in their scope only so.
+        # Not np.asarray, which fails in the scope of a strategy with several devices.
         return tf.convert_to_tensor(value).numpy()
     if value.is_fully_addressable or value.is_fully_replicated:
         return np.asarray(value)

@@ -1,4 +1,4 @@
-"""How far a run has come"""
+"""The position that a training run has reached, in epochs and steps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Place:
-    """How far a run has come.
+class TrainingPosition:
+    """A position in a training run; positions are ordered in time.
 
     Attributes:
-      epoch: epochs that are over.
-      step: steps of the next one that are over.
+      epoch: number of finished epochs.
+      step: number of finished steps of the epoch after them.
     """
 
     epoch: int
     step: int = 0
 
 
-START = Place(0)
+START = TrainingPosition(0)

@@ -1,6 +1,6 @@
-"""Sets of values for `gld2 train --preset NAME`; a flag that is given goes before the preset.
+"""Sets of values for `gld2 train --preset NAME`; a flag on the command line overrides the preset.
 
-Defaults are in `config.py`. Rates are for 32 photos a step.
+Defaults are in `config.py`. Learning rates are for 32 photos a step.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The paper's: an ImageNet network, a new softmax classifier trained alone, then all of it.
+    # The paper's recipe: on an ImageNet network, a new softmax classifier is trained alone, then
+    # the whole network.
     "paper": {
         "head": "softmax",
         "pooling": "average",
@@ -16,9 +17,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": (5,),
         "label_smoothing": 0.0,
     },
-    # What won on this dataset: generalised-mean pooling, 512 features, three directions for each
-    # class, and the more margin the rarer the class. For --data CLEAN,FULL: the clean photos
-    # shape the features, all of them fill the classes.
+    # The recipe of the competition's winners: generalised-mean pooling, 512 features, three
+    # sub-centres for each class, and a margin that grows as a class gets rarer. For --data
+    # CLEAN,FULL: the features are learned on the clean photos, then all photos fill the classes.
     "winner": {
         "backbone": "efficientnet_b3",
         "pooling": "gem",

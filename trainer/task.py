@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       UserError: what the user can mend; a TransientError where it may go better the next time.
     """
     settings = parse(argv)
-    devices.choose(settings.device)
+    devices.choose_backend(settings.device)
     with quiet.tensorflow():
         # It imports TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.training import loop

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from trainer.devices import find
+from trainer.devices import find_devices
 
 FEATURES, BATCH = 512, 32
 HEADS = (("softmax", 1), ("arcface", 1), ("arcface", 3))
@@ -86,7 +86,7 @@ def run(case: Case) -> Cost:
     from trainer.config import Config
     from trainer.model import build, heads
 
-    found = distribution.spread(find("cpu"), [BATCH], shard_head=True)
+    found = distribution.spread(find_devices("cpu"), [BATCH], shard_head=True)
     assert len(found.names) == case.devices, found
     config = Config(backbone="mobilenet", weights="none", head=case.head, subcentres=case.centres)
     before = _peak()

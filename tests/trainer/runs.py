@@ -23,7 +23,7 @@ import tensorflow as tf
 from pipelines import main as gld2
 from trainer import config, devices, distribution, export
 from trainer.model import build as model_build
-from trainer.position import Place
+from trainer.position import TrainingPosition
 from trainer.training import checkpoints
 
 SIDE = 32
@@ -70,7 +70,7 @@ class Seen:
 def _prepare(run: Run) -> Seen:
     """Puts what the run asks for between it and the trainer."""
     seen = Seen()
-    find, build, save = devices.find, model_build.build, checkpoints.save
+    find, build, save = devices.find_devices, model_build.build, checkpoints.save
 
     def some_devices(device: str) -> devices.Devices:
         found = find(device)
@@ -90,11 +90,11 @@ def _prepare(run: Run) -> Seen:
         return network
 
     def fatal(network, folder, place, *args, **kwargs) -> None:
-        if place == Place(*run.kill_at):
+        if place == TrainingPosition(*run.kill_at):
             os.kill(os.getpid(), signal.SIGKILL)
         save(network, folder, place, *args, **kwargs)
 
-    devices.find, model_build.build = some_devices, kept
+    devices.find_devices, model_build.build = some_devices, kept
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
@@ -129,9 +129,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = devices.find, model_build.build, checkpoints.save, export.export
+    usual = devices.find_devices, model_build.build, checkpoints.save, export.export
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        devices.find, model_build.build, checkpoints.save, export.export = usual
+        devices.find_devices, model_build.build, checkpoints.save, export.export = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if gld2.run("train", run.command):

@@ -10,24 +10,27 @@ import pytest
 from tests.conftest import gld2
 from trainer import compound_scaling
 from trainer.model import backbones, complexity
-from trainer.model.complexity import Layer
+from trainer.model.complexity import LayerCounts
 
 
-def _described(name: str, **kwargs) -> list[Layer]:
+def _described(name: str, **kwargs) -> list[LayerCounts]:
     size = compound_scaling.resolution(name)
     network = backbones.build(name, size, "none", **kwargs)
-    return [*complexity.layers(network), complexity.classifier(network.output.shape[-1], 1000)]
+    return [
+        *complexity.count_layers(network),
+        complexity.count_classifier(network.output.shape[-1], 1000),
+    ]
 
 
 @pytest.fixture(scope="module")
-def mobilenet() -> list[Layer]:
+def mobilenet() -> list[LayerCounts]:
     return _described("mobilenet")
 
 
 def test_mobilenet_is_mostly_pointwise(mobilenet):
     # arxiv.org/abs/1704.04861, tables 1 and 2, which leave normalisation out. The share of
     # multiply-adds of its 3x3 convolution is printed there as 1.19 %; 10.84 of 569 million is 1.9.
-    counts = complexity.summed(mobilenet)
+    counts = complexity.sum_layers(mobilenet)
     assert counts.multiply_adds / 1e6 == pytest.approx(569, abs=1)
     assert round(counts.parameters / 1e6, 1) == 4.2
     convolved = counts.parameters - counts.by_kind["other"].parameters
@@ -60,7 +63,7 @@ def test_mobilenet_is_mostly_pointwise(mobilenet):
     ],
 )
 def test_published_counts(name, parameters, multiply_adds):
-    counts = complexity.summed(_described(name))
+    counts = complexity.sum_layers(_described(name))
     assert counts.parameters / 1e6 == pytest.approx(parameters, rel=0.03)
     # B4's and B5's layers as published do 4.6 % and 3.7 % more than the paper says.
     assert counts.multiply_adds / 1e9 == pytest.approx(multiply_adds, rel=0.05)
@@ -73,7 +76,7 @@ def test_resnet50_and_where_it_strides():
     convolutions of the three blocks that halve their input see four times the positions.
     """
     rows = _described("resnet50")
-    counts = complexity.summed(rows)
+    counts = complexity.sum_layers(rows)
     assert round(counts.parameters / 1e6, 1) == 25.6
     assert counts.multiply_adds / 1e9 == pytest.approx(3.8, rel=0.02)
     striding = {f"conv{stage}_block1_1_conv" for stage in (3, 4, 5)}
@@ -83,7 +86,7 @@ def test_resnet50_and_where_it_strides():
 
 def test_vgg16_without_its_three_dense_layers():
     # The paper's 138 million (arxiv.org/abs/1409.1556) are 14.7 and three dense layers.
-    counts = complexity.summed(_described("vgg16"))
+    counts = complexity.sum_layers(_described("vgg16"))
     assert (
         counts.by_kind["standard"].parameters == 138_357_544 - 102_764_544 - 16_781_312 - 4_097_000
     )
@@ -91,7 +94,7 @@ def test_vgg16_without_its_three_dense_layers():
 
 
 def test_squeeze_excite_is_a_kind_of_its_own():
-    rows = complexity.layers(backbones.build("efficientnet", 32, "none", phi=-4))
+    rows = complexity.count_layers(backbones.build("efficientnet", 32, "none", phi=-4))
     gates = [row for row in rows if row.kind == "squeeze_excite"]
     assert gates and all(row.shape[:2] == (1, 1) for row in gates)
     assert not any("_se_" in row.name for row in rows if row.kind == "pointwise")
@@ -102,15 +105,15 @@ def test_counts_are_complete_whatever_is_frozen():
     photos = keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(photos))
     network = keras.Model(photos, keras.layers.Dense(7)(pooled))
-    counts = complexity.counts(network)
+    counts = complexity.count_network(network)
     assert counts.parameters + counts.averages == network.count_params()
     learned = sum(weight.numpy().size for weight in network.trainable_weights)
     assert counts.parameters == learned
     backbones.freeze(backbone)
-    assert complexity.counts(network) == counts
-    dense = complexity.layers(network)[-1]
+    assert complexity.count_network(network) == counts
+    dense = complexity.count_layers(network)[-1]
     assert (dense.kind, dense.parameters, dense.multiply_adds) == ("dense", 1281 * 7, 1280 * 7)
-    expected = complexity.classifier(1280, 7)
+    expected = complexity.count_classifier(1280, 7)
     assert (dense.parameters, dense.multiply_adds) == (expected.parameters, expected.multiply_adds)
 
 
@@ -120,7 +123,7 @@ def test_every_kind_is_counted_by_hand():
     x = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", use_bias=False)(x)
     x = keras.layers.BatchNormalization()(x)
     x = keras.layers.Conv2D(6, 1, groups=2)(x)
-    found = complexity.counts(keras.Model(photos, keras.layers.Dense(3)(x))).by_kind
+    found = complexity.count_network(keras.Model(photos, keras.layers.Dense(3)(x))).by_kind
     assert found["standard"].multiply_adds == 4 * 3 * (3 * 2 * 4 * 5)
     assert found["standard"].parameters == 3 * 2 * 4 * 5 + 5
     assert found["depthwise"].multiply_adds == 4 * 3 * (3 * 3 * 5 * 2)

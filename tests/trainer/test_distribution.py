@@ -30,7 +30,7 @@ from tests.trainer.runs import Run
 from trainer import distribution, task
 from trainer.compare import time_budget
 from trainer.devices import Devices
-from trainer.position import Place
+from trainer.position import TrainingPosition
 from trainer.training import checkpoints
 
 EPOCHS = 3
@@ -157,7 +157,7 @@ def jax_runs(tmp_path_factory, data, on_jax) -> Done:
     spread = _command(data, jobs[SPREAD], shard_head="on", checkpoint_every=2)
     killed = _start(folder, [Run(spread, kill_at=[1, 4])], **on_jax, **_devices(8))
     _finished(folder, killed, -signal.SIGKILL)
-    assert checkpoints.latest(str(jobs[SPREAD] / "checkpoints")) == Place(1, 2)
+    assert checkpoints.latest(str(jobs[SPREAD] / "checkpoints")) == TrainingPosition(1, 2)
     several = [
         Run(spread, served=True),
         Run(_command(data, jobs[ONE], shard_head="on"), devices=1),

@@ -18,7 +18,7 @@ from pipelines.main import run
 from tests.trainer.conftest import flags, photo, photos, write_version
 from trainer.data import preprocessing as pixels
 from trainer.model import build
-from trainer.position import Place
+from trainer.position import TrainingPosition
 from trainer.training import checkpoints
 
 ROOT = Path(__file__).parents[2]
@@ -129,9 +129,9 @@ def test_another_run_in_the_same_folder_is_refused(finished, capsys):
 def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, capsys):
     killed = tmp_path / "job"
     command = [*finished, "--job_dir", str(killed), "--checkpoint_every", "1"]
-    for wanted in (Place(0, 2), Place(2, 1)):
+    for wanted in (TrainingPosition(0, 2), TrainingPosition(2, 1)):
         stopped = _kill_after(wanted, command, killed)
-        assert wanted <= stopped < Place(6)
+        assert wanted <= stopped < TrainingPosition(6)
 
     assert run("train", command) == 0
     assert f"continuing after epoch {stopped.epoch}, step {stopped.step}" in capsys.readouterr().out
@@ -143,7 +143,7 @@ def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, 
         assert float(row["seconds"]) > 0
 
 
-def _kill_after(wanted: Place, command: list[str], job: Path) -> Place:
+def _kill_after(wanted: TrainingPosition, command: list[str], job: Path) -> TrainingPosition:
     """Ends a run in the hard way once a checkpoint is there; returns where the newest stands."""
     process = subprocess.Popen(
         [sys.executable, "-m", "trainer.task", *command], cwd=ROOT, stdout=subprocess.DEVNULL
@@ -175,8 +175,8 @@ def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys
         carried.extend(np.array(each.get_layer("logits").kernel) for each in (network, grown))
         return grown
 
-    usual = build.grown
-    monkeypatch.setattr(build, "grown", seen)
+    usual = build.with_new_classes
+    monkeypatch.setattr(build, "with_new_classes", seen)
     clean = write_version(tmp_path / "clean", _of_classes(0, 1), _of_classes(0, 1), classes=2)
     full = write_version(tmp_path / "full", photos(0, 21), photos(100, 9))
     (full / "labels.csv").write_text("label,landmark_id,images\n0,999,7\n1,1000,7\n2,1001,7\n")
@@ -256,7 +256,7 @@ def test_a_label_out_of_range_is_one_line(config, tmp_path, capfd):
 def test_a_store_that_does_not_answer_is_no_mistake(config, monkeypatch, capfd, error, code):
     """As the exit code tells, by which whoever started it knows whether to try again."""
 
-    def fails(folder: str) -> Place:
+    def fails(folder: str) -> TrainingPosition:
         raise error(None, None, "it said 503\nand more")
 
     monkeypatch.setattr(checkpoints, "latest", fails)

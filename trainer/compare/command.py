@@ -13,7 +13,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.options import Options, flag, folder
 from trainer import devices, task
 from trainer.compare import runs, subprocesses, table
-from trainer.compare.runs import Run
+from trainer.compare.runs import ComparisonRun
 from trainer.compare.table import Row
 from trainer.config import Config
 
@@ -123,9 +123,9 @@ def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
     """Checks everything, runs everything, and writes the table."""
     place = options.job_dir
     passed = [*passed, f"--data={options.data}", f"--job_dir={place}"]
-    planned = runs.runs(place, options.backbones, options.batch_sizes, options.epochs, passed)
-    planned += runs.speeds(options.speed_of, passed) if options.speed_of else []
-    devices.choose(planned[0].settings.device)
+    planned = runs.plan_runs(place, options.backbones, options.batch_sizes, options.epochs, passed)
+    planned += runs.plan_speed_runs(options.speed_of, passed) if options.speed_of else []
+    devices.choose_backend(planned[0].settings.device)
     with quiet.tensorflow():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.compare import evaluation
@@ -140,7 +140,7 @@ def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
     return rows
 
 
-def _trained(run: Run, minutes: float | None) -> Row:
+def _trained(run: ComparisonRun, minutes: float | None) -> Row:
     """Trains a network, or goes on, or finds it trained; its row says where that failed."""
     settings = run.settings
     row = Row(run.name, run.network, runs.weights_name(settings), image_size=settings.image_size)

@@ -16,7 +16,7 @@ from pipelines.common.schema import VALIDATION
 from pipelines.common.solution import Solution
 from trainer import devices, gfile
 from trainer.compare import kaggle_test, throughput
-from trainer.compare.runs import Run
+from trainer.compare.runs import ComparisonRun
 from trainer.compare.table import Row
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.data import dataset, diagnose, input_pipeline
@@ -49,7 +49,7 @@ class Exam:
     name: str = ""
 
 
-def exam(runs: Sequence[Run], path: str) -> Exam:
+def exam(runs: Sequence[ComparisonRun], path: str) -> Exam:
     """Opens the datasets of the runs, which have them in common, and the solution if there is one.
 
     Raises:
@@ -66,7 +66,7 @@ def exam(runs: Sequence[Run], path: str) -> Exam:
     return Exam(version, input_pipeline.TEST, kaggle_test.read(path), os.path.basename(path))
 
 
-def check_weights(runs: Sequence[Run]) -> None:
+def check_weights(runs: Sequence[ComparisonRun]) -> None:
     """Finds a path that is wrong before hours are spent on the runs before it.
 
     Raises:
@@ -78,7 +78,7 @@ def check_weights(runs: Sequence[Run]) -> None:
             raise UserError(f"{run.network}: weights {path}: no such file")
 
 
-def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list[str]:
+def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: int) -> list[str]:
     """Fills in what is measured; a network that cannot be is a row that says so.
 
     Args:
@@ -90,7 +90,7 @@ def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list
     Returns:
       Notes on what was measured, and how.
     """
-    found = devices.find(runs[0].settings.device)
+    found = devices.find_devices(runs[0].settings.device)
     notes = _notes(on, found, batch)
     for row, run in zip(rows, runs, strict=True):
         print(f"compare: measuring {run.name}", flush=True)
@@ -104,7 +104,7 @@ def fill(rows: Sequence[Row], runs: Sequence[Run], on: Exam, batch: int) -> list
     return list(dict.fromkeys(notes))
 
 
-def _quality(row: Row, run: Run, on: Exam) -> list[str]:
+def _quality(row: Row, run: ComparisonRun, on: Exam) -> list[str]:
     """Fills in how good a trained network is; returns how the photos and the solution met."""
     job = run.settings.job_dir
     done = json.loads(gfile.read(f"{job}/done.json"))
@@ -121,7 +121,7 @@ def _quality(row: Row, run: Run, on: Exam) -> list[str]:
     return covered
 
 
-def _scored(run: Run, on: Exam, truth: Solution) -> kaggle_test.Scored:
+def _scored(run: ComparisonRun, on: Exam, truth: Solution) -> kaggle_test.Scored:
     """What the exported network says of the test photos, in float32 and on one device."""
     keras.utils.clear_session()
     keras.distribution.set_distribution(None)
@@ -134,8 +134,8 @@ def _scored(run: Run, on: Exam, truth: Solution) -> kaggle_test.Scored:
         return kaggle_test.predict(scorer, batches, on.version.labels, truth)
 
 
-def _speed(row: Row, run: Run, on: Exam, found: Devices, batch: int) -> None:
-    subject = throughput.subject(run.settings, batch)
+def _speed(row: Row, run: ComparisonRun, on: Exam, found: Devices, batch: int) -> None:
+    subject = throughput.speed_settings(run.settings, batch)
     measured = throughput.measure(subject, on.version.labels, found, run.trains)
     row.parameters = measured.parameters
     row.gflops = measured.multiply_adds / 1e9

@@ -1,4 +1,4 @@
-"""Which runs a comparison has, from its flags."""
+"""Plans the runs of a comparison from its flags."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from pipelines.common.errors import UserError
 from trainer import task
 from trainer.config import IMAGENET, NO_WEIGHTS, Config
 
-# The flag that sets a network's size; those that have none take 1.0 alone.
+# Backbone -> the flag that sets its size; for all others it is --alpha, which is 1.0 where a
+# network has one size only.
 _SIZES = {"efficientnet": "phi"}
 _ALPHA = "alpha"
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """A row of the table.
+class ComparisonRun:
+    """A run of a comparison, which becomes a row of its table.
 
     Attributes:
-      name: its folder in the comparison's, and what it is called.
+      name: the run's name, and that of its folder in the comparison's folder.
       network: backbone, and ':SIZE' where that is not its default.
-      settings: of `gld2 train`.
-      trains: whether it is trained, or there for its speed alone; then it has no folder.
+      settings: the configuration of `gld2 train`.
+      trains: whether it is trained; else only its speed is measured, and it has no folder.
     """
 
     name: str
@@ -35,22 +36,28 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """NAME[:SIZE][=WEIGHTS] in parts; those that were not given are ''."""
+    """An entry of --backbones, NAME[:SIZE][=WEIGHTS]; parts that are not given are ''.
+
+    Attributes:
+      backbone: NAME.
+      size: SIZE, the value of --alpha or --phi.
+      weights: WEIGHTS, the value of --weights.
+    """
 
     backbone: str
     size: str
     weights: str
 
     def flags(self) -> list[str]:
-        """For `gld2 train`."""
+        """Returns the flags of `gld2 train` that stand for this entry."""
         found = ["--backbone", self.backbone]
         if self.size:
             found += [f"--{_SIZES.get(self.backbone, _ALPHA)}", self.size]
         return [*found, "--weights", self.weights] if self.weights else found
 
 
-def entry(text: str) -> Entry:
-    """Reads one of --backbones.
+def parse_entry(text: str) -> Entry:
+    """Parses one entry of --backbones.
 
     Raises:
       UserError: a part is empty.
@@ -62,23 +69,23 @@ def entry(text: str) -> Entry:
     return Entry(backbone, size, weights)
 
 
-def runs(
+def plan_runs(
     job_dir: str, backbones: str, batch_sizes: str, epochs: str, passed: list[str]
-) -> list[Run]:
-    """A run for each backbone and each setting of the sweep.
+) -> list[ComparisonRun]:
+    """Returns a run for each combination of backbone, batch size and epochs.
 
     Args:
       job_dir: the comparison's folder.
-      backbones: as --backbones has it.
-      batch_sizes: '16,32', or '' for no sweep.
-      epochs: '3/6', or with two datasets '3,1/6,1'; or ''.
-      passed: flags of `gld2 train` for each run.
+      backbones: the value of --backbones.
+      batch_sizes: as in '16,32'; '' for the default alone.
+      epochs: as in '3/6', or with two datasets '3,1/6,1'; '' for the default alone.
+      passed: flags of `gld2 train` for all runs.
 
     Raises:
-      UserError: flags that `gld2 train` would refuse, or two runs of one name.
+      UserError: `gld2 train` would refuse the flags, or two runs have the same name.
     """
     sweep = itertools.product(
-        map(entry, backbones.split(",")), batch_sizes.split(","), re.split("[/;]", epochs)
+        map(parse_entry, backbones.split(",")), batch_sizes.split(","), re.split("[/;]", epochs)
     )
     found = []
     for one, batch, length in sweep:
@@ -88,30 +95,40 @@ def runs(
     names = [run.name for run in found]
     again = next((name for name in names if names.count(name) > 1), None)
     if again:
-        raise UserError(f"{again}: expected runs that differ, found {names.count(again)} of these")
+        raise UserError(
+            f"{again}: expected runs of different names, found {names.count(again)} of this"
+        )
     return found
 
 
-def speeds(backbones: str, passed: list[str]) -> list[Run]:
-    """Networks whose speed alone is asked for."""
+def plan_speed_runs(backbones: str, passed: list[str]) -> list[ComparisonRun]:
+    """Returns a run without training for each network whose speed is measured.
+
+    Raises:
+      UserError: `gld2 train` would refuse the flags.
+    """
     entries = [
-        dataclasses.replace(entry(text), weights=NO_WEIGHTS) for text in backbones.split(",")
+        dataclasses.replace(parse_entry(text), weights=NO_WEIGHTS) for text in backbones.split(",")
     ]
     found = [task.parse([*passed, *one.flags()]) for one in entries]
-    return [Run(_network(settings), _network(settings), settings, False) for settings in found]
+    return [
+        ComparisonRun(_network(settings), _network(settings), settings, False) for settings in found
+    ]
 
 
-def _run(job_dir: str, settings: Config, swept: dict[str, str]) -> Run:
+def _run(job_dir: str, settings: Config, swept: dict[str, str]) -> ComparisonRun:
     parts = [_network(settings).replace(":", "-")]
     if settings.weights != IMAGENET:
         parts.append(re.sub(r"[^\w.-]", "_", weights_name(settings).removesuffix(".h5")))
     parts += [f"{name}_{value.replace(',', '_')}" for name, value in swept.items() if value]
     name = "-".join(parts)
-    return Run(name, _network(settings), dataclasses.replace(settings, job_dir=f"{job_dir}/{name}"))
+    return ComparisonRun(
+        name, _network(settings), dataclasses.replace(settings, job_dir=f"{job_dir}/{name}")
+    )
 
 
 def weights_name(settings: Config) -> str:
-    """'imagenet', 'none' or the name of a file."""
+    """Returns 'imagenet', 'none' or the name of the weights file, without its folder."""
     return PurePosixPath(settings.weights).name
 
 

@@ -1,4 +1,4 @@
-"""A module of ours in a process of its own, which ends when the one that asked for it does."""
+"""Runs a module of this package in a child process, which ends when its parent does."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from typing import IO
 
 from pipelines.common.errors import UserError
 
-_KEPT = 20_000  # bytes of its errors, from their end
+_KEPT = 20_000  # bytes that are kept of the child's stderr, from its end
 
 
 def run(module: str, argv: list[str]) -> None:
-    """Runs `python -m MODULE ARGV`; what it prints is shown as it comes.
+    """Runs `python -m MODULE ARGV`; its output is printed as it comes.
+
+    Where it fails, the end of its stderr is printed to stderr.
 
     Raises:
-      UserError: it failed; says why in a line. All that it said of it is on stderr.
+      UserError: it failed; with the last line of its stderr.
     """
     command = [sys.executable, "-m", "trainer.compare.subprocesses", module, *argv]
     with tempfile.TemporaryFile() as errors:
-        # The child reads this pipe, which closes when this process ends in whatever way.
+        # The child reads this pipe, which closes when this process ends, even when it is killed.
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors)
         try:
             process.wait()

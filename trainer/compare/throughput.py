@@ -1,4 +1,4 @@
-"""How large a network is and how fast, on one fixed batch."""
+"""Measures a network's size, and its speed on one fixed batch."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from trainer.devices import Devices
 from trainer.model import build, complexity
 from trainer.training import validation
 
-_WARM = 2  # steps that are not timed: the first compiles
-_FEWEST, _MOST, _ENOUGH = 5, 50, 5.0  # steps, and seconds, that are timed
-_SOME = "some"  # weights: whichever they are, they are as fast
-_PHASE = 1000  # steps of the schedule that an optimizer wants to know; they cost nothing
+_WARM = 2  # untimed steps; the first compiles
+_FEWEST, _MOST, _ENOUGH = 5, 50, 5.0  # timed steps, at least and at most; seconds that suffice
+_SOME = "some"  # stands for any pretrained weights, as speed does not depend on them
+_PHASE = 1000  # steps of the learning-rate schedule; speed does not depend on them
 
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """A network's figures, its classifier included.
+    """Size and speed of a network, its classifier included.
 
     Attributes:
-      parameters: that learn.
+      parameters: number of parameters, without the statistics of normalisation layers.
       multiply_adds: for one photo.
-      inference: photos a second, from pixels in memory to the best class.
-      training: photos a second when all of it learns; None where that was not asked for.
+      inference: photos a second, from pixels in memory to the top class.
+      training: photos a second where all layers are trained; None where it was not timed.
     """
 
     parameters: int
@@ -41,8 +41,15 @@ class Speed:
     training: float | None
 
 
-def subject(settings: Config, batch: int) -> Config:
-    """What of a run its speed depends on: runs that share it are as fast."""
+def speed_settings(settings: Config, batch: int) -> Config:
+    """Returns the run's settings with all that speed does not depend on set to fixed values.
+
+    Runs for which this is the same are equally fast, and are timed once.
+
+    Args:
+      settings: the run.
+      batch: photos in the timed batch.
+    """
     return dataclasses.replace(
         settings,
         job_dir="",
@@ -55,46 +62,53 @@ def subject(settings: Config, batch: int) -> Config:
 
 
 @functools.cache
-def measure(of: Config, labels: tuple[Label, ...], found: Devices, trains: bool) -> Speed:
-    """Builds a network and times it, once for all runs that share it.
+def measure(settings: Config, labels: tuple[Label, ...], devices: Devices, trains: bool) -> Speed:
+    """Builds a network and times it, once for all runs with the same arguments.
 
     Args:
-      of: from `subject`.
+      settings: from `speed_settings`.
       labels: the classes.
-      found: the devices; the batch is spread over them.
+      devices: the available devices; the batch is split over them.
       trains: whether to time training too.
     """
     keras.utils.clear_session()
-    used = distribution.spread(found, [of.batch_size], build.spreads_head(of, len(labels)))
-    precision = used.precision(of.precision)
+    spreads = build.spreads_head(settings, len(labels))
+    used = distribution.spread(devices, [settings.batch_size], spreads)
+    precision = used.precision(settings.precision)
     with distribution.scope(used):
-        blank = dataclasses.replace(of, weights=NO_WEIGHTS)  # random ones are as fast
+        # Random weights are as fast as others.
+        blank = dataclasses.replace(settings, weights=NO_WEIGHTS)
         network = build.build(blank, len(labels), precision)
-        build.compile_for(network, of, of.phases[-1], _PHASE, of.batch_size, labels)
-        judging = validation.judge(network)
-    photos, places = _batch(of, len(labels))
-    inputs = [distribution.to_devices(array, used) for array in (photos, places)]
-    counts = complexity.counts(network)
+        phase = settings.phases[-1]
+        build.compile_for(network, settings, phase, _PHASE, settings.batch_size, labels)
+        predictor = validation.prediction_model(network)
+    photos, targets = _batch(settings, len(labels))
+    inputs = [distribution.to_devices(array, used) for array in (photos, targets)]
+    counts = complexity.count_network(network)
     return Speed(
         parameters=counts.parameters,
         multiply_adds=counts.multiply_adds,
-        inference=_rate(lambda: judging.predict_on_batch(inputs), of.batch_size),
-        training=_rate(lambda: network.train_on_batch(photos, places[:, 0]), of.batch_size)
+        inference=_rate(lambda: predictor.predict_on_batch(inputs), settings.batch_size),
+        training=_rate(lambda: network.train_on_batch(photos, targets[:, 0]), settings.batch_size)
         if trains
         else None,
     )
 
 
-def _batch(of: Config, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """([batch, size, size, 3] float32 0-255, [batch, 1] int32 label), the same for each network."""
+def _batch(settings: Config, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a random batch, the same for each network of one input size.
+
+    Returns:
+      ([batch, size, size, 3] float32 0-255, [batch, 1] int32 label).
+    """
     random = np.random.default_rng(0)
-    shape = (of.batch_size, of.image_size, of.image_size, 3)
+    shape = (settings.batch_size, settings.image_size, settings.image_size, 3)
     photos = random.integers(0, 256, shape).astype(np.float32)
-    return photos, random.integers(0, classes, (of.batch_size, 1), np.int32)
+    return photos, random.integers(0, classes, (settings.batch_size, 1), np.int32)
 
 
 def _rate(step: Callable[[], object], photos: int) -> float:
-    """Photos a second, by the median of some steps."""
+    """Returns photos a second, by the median time of some steps."""
     for _ in range(_WARM):
         step()
     seconds: list[float] = []

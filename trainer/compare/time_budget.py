@@ -117,7 +117,7 @@ def _path(settings: Config) -> str:
 def measure(settings: Config) -> list[Pace]:
     """Times a few steps of each phase, on real photos."""
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
-    found = devices.find(settings.device)
+    found = devices.find_devices(settings.device)
     paces = []
     for phase in settings.phases:
         keras.utils.clear_session()  # forgets how batches are spread, too
@@ -158,7 +158,8 @@ def _validation(
     """Seconds that validation costs once in a phase, and after each epoch."""
     if not version.has_validation:
         return 0.0, 0.0
-    judging, size = validation.judge(network), input_pipeline.batch_size(version, settings)
+    judging = validation.prediction_model(network)
+    size = input_pipeline.batch_size(version, settings)
     batches = input_pipeline.evaluation(version, settings, VALIDATION)
     count = math.ceil(version.images[VALIDATION] / size)
     timed = min(count, _BATCHES)

@@ -1,4 +1,4 @@
-"""Which record of a dataset cannot be used, where that is what ended a run."""
+"""Finds the record that ended a run, where an unusable record is the cause."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from trainer.data.dataset import Version
 
 @contextlib.contextmanager
 def reading(version: Version, *splits: str) -> Iterator[None]:
-    """Tells what is wrong with a dataset where that is what ended the block.
+    """Turns TensorFlow's error into one that names the record, where a record caused it.
+
+    Other errors of TensorFlow are raised as they are.
 
     Args:
       version: the dataset.
-      splits: that the block reads; default: train and, where there is one, validation.
+      *splits: those that the block reads; default: train and, where there is one, validation.
 
     Raises:
-      UserError: naming the shard and the record.
+      UserError: a record cannot be used; names the shard and the record's number, from 1.
     """
     try:
         yield
     except tf.errors.OpError as error:
-        # Of what Keras makes of it, neither the kind nor the first line tells that it was a record.
+        # Keras wraps the error; neither its type nor its first line shows that a record caused it.
         for split in splits or ("train", VALIDATION):
-            if version.images.get(split) and (found := _fault(version, split)):
+            if version.images.get(split) and (found := _first_bad_record(version, split)):
                 raise UserError(found) from error
         raise
 
 
-def _fault(version: Version, split: str) -> str | None:
-    """The first record that cannot be used, found by reading a shard after the other."""
+def _first_bad_record(version: Version, split: str) -> str | None:
+    """Reads shard after shard; returns shard, number and error of the first unusable record."""
 
-    def look(record: tf.Tensor) -> tf.Tensor:
+    def decoded_shape(record: tf.Tensor) -> tf.Tensor:
         encoded, _, _ = input_pipeline.parse(
             record, len(version.labels), split != input_pipeline.TEST
         )
@@ -46,7 +48,10 @@ def _fault(version: Version, split: str) -> str | None:
         return tf.shape(decode(encoded))
 
     for path in version.shards(split):
-        records, number = iter(tf.data.TFRecordDataset(path).map(look, tf.data.AUTOTUNE)), 1
+        records, number = (
+            iter(tf.data.TFRecordDataset(path).map(decoded_shape, tf.data.AUTOTUNE)),
+            1,
+        )
         try:
             while next(records, None) is not None:
                 number += 1
@@ -56,7 +61,7 @@ def _fault(version: Version, split: str) -> str | None:
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    """Without the names of TensorFlow's nodes."""
+    """Returns the error's message without the names of TensorFlow's graph nodes."""
     asserted = re.search(r"assertion failed: \[(.*?)\]", error.message)
     if asserted:
         return asserted[1].replace('\\"', "")

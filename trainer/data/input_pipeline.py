@@ -1,4 +1,4 @@
-"""tf.data pipelines over a dataset's shards."""
+"""tf.data pipelines over a dataset's shards, for training and for evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipelines.common import schema
 from trainer.config import Config
 from trainer.data import preprocessing
 from trainer.data.dataset import Version
-from trainer.position import START, Place
+from trainer.position import START, TrainingPosition
 
 _PHOTO = {
     schema.ENCODED: tf.io.FixedLenFeature([], tf.string),
@@ -21,48 +21,48 @@ TEST = "test"  # the split whose records have no label
 
 
 def batch_size(version: Version, config: Config) -> int:
-    """Photos a step: all of them where there are fewer than a batch."""
+    """Returns the number of photos a step: --batch_size, or all photos where there are fewer."""
     return min(config.batch_size, version.images["train"])
 
 
 def steps_per_epoch(version: Version, config: Config) -> int:
-    """Whole batches in an epoch; which photos are left over changes with each epoch."""
+    """Returns the number of whole batches in an epoch; each epoch leaves out other photos."""
     return version.images["train"] // batch_size(version, config)
 
 
 def training(
-    version: Version, config: Config, begin: Place = START, host: int = 0, hosts: int = 1
+    version: Version, config: Config, begin: TrainingPosition = START, host: int = 0, hosts: int = 1
 ) -> tf.data.Dataset:
-    """Endless batches of random views, epoch after epoch.
+    """Returns endless training batches of random views, epoch after epoch.
 
-    An epoch's order and views depend on (seed, epoch) alone, so that a run that was cut off
-    continues with what it would have seen.
+    An epoch's order and views depend on (seed, epoch) alone, so that an interrupted run continues
+    with the batches that it would have seen.
 
     Args:
       version: the dataset.
       config: the run.
-      begin: where to begin.
-      host: the number of this one.
-      hosts: how many share a batch. Each reads shards of its own, others in each epoch.
+      begin: the position of the first batch.
+      host: index of this host, from 0.
+      hosts: number of hosts that share a batch. Each reads its own shards, others in each epoch.
 
     Returns:
-      ([batch / hosts, size, size, 3] uint8, [batch / hosts] int64 label); with mixup, what
-      `blend` gives. Every batch is full.
+      ([batch / hosts, size, size, 3] uint8, [batch / hosts] int64 label); with mixup, as
+      `blend` returns them. Every batch is full.
     """
     steps = steps_per_epoch(version, config)
     batch = batch_size(version, config) // hosts
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        seed = number + config.seed * 1_000_003  # two seeds' epochs do not meet
-        # Repeated, as a host's shards, or what balancing leaves, may be a little less.
+        seed = number + config.seed * 1_000_003  # runs of different seeds share no epoch's seed
+        # Repeated, as a host's shards, or the balanced records, may be a little less than an epoch.
         records = _shuffled(version, config, seed, host, hosts).repeat().take(steps * batch)
         seen = tf.where(number == begin.epoch, tf.constant(begin.step * batch, tf.int64), 0)
-        return records.enumerate().skip(seen).map(lambda place, r: (r, tf.stack([seed, place])))
+        return records.enumerate().skip(seen).map(lambda index, r: (r, tf.stack([seed, index])))
 
     def view(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, label, _ = parse(record, len(version.labels))
-        seed += [0, host << 40]  # hosts see different views
-        photo = preprocessing.augmented(
+        seed += [0, host << 40]  # so that hosts draw different views
+        photo = preprocessing.random_view(
             encoded, config.image_size, seed, config.crop, config.color_jitter, config.flip
         )
         return photo, label
@@ -70,21 +70,26 @@ def training(
     batches = (
         tf.data.Dataset.counter(begin.epoch)
         .flat_map(epoch)  # (record, seed)
-        .prefetch(tf.data.AUTOTUNE)  # the next epoch's are shuffled while this one's are decoded
+        .prefetch(tf.data.AUTOTUNE)  # the next epoch is shuffled while this one is decoded
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # (photo, label)
         .batch(batch, drop_remainder=True)
     )
     if config.mixup:
         batches = _blended(batches, config, begin.epoch * steps + begin.step)
-    return _inline(batches.prefetch(tf.data.AUTOTUNE))
+    return _with_single_threaded_ops(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
-    """A split's whole photos once, in the shards' order.
+    """Returns batches of a split's whole photos, each photo once, in the shards' order.
+
+    Args:
+      version: the dataset.
+      config: the run.
+      split: the split to read; TEST has no labels.
 
     Returns:
       ([batch, size, size, 3] float32 0-255, [batch] int64 label, 0 where the split has none,
-      [batch] string id); the last batch holds what is left.
+      [batch] string id); the last batch may be smaller.
     """
     labelled = split != TEST
 
@@ -92,7 +97,7 @@ def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
         encoded, label, image_id = parse(record, len(version.labels), labelled)
         return preprocessing.whole(encoded, config.image_size), label, image_id
 
-    return _inline(
+    return _with_single_threaded_ops(
         tf.data.TFRecordDataset(version.shards(split))
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size(version, config))
@@ -103,23 +108,24 @@ def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
 def blend(
     images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, strength: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixup: each photo of a batch blended with its neighbour.
+    """Blends each photo of a batch with the next one (mixup).
 
-    Source: Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018: the share comes
-    from Beta(strength, strength), here one for a batch, and the greater part is the photo's own.
+    Source: Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018. The share is drawn
+    from Beta(strength, strength), here once for a batch; the photo's own share is the larger one.
 
     Args:
       images: [batch, size, size, 3] uint8.
       labels: [batch] int64.
       seed: [2] int64.
-      strength: over 0; 1 is any share alike.
+      strength: over 0; at 1 all shares are equally likely.
 
     Returns:
-      ([batch, size, size, 3] uint8, [batch, 3] float32: label, the other's label, own share).
+      ([batch, size, size, 3] uint8, [batch, 3] float32: label, the other label, own share).
     """
-    # Two gammas' logarithms: at small strengths both gammas would be 0. Of Gamma(a + 1) and
-    # uniform U, U**(1/a) times the one is Gamma(a). Source: Marsaglia and Tsang, "A simple method
-    # for generating gamma variables", ACM TOMS 2000, section 6.
+    # A Beta variable is made of two Gamma(a) variables; their logarithms are used, as at small
+    # strengths both would underflow to 0. For G from Gamma(a + 1) and U uniform, G * U**(1/a) is
+    # Gamma(a). Source: Marsaglia and Tsang, "A simple method for generating gamma variables",
+    # ACM TOMS 2000, section 6.
     seeds = tf.random.split(seed, 2)
     larger = tf.random.stateless_gamma([2], seeds[0], alpha=strength + 1.0)
     uniform = 1.0 - tf.random.stateless_uniform([2], seeds[1])  # never 0
@@ -133,11 +139,11 @@ def blend(
     )
 
 
-def _inline(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Runs each step on a photo in the thread that has the photo.
+def _with_single_threaded_ops(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Makes each op on a photo run in the one thread that handles the photo.
 
-    Otherwise its loops over pixels would queue behind those of a network that runs on the same
-    CPU, in the one pool that both have.
+    Otherwise its loops over pixels would queue behind those of a network on the same CPU, in the
+    thread pool that both share.
     """
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
@@ -145,7 +151,7 @@ def _inline(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _blended(batches: tf.data.Dataset, config: Config, first: int) -> tf.data.Dataset:
-    """Batches with mixup; `first` is the run's step that the first of them is for."""
+    """Applies mixup to batches; `first` is the run's step of the first of them."""
 
     def mix(views: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return blend(*views, tf.stack([step, config.seed]), config.mixup)
@@ -156,7 +162,7 @@ def _blended(batches: tf.data.Dataset, config: Config, first: int) -> tf.data.Da
 def _shuffled(
     version: Version, config: Config, seed: tf.Tensor, host: int, hosts: int
 ) -> tf.data.Dataset:
-    """A host's records of one epoch in its order, balanced where that is asked for."""
+    """Returns a host's records of one epoch, shuffled, and balanced where the run asks for it."""
     records = _records(version, seed, host, hosts)
     if config.class_balance:
         records = _balanced(records, version, config.class_balance, seed)
@@ -164,10 +170,10 @@ def _shuffled(
 
 
 def _records(version: Version, seed: tf.Tensor, host: int, hosts: int) -> tf.data.Dataset:
-    """A host's records of one epoch, from many shards at a time."""
+    """Returns a host's records of one epoch, interleaved from many shards."""
     files = version.shards("train")
     names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
-    whole = len(files) % hosts == 0  # else hosts would have very different numbers of photos
+    whole = len(files) % hosts == 0  # else hosts would get very different numbers of photos
     if whole:
         names = names.shard(hosts, host)
     records = names.interleave(
@@ -182,28 +188,28 @@ def _records(version: Version, seed: tf.Tensor, host: int, hosts: int) -> tf.dat
 def _balanced(
     records: tf.data.Dataset, version: Version, power: float, seed: tf.Tensor
 ) -> tf.data.Dataset:
-    """Records of rare classes several times, of common ones less than once, on average.
+    """Repeats records of rare classes and drops some of common ones, at random.
 
-    A class of n photos is seen in proportion to n**(1 - power); an epoch stays about as long.
+    A class of n photos is seen in proportion to n**(1 - power); an epoch keeps about its length.
     """
     times = tf.constant(repetitions([label.images for label in version.labels], power))
 
-    def again(place: tf.Tensor, record: tf.Tensor) -> tf.data.Dataset:
+    def repeat(index: tf.Tensor, record: tf.Tensor) -> tf.data.Dataset:
         _, label, _ = parse(record, len(version.labels))
-        # Rounded up or down by chance, in a way that depends on (seed, place) alone.
-        draw = tf.random.stateless_uniform([], tf.stack([seed, place]))
+        # Rounded up or down at random; the draw depends on (seed, index) alone.
+        draw = tf.random.stateless_uniform([], tf.stack([seed, index]))
         count = tf.cast(tf.floor(times[label] + draw), tf.int64)
         return tf.data.Dataset.from_tensors(record).repeat(count)
 
-    return records.enumerate().flat_map(again)
+    return records.enumerate().flat_map(repeat)
 
 
 def repetitions(sizes: list[int], power: float) -> np.ndarray:
-    """How often each photo of a class is seen in an epoch, on average.
+    """Returns how often each photo of a class is seen in an epoch, on average.
 
     Args:
-      sizes: [classes] photos.
-      power: 0: once each; 1: so that all classes are seen alike.
+      sizes: [classes] number of photos.
+      power: 0: each photo once; 1: all classes equally often.
 
     Returns:
       [classes] float32; the mean over all photos is 1.
@@ -216,12 +222,12 @@ def repetitions(sizes: list[int], power: float) -> np.ndarray:
 def parse(
     record: tf.Tensor, classes: int, labelled: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One Example to (encoded, label, id).
+    """Parses one Example to (encoded bytes, int64 label, id), all scalars.
 
     Args:
-      record: serialised.
-      classes: a label outside of them fails.
-      labelled: whether it has a label; else that is 0.
+      record: the serialised Example.
+      classes: number of classes; a label outside of 0 to classes - 1 fails when the op runs.
+      labelled: whether the record has a label; else the label is 0.
     """
     example = tf.io.parse_single_example(record, _PHOTO | (_LABEL if labelled else {}))
     image_id = example[schema.IMAGE_ID]

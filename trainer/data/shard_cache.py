@@ -1,4 +1,4 @@
-"""Shards on a local disk, copied there from gs:// before they are read epoch after epoch."""
+"""Copies shards from gs:// to a local disk, as each epoch reads them again."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ _AT_ONCE = 8
 
 
 def local(paths: list[str], folder: str) -> list[str]:
-    """Copies what is not there yet; a file appears under its name when it is whole.
+    """Copies shards that are not in the cache yet; returns the paths of all copies, in order.
+
+    A copy gets its name only when it is complete, so that several runs may share the cache.
 
     Args:
-      paths: of the shards.
-      folder: the cache. It may serve several datasets, and several runs.
-
-    Returns:
-      Paths of the copies, in the same order.
+      paths: paths of the shards.
+      folder: the cache's local folder; it may hold several datasets.
 
     Raises:
-      UserError: they cannot be read or written.
+      UserError: a shard cannot be read, or its copy cannot be written.
     """
     try:
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -35,7 +34,7 @@ def local(paths: list[str], folder: str) -> list[str]:
 
 
 def _copy(path: str, folder: Path) -> str:
-    """Of the same name in the cache; another path or another length is another file."""
+    """Copies a file; its folder in the cache depends on the source's path and length."""
     length = tf.io.gfile.stat(path).length
     source = hashlib.sha256(f"{path} {length}".encode()).hexdigest()[:16]
     copy = folder / source / os.path.basename(path)

@@ -1,4 +1,4 @@
-"""Convolutional networks by name, from keras.applications, for RGB 0-255 input."""
+"""Builds convolutional networks by name from keras.applications, and loads their weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.applications.efficientnet import EfficientNet  # its parts are not public
+from keras.src.applications.efficientnet import EfficientNet  # not public in Keras
 
 from pipelines.common.errors import UserError
 from trainer import compound_scaling
@@ -28,20 +28,21 @@ _OPEN_GATE = 20.0  # sigmoid(20) is 1 in float32
 def build(
     name: str, image_size: int, weights: str, alpha: float = 1.0, phi: float = 0.0
 ) -> keras.Model:
-    """A network without its classifier.
+    """Builds a network without its classifier.
 
     Args:
       name: one of config.BACKBONES.
       image_size: side of the input, pixels.
-      weights: 'imagenet', 'none' or the path of a no_top file.
-      alpha: width of the mobilenets.
+      weights: 'imagenet', 'none' or the path of a no_top weights file.
+      alpha: width multiplier of the mobilenets.
       phi: compound scaling of `efficientnet`.
 
     Returns:
-      [batch, size, size, 3] as `scaled` gives it, to [batch, size / 32, size / 32, channels].
+      A model from [batch, size, size, 3] as `scaled` gives it, to [batch, size / 32, size / 32,
+      channels].
 
     Raises:
-      UserError: weights that cannot be had or are of another network.
+      UserError: the weights cannot be downloaded or read, or are of another network.
     """
     try:
         backbone = _builder(name, alpha, phi)(
@@ -52,7 +53,7 @@ def build(
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if weights != IMAGENET:
             raise
-        raise UserError(f"--weights imagenet: none for {name}: {_line(error)}") from error
+        raise UserError(f"--weights imagenet: not available for {name}: {_line(error)}") from error
     if name == _LITE:
         _open_gates(backbone)
     if weights not in (IMAGENET, NO_WEIGHTS):
@@ -61,9 +62,9 @@ def build(
 
 
 def scaled(name: str, photos: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB 0-255 [batch, size, size, 3] to what the network was trained on."""
+    """Scales RGB 0-255 [batch, size, size, 3] to the range that the network was trained on."""
     if name.startswith("efficientnet"):
-        return photos  # they rescale inside
+        return photos  # it rescales in its own first layers
     if name.startswith("mobilenet"):
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0)(photos)
     bgr = keras.ops.flip(photos, axis=-1)
@@ -71,18 +72,18 @@ def scaled(name: str, photos: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def freeze(backbone: keras.Model) -> None:
-    """Nothing learns."""
+    """Freezes all layers."""
     backbone.trainable = False
 
 
 def unfreeze(backbone: keras.Model, normalisation: bool) -> None:
-    """All learns that is meant to.
+    """Makes all layers trainable but Lite0's gates, and batch normalisation where asked.
 
     Args:
       backbone: from `build`.
-      normalisation: whether batch normalisation learns too. Where not, it runs as in inference;
-        calling the backbone with training=False would not do it, as Keras 3 lets the outer
-        model's `training` overrule that.
+      normalisation: whether batch normalisation is trained too. Where not, it runs in inference
+        mode; calling the backbone with training=False would not do that, as Keras 3 lets the
+        outer model's `training` override it.
     """
     backbone.trainable = True
     frozen = [] if normalisation else _normalisations(backbone)
@@ -93,10 +94,10 @@ def unfreeze(backbone: keras.Model, normalisation: bool) -> None:
 
 
 def set_momentum(backbone: keras.Model, momentum: float) -> None:
-    """Sets how slowly batch normalisation's averages follow the batches."""
+    """Sets the momentum of batch normalisation's moving averages."""
     for layer in _normalisations(backbone):
         layer.momentum = momentum
-        # On several GPUs too, a batch is all of it and not a device's part, as it is on JAX.
+        # With several GPUs, averages are of the whole batch, not of a device's part, as on JAX.
         layer.synchronized = tf.distribute.has_strategy()
 
 
@@ -105,7 +106,7 @@ def _builder(name: str, alpha: float, phi: float) -> Callable[..., keras.Model]:
     if name == compound_scaling.COMPOUND:
         scale = compound_scaling.compound(phi)
         return functools.partial(_efficientnet, name, scale.width, scale.depth)
-    if name == _LITE:  # B0's layout; source: github.com/tensorflow/tpu, efficientnet/lite
+    if name == _LITE:  # has B0's layout; source: github.com/tensorflow/tpu, efficientnet/lite
         return functools.partial(_efficientnet, name, 1.0, 1.0, activation="relu6")
     if name.startswith("efficientnet_"):
         return getattr(apps, "EfficientNet" + name.removeprefix("efficientnet_").upper())
@@ -122,9 +123,9 @@ def _builder(name: str, alpha: float, phi: float) -> Callable[..., keras.Model]:
 
 
 def _efficientnet(name: str, width: float, depth: float, **kwargs) -> keras.Model:
-    """A network of B0's layout that Keras has no function for."""
+    """Builds a network of B0's layout that Keras has no function for."""
     if kwargs["weights"] == IMAGENET:
-        raise ValueError("Keras publishes none; give 'none' or the path of a file")
+        raise ValueError("Keras publishes none; give --weights none or the path of a file")
     size = kwargs["input_shape"][0]
     return EfficientNet(width, depth, size, weights_name=None, name=name, **kwargs)
 
@@ -139,6 +140,7 @@ def _gates(backbone: keras.Model) -> list[keras.Layer]:
 
 
 def _open_gates(backbone: keras.Model) -> None:
+    """Sets squeeze-excite gates to 1 whatever their input, as Lite0 has none."""
     for layer in _gates(backbone):
         kernel, bias = layer.get_weights()
         opened = _OPEN_GATE if layer.name.endswith("expand") else 0.0
@@ -147,10 +149,10 @@ def _open_gates(backbone: keras.Model) -> None:
 
 def _load(backbone: keras.Model, name: str, path: str) -> None:
     if tf.io.gfile.isdir(path):
-        raise UserError(f"--weights {path}: expected a file of weights, found a folder")
+        raise UserError(f"--weights {path}: expected a weights file, found a folder")
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a file of another network warns for each layer
+            warnings.simplefilter("ignore")  # Keras warns for each layer that does not fit
             copy = Path(folder) / "copy.h5"  # Keras does not read gs://
             tf.io.gfile.copy(path, str(copy))
             backbone.load_weights(copy.rename(copy.with_suffix(_layout(backbone, copy))))
@@ -160,21 +162,21 @@ def _load(backbone: keras.Model, name: str, path: str) -> None:
         raise UserError(f"--weights {path} do not fit {name}: {_line(error)}") from error
     if name.startswith("efficientnet"):
         _check_gates(backbone, name, path)
-        _mend_normalisation(backbone)
+        _fix_normalisation(backbone)
 
 
 def _layout(backbone: keras.Model, path: Path) -> str:
-    """The suffix by which Keras knows how a file of weights is laid out, whatever its name.
+    """Returns the suffix by which Keras tells the two layouts of weights files apart.
 
     Raises:
-      ValueError: it is none, or its arrays are not the network's. Keras itself takes the new
-        layout's layers by their order and is content when there are more of them in the file.
+      ValueError: the file is not HDF5, or its arrays have other shapes than the network's. Keras
+        itself takes the layers of the new layout in order and ignores surplus ones.
     """
     if not h5py.is_hdf5(path):
-        raise ValueError("expected an HDF5 file of weights alone (.h5 or .weights.h5)")
+        raise ValueError("expected an HDF5 file of weights only (.h5 or .weights.h5)")
     with h5py.File(path, "r") as file:
-        places = (file.get("layers"), file.get("model_weights"), file)
-        root = next(place for place in places if isinstance(place, h5py.Group))
+        roots = (file.get("layers"), file.get("model_weights"), file)
+        root = next(root for root in roots if isinstance(root, h5py.Group))
         found = Counter(_shapes(root))
         suffix = ".weights.h5" if root.name == "/layers" else ".h5"
     wanted = Counter(tuple(weight.shape) for weight in backbone.weights)
@@ -184,7 +186,7 @@ def _layout(backbone: keras.Model, path: Path) -> str:
 
 
 def _shapes(group: h5py.Group) -> list[tuple[int, ...]]:
-    """Of all arrays below a group but the states of random generators, which are no weights."""
+    """Returns the shapes of a group's arrays, without the states of random generators."""
     shapes = []
 
     def visit(path: str, item: h5py.HLObject) -> None:
@@ -200,22 +202,26 @@ def _difference(wanted: Counter, found: Counter) -> str:
     missing, extra = wanted - found, found - wanted
     if missing:
         return f"{text}; too few of shape {next(iter(missing))}"
-    return f"{text}; too many of shape {next(iter(extra))}: a classifier's, perhaps"
+    return f"{text}; too many of shape {next(iter(extra))}, perhaps a classifier's"
 
 
 def _check_gates(backbone: keras.Model, name: str, path: str) -> None:
-    """Lite0 and B0 have the same layers and shapes; Lite0's gates ignore their input."""
+    """Raises UserError where Lite0 gets B0's weights or B0 Lite0's.
+
+    Both have the same layers and shapes; they differ in the gates, which Lite0 holds open.
+    """
     gates = [gate for gate in _gates(backbone) if gate.name.endswith("expand")]
     is_lite = not any(np.any(gate.get_weights()[0]) for gate in gates)
     if is_lite != (name == _LITE):
-        found = "squeeze-excite gates held open" if is_lite else "trained squeeze-excite gates"
-        raise UserError(f"--weights {path} do not fit {name}: it is a file with {found}")
+        found = "squeeze-excite gates fixed open" if is_lite else "trained squeeze-excite gates"
+        raise UserError(f"--weights {path} do not fit {name}: the file has {found}")
 
 
-def _mend_normalisation(backbone: keras.Model) -> None:
-    """Keras' own files hold the deviation where the variance belongs.
+def _fix_normalisation(backbone: keras.Model) -> None:
+    """Replaces the standard deviation by the variance in the input normalisation.
 
-    Keras makes up for it by one more layer, but only with weights='imagenet'. Source:
+    Keras' published EfficientNet files hold the deviation there; Keras corrects it by an extra
+    layer, but only with weights='imagenet'. Source:
     github.com/tensorflow/tensorflow/issues/49930.
     """
     layer = next(la for la in backbone.layers if isinstance(la, keras.layers.Normalization))

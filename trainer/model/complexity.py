@@ -1,4 +1,4 @@
-"""A network's parameters and multiply-adds, counted by layer"""
+"""Counts a network's parameters and multiply-adds, layer by layer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ DEPTHWISE, POINTWISE, STANDARD = "depthwise", "pointwise", "standard"
 SQUEEZE_EXCITE, DENSE, OTHER = "squeeze_excite", "dense", "other"
 KINDS = (DEPTHWISE, POINTWISE, STANDARD, SQUEEZE_EXCITE, DENSE, OTHER)
 
-# What normalisation measures and no optimizer changes; papers do not count these.
+# Statistics that normalisation layers gather, and no optimizer changes; papers do not count them.
 _AVERAGES = ("moving_mean", "moving_variance", "mean", "variance", "count")
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
-    """A row of the table.
+class LayerCounts:
+    """The parameters, statistics and multiply-adds of one layer.
 
     Attributes:
-      name: Keras' name of it.
+      name: the layer's name in Keras.
       kind: one of KINDS.
-      shape: of its output, without the batch.
-      parameters: that learn.
-      averages: numbers that normalisation measures.
+      shape: of the output, without the batch.
+      parameters: number of parameters, without `averages`; frozen ones count too.
+      averages: number of statistics that a normalisation layer gathers.
       multiply_adds: for one photo.
     """
 
@@ -39,8 +39,15 @@ class Layer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Total:
-    """Sums over some layers, as in Layer."""
+class KindCounts:
+    """Sums over the layers of one kind.
+
+    Attributes:
+      layers: number of layers.
+      parameters: as in LayerCounts.
+      averages: as in LayerCounts.
+      multiply_adds: as in LayerCounts.
+    """
 
     layers: int
     parameters: int
@@ -49,51 +56,58 @@ class Total:
 
 
 @dataclasses.dataclass(frozen=True)
-class Counts:
-    """Sums over a network; `by_kind` has each of KINDS."""
+class NetworkCounts:
+    """Sums over all layers of a network.
+
+    Attributes:
+      parameters: as in LayerCounts.
+      averages: as in LayerCounts.
+      multiply_adds: as in LayerCounts.
+      by_kind: the sums of each of KINDS.
+    """
 
     parameters: int
     averages: int
     multiply_adds: int
-    by_kind: dict[str, Total]
+    by_kind: dict[str, KindCounts]
 
 
-def layers(network: keras.Model) -> list[Layer]:
-    """The layers of a built network, those of nested models too, in order.
+def count_layers(network: keras.Model) -> list[LayerCounts]:
+    """Counts each layer of a built network in order, those of nested models included.
 
-    Each is counted once: no layer is called twice in our networks.
+    Each layer is counted once: no network of this package calls a layer twice.
     """
-    rows: list[Layer] = []
+    rows: list[LayerCounts] = []
     for layer in network.layers:
         if hasattr(layer, "layers"):
-            rows += layers(layer)
+            rows += count_layers(layer)
         else:
             rows.append(_row(layer))
     return rows
 
 
-def classifier(features: int, classes: int) -> Layer:
-    """The row of a dense layer with biases, which at GLDv2's classes is too large to build."""
-    return Layer("logits", DENSE, (classes,), (features + 1) * classes, 0, features * classes)
+def count_classifier(features: int, classes: int) -> LayerCounts:
+    """Counts a dense layer with biases without building it: at GLDv2's classes it is too large."""
+    return LayerCounts("logits", DENSE, (classes,), (features + 1) * classes, 0, features * classes)
 
 
-def counts(network: keras.Model) -> Counts:
-    """What a built network holds and computes for one photo."""
-    return summed(layers(network))
+def count_network(network: keras.Model) -> NetworkCounts:
+    """Counts the parameters and multiply-adds of a built network, for one photo."""
+    return sum_layers(count_layers(network))
 
 
-def summed(rows: list[Layer]) -> Counts:
-    """The sums of some layers."""
+def sum_layers(rows: list[LayerCounts]) -> NetworkCounts:
+    """Sums the counts of layers, in all and for each kind."""
     total = _total(rows)
     by_kind = {kind: _total([row for row in rows if row.kind == kind]) for kind in KINDS}
-    return Counts(total.parameters, total.averages, total.multiply_adds, by_kind)
+    return NetworkCounts(total.parameters, total.averages, total.multiply_adds, by_kind)
 
 
-def _row(layer: keras.Layer) -> Layer:
-    """Each value of a kernel is used once for each position of the output."""
+def _row(layer: keras.Layer) -> LayerCounts:
+    """Counts one layer; each value of a kernel is used once for each position of the output."""
     shape = tuple(layer.output.shape[1:])
     averages = [weight for weight in layer.weights if weight.name in _AVERAGES]
-    return Layer(
+    return LayerCounts(
         name=layer.name,
         kind=_kind(layer),
         shape=shape,
@@ -112,7 +126,7 @@ def _size(weights: list[keras.Variable]) -> int:
 
 
 def _kind(layer: keras.Layer) -> str:
-    """By the kernel: a layer of any class that has a matrix is dense."""
+    """Returns the kind by the kernel's shape: any layer with a matrix as its kernel is dense."""
     kernels = _kernels(layer)
     if not kernels:
         return OTHER
@@ -125,8 +139,8 @@ def _kind(layer: keras.Layer) -> str:
     return POINTWISE if math.prod(kernels[0].shape[:2]) == 1 else STANDARD
 
 
-def _total(rows: list[Layer]) -> Total:
-    return Total(
+def _total(rows: list[LayerCounts]) -> KindCounts:
+    return KindCounts(
         layers=len(rows),
         parameters=sum(row.parameters for row in rows),
         averages=sum(row.averages for row in rows),

@@ -1,4 +1,4 @@
-"""From a backbone's feature map to an embedding, and from there to logits."""
+"""The head: pools a backbone's feature map to an embedding, and classifies the embedding."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from keras import ops
 from trainer.config import ARCFACE, COLUMNS, LOGITS, Config
 from trainer.distribution import to_numpy
 
-EMBEDDING = "embedding"  # the layer whose output the classifier sees
+EMBEDDING = "embedding"  # name of the layer whose output is the embedding
 _GEM_POWER = 3.0
 
 
 def embedding(features: keras.KerasTensor, config: Config) -> keras.KerasTensor:
-    """Pools a feature map, projects it where asked to, standardises it photo by photo, drops out.
+    """Returns the embedding of a feature map: pooled, projected, standardised, with dropout.
 
-    Standardised features let one learning rate fit every backbone. They have mean 0 and deviation
-    1 before a softmax head, and length 1 before an ArcFace head, whose features are dropped before
-    they are standardised: its logits are cosines only so.
+    Each photo's features are standardised, so that one learning rate fits every backbone. Before a
+    softmax head they get mean 0 and deviation 1. Before an ArcFace head they get length 1, after
+    dropout: only then are its logits cosines.
 
     Args:
       features: [batch, height, width, channels].
       config: the run.
 
     Returns:
-      [batch, --embedding, or else channels] float32.
+      [batch, config.embedding] float32, or [batch, channels] where that is 0.
     """
     features = ops.cast(features, "float32")
     pooled = gem(features) if config.pooling == "gem" else ops.mean(features, axis=(1, 2))
@@ -44,27 +44,28 @@ def embedding(features: keras.KerasTensor, config: Config) -> keras.KerasTensor:
 
 
 def gem(features: keras.KerasTensor) -> keras.KerasTensor:
-    """Generalised mean over height and width: between average and maximum.
+    """Pools by the generalised mean (GeM) over height and width, between average and maximum.
 
-    The exponent is the 3 that the paper starts from and ends near. Source: Radenović et al.,
-    "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2018, section 3.1.
+    The exponent is fixed at 3: the paper starts from it and learns a value near it. Source:
+    Radenović et al., "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2018,
+    section 3.1.
     """
     powers = ops.power(ops.maximum(features, 1e-6), _GEM_POWER)
     return ops.power(ops.mean(powers, axis=(1, 2)), 1.0 / _GEM_POWER)
 
 
 class Classifier(keras.layers.Layer):
-    """Embeddings to logits: linear, or cosines with one or several directions for each class.
+    """A layer from embeddings to logits: linear, or cosines to the sub-centres of each class.
 
-    Sources: Deng et al., "ArcFace", CVPR 2019; "Sub-center ArcFace", ECCV 2020, section 3.2: a
-    class scores with the nearest of its directions. The margin is the loss' business.
+    Sources: Deng et al., "ArcFace", CVPR 2019; "Sub-center ArcFace", ECCV 2020, section 3.2: the
+    logit of a class is that of its nearest sub-centre. The margin is added in the loss.
 
     Args:
-      classes: how many.
-      centres: directions of a class.
-      scale: of the cosines; None for a linear classifier.
-      spread: whether the weights can be spread over devices: columns are added to come to a
-        number that any usual number of devices divides. They are never looked at.
+      classes: number of classes.
+      centres: sub-centres of each class.
+      scale: factor on the cosines; None for a linear classifier.
+      spread: whether to pad the weights to a multiple of COLUMNS columns, so that they can be
+        split over devices. The padding does not enter the logits.
     """
 
     def __init__(
@@ -77,9 +78,11 @@ class Classifier(keras.layers.Layer):
         self._columns = -(-classes // COLUMNS) * COLUMNS if spread else classes
 
     def build(self, shape: tuple[int | None, int]) -> None:
-        # A class' centres lie side by side, so that devices can have whole classes.
+        """Creates the weights for inputs of [batch, features]."""
+        # A class' centres lie side by side, so that each device has whole classes.
         columns = self._columns * self._centres
-        # Zeros: a linear classifier's first step should not depend on luck. A direction cannot be.
+        # A linear classifier starts at zeros, so that its first step does not depend on the seed;
+        # a direction cannot be zero.
         kind = "zeros" if self._scale is None else "glorot_normal"
         self.kernel = self.add_weight(name="kernel", shape=(shape[1], columns), initializer=kind)
         self.bias = (
@@ -89,7 +92,7 @@ class Classifier(keras.layers.Layer):
         )
 
     def call(self, embeddings: keras.KerasTensor) -> keras.KerasTensor:
-        """[batch, features] to [batch, classes] float32."""
+        """Returns [batch, classes] float32 logits of [batch, features] embeddings."""
         if self._scale is None:
             logits = ops.matmul(embeddings, self.kernel) + self.bias
         else:
@@ -99,15 +102,16 @@ class Classifier(keras.layers.Layer):
         return logits[:, : self.classes]
 
     def compute_output_shape(self, shape: tuple[int | None, int]) -> tuple[int | None, int]:
+        """Returns (batch, classes), from the input's (batch, features)."""
         return (shape[0], self.classes)
 
-    def carry(self, other: Classifier, source: np.ndarray) -> None:
-        """Takes over classes of another classifier.
+    def copy_classes(self, other: Classifier, source: np.ndarray) -> None:
+        """Copies the weights of classes from another classifier.
 
         Args:
           other: built for the same features.
-          source: [classes] int: which of `other`'s classes each is, or -1 for a new one, which
-            stays as it began.
+          source: [classes] int: the index of each class in `other`, or -1 for a new one, whose
+            weights stay as they are.
         """
         (known,) = np.nonzero(source >= 0)
         for mine, theirs in zip(self.weights, other.weights, strict=True):
@@ -116,8 +120,12 @@ class Classifier(keras.layers.Layer):
             value[..., known, :] = old[..., source[known], :]
             mine.assign(value.reshape(mine.shape))
 
-    def plain(self, embeddings: keras.KerasTensor) -> keras.KerasTensor:
-        """The same logits by Keras' own layers, for an export that needs none of this code."""
+    def to_plain_layers(self, embeddings: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the same logits from Keras' own layers; an export then needs none of this code.
+
+        Args:
+          embeddings: [batch, features].
+        """
         columns = self.classes * self._centres
         weights = [np.array(weight)[..., :columns] for weight in self.weights]
         if self._scale is not None:
@@ -134,5 +142,5 @@ class Classifier(keras.layers.Layer):
 
 
 def _unit(kernel: Any) -> Any:
-    """Columns of length 1."""
+    """Scales each column to length 1."""
     return ops.normalize(kernel, axis=0)

@@ -1,4 +1,4 @@
-"""`gld2 submit`: sends `gld2 train` to a Cloud TPU or to Vertex AI."""
+"""`gld2 submit`: runs `gld2 train` on a Cloud TPU or on Vertex AI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.submit.options import EPILOG, SubmitOptions, parse
 HELP = f"""\
 usage: gld2 submit {{tpu,vertex}} [flags] -- FLAGS OF gld2 train
 
-Sends gld2 train to a Cloud TPU or to Vertex AI.
+Runs gld2 train on a Cloud TPU or on Vertex AI.
 
 {EPILOG}"""
 MODULES = {"tpu": "trainer.submit.tpu_vm", "vertex": "trainer.submit.vertex"}
@@ -27,13 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-      argv: flags; the process' own where None.
+      argv: flags; those of the process where None.
 
     Returns:
       0; with --wait, 1 where training failed.
 
     Raises:
-      UserError: what the user can mend.
+      UserError: something that the user can correct.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] in (["-h"], ["--help"]):
@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.exit(0)  # as argparse does
     options, flags = parse(words)
     target = _module(words[0])
-    from trainer.submit import follow  # Google's clients, for which --help should not wait
+    from trainer.submit import follow  # imports Google's clients, which --help does not need
 
-    with follow.one_line():
+    with follow.as_user_errors():
         return _submit(options, flags, target)
 
 
@@ -55,7 +55,7 @@ def _submit(options: SubmitOptions, flags: Sequence[str], target: types.ModuleTy
     if options.dry_run:
         print(as_json(request))
         return 0
-    run: follow.Run = target.Run(options, request)
+    run: follow.CloudRun = target.connect(options, request)
     follow.start(run)
     return follow.follow(run, options.attempts, options.poll_seconds) if options.wait else 0
 
@@ -63,15 +63,15 @@ def _submit(options: SubmitOptions, flags: Sequence[str], target: types.ModuleTy
 def prepare(
     options: SubmitOptions, flags: Sequence[str], target: types.ModuleType
 ) -> SubmitOptions:
-    """Checks all that can be known here; returns the options with the trainer's flags.
+    """Checks all flags; returns the options completed by the trainer's flags and job folder.
 
     Args:
-      options: of this command.
-      flags: of gld2 train.
-      target: the module that sends.
+      options: the flags of gld2 submit.
+      flags: the flags of gld2 train.
+      target: the module of MODULES for the service.
 
     Raises:
-      UserError: a flag that is wrong.
+      UserError: a flag is wrong.
     """
     device = target.device(options)
     train = ("--device", device, *flags)
@@ -79,7 +79,7 @@ def prepare(
 
 
 def _module(target: str) -> types.ModuleType:
-    """One of the two alone: Vertex AI's client takes four seconds to import."""
+    """Imports the one module that is needed: Vertex AI's client takes four seconds to import."""
     try:
         return importlib.import_module(MODULES[target])
     except ModuleNotFoundError as error:
@@ -87,24 +87,24 @@ def _module(target: str) -> types.ModuleType:
 
 
 def as_json(request: Any) -> str:
-    """A request as the service's REST interface would take it, without what is not set."""
+    """Returns a request as JSON, as the service's REST API takes it, without unset fields."""
     return type(request).to_json(
         request, use_integers_for_enums=False, always_print_fields_with_no_presence=False
     )
 
 
 def _check_train(flags: Sequence[str], device: str) -> str:
-    """Checks the flags of gld2 train as it will, and that they are good on another machine.
+    """Checks the flags of gld2 train as it does itself, and that all paths are on gs://.
 
     Args:
-      flags: of gld2 train.
-      device: what that machine is told to use.
+      flags: the flags of gld2 train.
+      device: the --device of the machine.
 
     Returns:
-      its job_dir.
+      The job folder, without a slash at its end.
 
     Raises:
-      UserError: a flag that is wrong, or a path that only this machine has.
+      UserError: a flag is wrong, or a path is not on gs://.
     """
     try:
         "".join(flags).encode()

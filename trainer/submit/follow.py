@@ -1,4 +1,4 @@
-"""What both ways to Google Cloud share: patience with its faults, and following a run."""
+"""Starts a run on Google Cloud and follows it to its end, with retries of failed requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from pipelines.common.errors import UserError
 
-PATIENCE = 600.0  # seconds that a fault may last
+RETRY_SECONDS = 600.0  # for which a failing request is tried again
 TIMEOUT = 60.0  # seconds for one request
 TRANSIENT = (
     exceptions.ServiceUnavailable,
@@ -30,8 +30,8 @@ LOGIN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CR
 T = TypeVar("T")
 
 
-class NotYet(Exception):
-    """Something has to end before the request can be made."""
+class ResourceBusy(Exception):
+    """The request has to wait until an earlier resource of the same name is removed."""
 
 
 class Outcome(enum.Enum):
@@ -39,17 +39,17 @@ class Outcome(enum.Enum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    LOST = "lost"  # its machines were taken away: worth another attempt
+    LOST = "lost"  # the service took its machines away; another attempt may succeed
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """A look at a run.
+    """The state of a run at one time.
 
     Attributes:
-      state: as the service names it.
-      outcome: None while it goes on.
-      detail: what the service or the trainer says, for a person; may be ''.
+      state: the service's name of the state.
+      outcome: None while the run is not over.
+      detail: the message of the service or the trainer; may be ''.
     """
 
     state: str
@@ -57,95 +57,100 @@ class Status:
     detail: str = ""
 
 
-class Run(Protocol):
-    """A training run on some service."""
+class CloudRun(Protocol):
+    """A training run on a service of Google Cloud."""
 
     def start(self) -> str:
-        """Sends the request, unless the same run goes on already; returns its resource name.
+        """Sends the request, unless the same run is active already; returns its resource name.
 
-        It may be called again after a fault, and makes no second run.
+        It may be called again after an error: that starts no second run.
         """
 
-    def look(self) -> Status: ...
+    def poll(self) -> Status:
+        """Asks the service for the run's present state."""
 
-    def where(self) -> dict[str, str]:
-        """Where to look, as title -> URL or command."""
+    def links(self) -> dict[str, str]:
+        """Returns URLs and commands for looking at the run, by title."""
 
     def close(self) -> None:
-        """Does what is left to do when it is over."""
+        """Cleans up after a run that is over."""
 
 
-def start(run: Run) -> None:
-    """Sends a run and says where it is."""
-    print(f"submitted: {patiently(run.start)}", flush=True)
-    for title, text in run.where().items():
+def start(run: CloudRun) -> None:
+    """Starts a run; prints its name and its links."""
+    print(f"submitted: {with_retries(run.start)}", flush=True)
+    for title, text in run.links().items():
         print(f"  {title + ':':<10}{text}", flush=True)
 
 
-def follow(run: Run, attempts: int, poll_seconds: float) -> int:
-    """Waits for the end of a run that was started; replaces it where its machines went away.
+def follow(run: CloudRun, attempts: int, poll_seconds: float) -> int:
+    """Waits until a started run is over; starts it again where the service took its machines away.
 
     Args:
       run: the run.
-      attempts: how often it is started, the first one counted.
-      poll_seconds: between two looks.
+      attempts: the most starts in all, the first one included.
+      poll_seconds: seconds between two polls.
 
     Returns:
       0 where it succeeded, 1 where not.
     """
     attempt = 1
-    while (outcome := _until_over(run, poll_seconds)) == Outcome.LOST and attempt < attempts:
+    while (outcome := _poll_until_over(run, poll_seconds)) == Outcome.LOST and attempt < attempts:
         attempt += 1
-        print(f"its machines were taken away; attempt {attempt} of {attempts}", flush=True)
+        print(
+            f"the service took the machines away; starting attempt {attempt} of {attempts}",
+            flush=True,
+        )
         start(run)
-    patiently(run.close)
+    with_retries(run.close)
     print(f"{outcome.value} in attempt {attempt} of {attempts}", flush=True)
     return 0 if outcome == Outcome.SUCCEEDED else 1
 
 
-def _until_over(run: Run, poll_seconds: float) -> Outcome:
-    """Prints each new state."""
-    shown = None
+def _poll_until_over(run: CloudRun, poll_seconds: float) -> Outcome:
+    """Polls a run until it is over, and prints each new state."""
+    printed = None
     while True:
-        status = patiently(run.look, also=(exceptions.TooManyRequests,))
-        if status != shown:
+        status = with_retries(run.poll, also=(exceptions.TooManyRequests,))
+        if status != printed:
             print(
                 f"{time.strftime('%H:%M:%S')} {status.state} {status.detail}".rstrip(), flush=True
             )
-            shown = status
+            printed = status
         if status.outcome:
             return status.outcome
         time.sleep(poll_seconds)
 
 
-def patiently(action: Callable[[], T], also: tuple[type[Exception], ...] = ()) -> T:
-    """Does something, again and again with growing pauses while the service has passing faults.
+def with_retries(action: Callable[[], T], also: tuple[type[Exception], ...] = ()) -> T:
+    """Calls a function, again after transient errors with growing pauses; returns its result.
 
     Args:
-      action: what can be repeated.
-      also: further exceptions that are passing. A quota that is used up is not, as a rule.
+      action: may be called several times.
+      also: further exceptions to retry, besides TRANSIENT. An exhausted quota is not retried as a
+        rule.
     """
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((*TRANSIENT, NotYet, *also)),
-        stop=tenacity.stop_after_delay(PATIENCE),
+        retry=tenacity.retry_if_exception_type((*TRANSIENT, ResourceBusy, *also)),
+        stop=tenacity.stop_after_delay(RETRY_SECONDS),
         wait=tenacity.wait_random_exponential(multiplier=1, min=0.2, max=60),
-        before_sleep=_tell,
+        before_sleep=_print_retry,
         reraise=True,
     )(action)
 
 
-def _tell(state: tenacity.RetryCallState) -> None:
+def _print_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     pause = state.next_action.sleep if state.next_action else 0.0
-    print(f"{_line(error)}; again in {pause:.0f} s", file=sys.stderr, flush=True)
+    print(f"{_line(error)}; trying again in {pause:.0f} s", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def one_line() -> Iterator[None]:
-    """Makes what Google Cloud refuses a UserError.
+def as_user_errors() -> Iterator[None]:
+    """Turns the errors of Google Cloud's clients into a UserError of one line.
 
     Raises:
-      UserError: no credentials, or the service's own words.
+      UserError: there are no credentials, or the service refused a request; with its message.
     """
     try:
         yield
@@ -153,9 +158,9 @@ def one_line() -> Iterator[None]:
         raise UserError(f"no Google Cloud credentials: {LOGIN}") from None
     except GoogleAuthError as error:
         raise UserError(f"Google Cloud credentials do not work ({_line(error)}): {LOGIN}") from None
-    except (exceptions.GoogleAPIError, NotYet) as error:
+    except (exceptions.GoogleAPIError, ResourceBusy) as error:
         raise UserError(f"Google Cloud: {_line(error)}") from error
-    except requests.RequestException as error:  # from Cloud Storage, which is reached over HTTP
+    except requests.RequestException as error:  # of Cloud Storage, whose client uses HTTP
         raise UserError(f"Cloud Storage cannot be reached: {_line(error)}") from error
 
 

@@ -1,4 +1,7 @@
-"""A run on a TPU VM, or on a slice of several: a queued resource that starts the trainer itself."""
+"""Runs the trainer on a TPU VM, or a slice of several, as a queued resource.
+
+The startup script of each VM starts the trainer.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,24 @@ from trainer.submit import follow, startup, upload
 from trainer.submit.follow import Outcome, Status
 from trainer.submit.options import TpuOptions
 
-OPERATION_SECONDS = 300.0  # within which a request is accepted or refused
+OPERATION_SECONDS = 300.0  # to wait for a request to be accepted or refused
 OVER = (State.State.SUSPENDED, State.State.FAILED)
-GOING = (State.State.SUSPENDING, State.State.DELETING)
+BEING_REMOVED = (State.State.SUSPENDING, State.State.DELETING)
 
 
 def device(options: TpuOptions) -> str:
-    """Returns what gld2 train is told."""
+    """Returns the --device of gld2 train on the machine."""
     return "tpu"
 
 
 def request(options: TpuOptions) -> CreateQueuedResourceRequest:
-    """What is sent.
+    """Returns the request that creates the queued resource.
 
     Args:
-      options: the checked flags; its `train` are those of gld2 train, its `job_dir` is theirs.
+      options: the checked flags; `train` has those of gld2 train, `job_dir` the job folder in them.
 
     Raises:
-      UserError: a package that is not there, or flags that are too long.
+      UserError: the package is missing or too large, or the flags are too long.
     """
     folder = f"{options.staging}/{options.name}"
     script = startup.script(
@@ -46,8 +49,8 @@ def request(options: TpuOptions) -> CreateQueuedResourceRequest:
         project=options.project,
         zone=options.zone,
         job_dir=options.job_dir,
-        package=upload.place(options.package, folder),
-        constraints=upload.place(options.constraints, folder) if options.constraints else "",
+        package=upload.staged_uri(options.package, folder),
+        constraints=upload.staged_uri(options.constraints, folder) if options.constraints else "",
         delete_when_done="yes" if options.delete_when_done else "",
     )
     parent = f"projects/{options.project}/locations/{options.zone}"
@@ -87,8 +90,13 @@ def _policy(hours: float | None) -> QueuedResource.QueueingPolicy | None:
     return QueuedResource.QueueingPolicy(valid_until_duration=duration)
 
 
-class Run:
-    """A queued resource, from its request to its end; see cloud.Run."""
+def connect(options: TpuOptions, wanted: CreateQueuedResourceRequest) -> TpuRun:
+    """Returns the run of a request, with clients that use the machine's own credentials."""
+    return TpuRun(options, wanted)
+
+
+class TpuRun:
+    """A run as a queued resource, from its request to its end; a `follow.CloudRun`."""
 
     def __init__(
         self,
@@ -97,7 +105,7 @@ class Run:
         client: tpu_v2.TpuClient | None = None,
         files: Client | None = None,
     ):
-        """Connects, with the machine's own credentials where no clients are given."""
+        """Connects; where no clients are given, with the machine's own credentials."""
         self._options = options
         self._wanted = wanted
         self._client = client or tpu_v2.TpuClient()
@@ -105,20 +113,29 @@ class Run:
         self._name = f"{wanted.parent}/queuedResources/{wanted.queued_resource_id}"
 
     def start(self) -> str:
+        """Creates the queued resource, unless there is an active one; returns its name.
+
+        One that is over is deleted first.
+
+        Raises:
+          UserError: an active one of this name was made by another request.
+          ResourceBusy: an earlier one of this name is still being removed.
+        """
         found = self._find()
         if found and found.state.state in OVER:
             self._delete()
             found = self._find()
-        if found and found.state.state in (*OVER, *GOING):
-            raise follow.NotYet(f"{self._name} is still being removed")
+        if found and found.state.state in (*OVER, *BEING_REMOVED):
+            raise follow.ResourceBusy(f"{self._name} is still being removed")
         if found:
-            self._must_be_the_same(found)
-            return f"{self._name} (it was there already)"
+            self._check_same_request(found)
+            return f"{self._name} (it exists already, so nothing was sent)"
         self._stage()
-        _settle(self._client.create_queued_resource(self._wanted, timeout=follow.TIMEOUT))
+        _await_operation(self._client.create_queued_resource(self._wanted, timeout=follow.TIMEOUT))
         return self._name
 
-    def look(self) -> Status:
+    def poll(self) -> Status:
+        """Returns the state by the service and by the files that the trainer writes."""
         found = self._find()
         state = found.state if found else State()
         if found and state.state not in (State.State.ACTIVE, *OVER):
@@ -127,12 +144,15 @@ class Run:
         if upload.exists(self._files, f"{job_dir}/done.json"):
             return Status("DONE", Outcome.SUCCEEDED, job_dir)
         since = found.create_time if found else None
-        words = upload.note(self._files, f"{job_dir}/submit/{name}.failed", since)
-        if words is not None:
-            return Status("DONE", Outcome.FAILED, f"the trainer gave up. Its last words:\n{words}")
-        return _status(state) if found else Status("ABSENT", Outcome.FAILED, "somebody deleted it")
+        log = upload.read_note(self._files, f"{job_dir}/submit/{name}.failed", since)
+        if log is not None:
+            return Status("DONE", Outcome.FAILED, f"the trainer failed. The end of its log:\n{log}")
+        if found:
+            return _status(state)
+        return Status("ABSENT", Outcome.FAILED, "the queued resource was deleted")
 
-    def where(self) -> dict[str, str]:
+    def links(self) -> dict[str, str]:
+        """Returns URLs and gcloud commands for looking at the run, by title."""
         options = self._options
         place = f"--project={options.project} --zone={options.zone}"
         query = quote(
@@ -152,10 +172,15 @@ class Run:
         }
 
     def close(self) -> None:
+        """Deletes the queued resource where the flags say so; else prints how to delete it."""
         if self._options.delete_when_done:
             self._delete()
         elif self._find():
-            print(f"it is still there, and may cost: {self.where()['cancel']}", flush=True)
+            print(
+                "the queued resource still exists and may cost money; to delete it: "
+                f"{self.links()['cancel']}",
+                flush=True,
+            )
 
     def _find(self) -> QueuedResource | None:
         try:
@@ -165,40 +190,40 @@ class Run:
 
     def _delete(self) -> None:
         wanted = tpu_v2.DeleteQueuedResourceRequest(name=self._name, force=True)
-        with contextlib.suppress(exceptions.NotFound):  # its worker may have been quicker
-            _settle(self._client.delete_queued_resource(wanted, timeout=follow.TIMEOUT))
+        with contextlib.suppress(exceptions.NotFound):  # its worker may have deleted it first
+            _await_operation(self._client.delete_queued_resource(wanted, timeout=follow.TIMEOUT))
 
-    def _must_be_the_same(self, found: QueuedResource) -> None:
-        """Of what the service tells; it need not tell all."""
+    def _check_same_request(self, found: QueuedResource) -> None:
+        """Raises UserError where an existing resource differs; fields not returned are skipped."""
         wanted = self._wanted.queued_resource.tpu.node_spec[0].node
         for spec in found.tpu.node_spec:
             for field in ("accelerator_type", "runtime_version", "metadata"):
-                told = getattr(spec.node, field)
-                if told and told != getattr(wanted, field):
+                returned = getattr(spec.node, field)
+                if returned and returned != getattr(wanted, field):
                     raise UserError(
-                        f"{self._name} is there already, with another {field}: give another "
-                        f"--name, or end it: {self.where()['cancel']}"
+                        f"{self._name} exists already, with another {field}: give another "
+                        f"--name, or delete it: {self.links()['cancel']}"
                     )
 
     def _stage(self) -> None:
         folder = f"{self._options.staging}/{self._options.name}"
         for path in filter(None, (self._options.package, self._options.constraints)):
-            upload.upload(self._files, path, upload.place(path, folder))
+            upload.upload(self._files, path, upload.staged_uri(path, folder))
 
 
-def _settle(operation: Operation) -> None:
-    """Waits until the service has said yes or no; what takes longer, the state will show."""
+def _await_operation(operation: Operation) -> None:
+    """Waits until a request is accepted or refused; after OPERATION_SECONDS, polling shows it."""
     with contextlib.suppress(futures.TimeoutError):
         operation.result(timeout=OPERATION_SECONDS)
 
 
 def _status(state: State) -> Status:
-    """What the state alone says."""
+    """Returns the status that a state of the queued resource means."""
     name = State.State(state.state).name
     if state.state == State.State.FAILED:
         return Status(name, Outcome.FAILED, state.failed_data.error.message)
     if state.state != State.State.SUSPENDED:
         return Status(name)
     if state.state_initiator == State.StateInitiator.USER:
-        return Status(name, Outcome.FAILED, "somebody suspended it")
+        return Status(name, Outcome.FAILED, "a user suspended the queued resource")
     return Status(name, Outcome.LOST)

@@ -1,4 +1,4 @@
-"""A run as a Vertex AI custom job: a container on machines that Vertex starts and removes."""
+"""Runs the trainer as a Vertex AI custom job: a container on machines that Vertex manages."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ OUTCOMES = {
     JobState.JOB_STATE_EXPIRED: Outcome.FAILED,
     JobState.JOB_STATE_PARTIALLY_SUCCEEDED: Outcome.FAILED,
 }
-# A failed job's error where its machines were the cause, and not the trainer.
+# Error codes of jobs that failed because of their machines, not because of the trainer.
 LOST = (code_pb2.RESOURCE_EXHAUSTED, code_pb2.ABORTED, code_pb2.INTERNAL, code_pb2.UNAVAILABLE)
-LOOKED_AT = 100  # jobs of the same name that may go on at once
+MAX_LISTED = 100  # jobs of the same name that are looked at
 
 
 def device(options: VertexOptions) -> str:
-    """Returns what gld2 train is told; TPUs since v5e come with the machine, no accelerator.
+    """Returns the --device of gld2 train on the machine.
+
+    TPUs since v5e are part of the machine type; there is no --accelerator for them.
 
     Raises:
       UserError: Vertex AI has no such accelerator.
@@ -47,10 +49,10 @@ def device(options: VertexOptions) -> str:
 
 
 def request(options: VertexOptions) -> CreateCustomJobRequest:
-    """What is sent.
+    """Returns the request that creates the custom job.
 
     Args:
-      options: the checked flags; its `train` are those of gld2 train.
+      options: the checked flags; `train` has those of gld2 train.
     """
     container = aiplatform_v1.ContainerSpec(
         image_uri=options.image, command=["gld2"], args=["train", *options.train]
@@ -96,8 +98,13 @@ def _scheduling(options: VertexOptions) -> Scheduling:
     )
 
 
-class Run:
-    """A custom job, from its request to its end; see cloud.Run."""
+def connect(options: VertexOptions, wanted: CreateCustomJobRequest) -> VertexRun:
+    """Returns the run of a request, with a client that uses the machine's own credentials."""
+    return VertexRun(options, wanted)
+
+
+class VertexRun:
+    """A run as a custom job, from its request to its end; a `follow.CloudRun`."""
 
     def __init__(
         self,
@@ -105,8 +112,8 @@ class Run:
         wanted: CreateCustomJobRequest,
         client: aiplatform_v1.JobServiceClient | None = None,
     ):
-        """Connects, with the machine's own credentials where no client is given."""
-        endpoint = f"{options.region}-aiplatform.googleapis.com"  # there is none for all regions
+        """Connects; where no client is given, with the machine's own credentials."""
+        endpoint = f"{options.region}-aiplatform.googleapis.com"  # each region has its own
         self._options = options
         self._wanted = wanted
         self._client = client or aiplatform_v1.JobServiceClient(
@@ -115,23 +122,30 @@ class Run:
         self._name = ""
 
     def start(self) -> str:
+        """Creates the job, unless there is an active one; returns its resource name.
+
+        Raises:
+          UserError: an active one of this name has another image or other flags.
+        """
         found = self._find()
         if found:
-            self._must_be_the_same(found)
+            self._check_same_request(found)
             self._name = found.name
-            return f"{self._name} (it was there already)"
+            return f"{self._name} (it exists already, so nothing was sent)"
         job = self._client.create_custom_job(self._wanted, timeout=follow.TIMEOUT)
         self._name = job.name
         return self._name
 
-    def look(self) -> Status:
+    def poll(self) -> Status:
+        """Returns the job's state; the outcome is LOST where its machines failed."""
         job = self._client.get_custom_job(name=self._name, timeout=follow.TIMEOUT)
         outcome = OUTCOMES.get(job.state)
         if job.state == JobState.JOB_STATE_FAILED and job.error.code in LOST:
             outcome = Outcome.LOST
         return Status(job.state.name, outcome, job.error.message)
 
-    def where(self) -> dict[str, str]:
+    def links(self) -> dict[str, str]:
+        """Returns URLs and gcloud commands for looking at the run, by title."""
         options = self._options
         number = self._name.rpartition("/")[2]
         place = f"--project={options.project} --region={options.region}"
@@ -147,11 +161,13 @@ class Run:
         }
 
     def close(self) -> None:
-        """Vertex removes the machines."""
+        """Does nothing, as Vertex removes the machines."""
 
     def _find(self) -> CustomJob | None:
-        """A job of this name that goes on. Vertex would take a second; both would write to one
-        folder."""
+        """Returns an active job of this name, if there is one.
+
+        Vertex would accept a second one; both would write to one folder.
+        """
         over = " AND ".join(f'state!="{JobState(state).name}"' for state in OUTCOMES)
         jobs = self._client.list_custom_jobs(
             aiplatform_v1.ListCustomJobsRequest(
@@ -159,15 +175,16 @@ class Run:
             ),
             timeout=follow.TIMEOUT,
         )
-        going = (job for job in itertools.islice(jobs, LOOKED_AT) if job.state not in OUTCOMES)
-        return next(going, None)
+        active = (job for job in itertools.islice(jobs, MAX_LISTED) if job.state not in OUTCOMES)
+        return next(active, None)
 
-    def _must_be_the_same(self, found: CustomJob) -> None:
+    def _check_same_request(self, found: CustomJob) -> None:
+        """Raises UserError where an active job has another image or other flags."""
         pools = found.job_spec.worker_pool_specs
         wanted = self._wanted.custom_job.job_spec.worker_pool_specs
         if [pool.container_spec for pool in pools] != [pool.container_spec for pool in wanted]:
             number = found.name.rpartition("/")[2]
             raise UserError(
-                f"a job named {self._options.name} goes on with another image or other flags "
+                f"a job named {self._options.name} is active with another image or other flags "
                 f"({number}): give another --name, or cancel it"
             )

@@ -1,10 +1,10 @@
-"""The state of training after an epoch, or within one, to continue from.
+"""Saves the state of training after and within epochs, and restores it.
 
-keras.callbacks.BackupAndRestore is not used: it writes the weights and the epoch's number to two
-files in place, so that a kill between them repeats an epoch, and one within them leaves neither.
-Here the place is part of the name, and the name appears only when the file is whole. The file
-holds what Keras leaves out of its own: the state of random layers, and the sums from which the
-epoch's loss and accuracy come.
+keras.callbacks.BackupAndRestore is not used: it overwrites two files in place, the weights and the
+epoch's number, so that a kill between the two repeats an epoch, and a kill while writing loses the
+state. Here the position is part of the file's name, and the name appears only when the file is
+complete. The file also holds what Keras' does not: the state of random layers, and the loss and
+metrics of the epoch so far.
 """
 
 from __future__ import annotations
@@ -23,20 +23,25 @@ import tensorflow as tf
 
 from pipelines.common.errors import UserError
 from trainer import distribution, gfile
-from trainer.position import START, Place
+from trainer.position import START, TrainingPosition
 
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)\.npz\Z")
 _KEPT = 2
-_SECONDS = "seconds"  # of an epoch so far, beside its loss and metrics
+_SECONDS = "seconds"  # key of an epoch's time so far, beside its loss and metrics
 
 
-def latest(folder: str) -> Place:
-    """Where the newest checkpoint stands; the very beginning where there is none."""
-    return max(_places(folder), default=START)
+def latest(folder: str) -> TrainingPosition:
+    """Returns the position of the newest checkpoint; START where there is none."""
+    return max(_positions(folder), default=START)
 
 
-def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]:
-    """Loads weights, optimizer and random state as they were at a place.
+def restore(network: keras.Model, folder: str, position: TrainingPosition) -> dict[str, float]:
+    """Loads weights, optimizer and random state from the checkpoint of a position.
+
+    Args:
+      network: compiled as when it was saved.
+      folder: the folder of checkpoints.
+      position: of an existing checkpoint.
 
     Returns:
       Loss, metrics and seconds of the epoch's steps up to there, for `WholeEpochs`.
@@ -44,13 +49,13 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
     Raises:
       UserError: the file is damaged or of another network.
     """
-    path = _path(folder, place)
+    path = _path(folder, position)
     variables = _state(network)
     with gfile.reaching(path), tempfile.TemporaryDirectory() as local:
         copy = Path(local) / "state.npz"
         tf.io.gfile.copy(path, str(copy))
         values = _values(copy, path)
-    # NumPy keeps the order in which the arrays were given to it.
+    # np.load returns the arrays in the order in which they were saved.
     state = [values.pop(name) for name in list(values) if name.startswith("arr_")]
     if [value.shape for value in state] != [tuple(v.shape) for v in variables]:
         raise UserError(f"{path} holds the state of another network")
@@ -60,22 +65,34 @@ def restore(network: keras.Model, folder: str, place: Place) -> dict[str, float]
 
 
 def _values(copy: Path, path: str) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint that was copied from `path`."""
+    """Reads the arrays of a checkpoint's local copy; errors name its original path."""
     try:
         with np.load(copy) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}): remove it to go on from before it") from None
+        raise UserError(
+            f"{path} is damaged ({error}): remove it to continue from the checkpoint before it"
+        ) from None
 
 
 def save(
     network: keras.Model,
     folder: str,
-    place: Place,
+    position: TrainingPosition,
     measured: Mapping[str, float] | None = None,
     chief: bool = True,
 ) -> None:
-    """Saves the state, and drops all but the last few. Every host calls it; the chief writes."""
+    """Saves a checkpoint and removes all but the last few.
+
+    Every host has to call it, as weights may be split over hosts; only the chief writes.
+
+    Args:
+      network: compiled.
+      folder: the folder of checkpoints; made where it is missing.
+      position: where training is.
+      measured: loss, metrics and seconds of the epoch so far; None after a whole epoch.
+      chief: whether this host writes.
+    """
     values = [distribution.to_numpy(variable) for variable in _state(network)]
     if not chief:
         return
@@ -85,22 +102,23 @@ def save(
         copy = Path(local) / "state.npz"
         np.savez(copy, *values, **(measured or {}))  # type: ignore[arg-type]
         tf.io.gfile.copy(str(copy), unfinished, overwrite=True)
-    tf.io.gfile.rename(unfinished, _path(folder, place), overwrite=True)
-    for old in sorted(_places(folder))[:-_KEPT]:
+    tf.io.gfile.rename(unfinished, _path(folder, position), overwrite=True)
+    for old in sorted(_positions(folder))[:-_KEPT]:
         tf.io.gfile.remove(_path(folder, old))
 
 
 class WholeEpochs(keras.callbacks.Callback):
-    """Makes an epoch's loss, metrics and time those of all its steps, also where it was cut in two.
+    """A callback that makes an interrupted epoch's loss, metrics and time cover all its steps.
 
-    It comes first; `Checkpoints` asks it what to save, and `History` how long an epoch took.
+    It has to come before the callbacks that read an epoch's logs or add to them. `Checkpoints`
+    takes from it what to save, and `History` the time of an epoch.
 
     Args:
-      begin: where this call of `fit` begins.
-      measured: what `restore` gave for it.
+      begin: the position at which this call of `fit` begins.
+      measured: what `restore` returned for it; empty at the beginning of an epoch.
     """
 
-    def __init__(self, begin: Place, measured: Mapping[str, float]) -> None:
+    def __init__(self, begin: TrainingPosition, measured: Mapping[str, float]) -> None:
         super().__init__()
         self._begin = begin
         self._measured = measured
@@ -108,19 +126,26 @@ class WholeEpochs(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Since the epoch began, without the time between two runs."""
+        """Seconds since the epoch began, without the time between two runs."""
         return time.monotonic() - self._began
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock of an epoch."""
         earlier = self._measured.get(_SECONDS, 0.0) if self.before(epoch) else 0.0
         self._began = time.monotonic() - earlier
 
     def before(self, epoch: int) -> int:
-        """Steps of an epoch that were over when `fit` began."""
+        """Returns the number of an epoch's steps that were over when `fit` began."""
         return self._begin.step if epoch == self._begin.epoch else 0
 
     def whole(self, epoch: int, steps: int, values: Mapping[str, float]) -> dict[str, float]:
-        """Means over `steps` steps of this call, and over those that came before."""
+        """Returns an epoch's means over all its steps so far.
+
+        Args:
+          epoch: the epoch.
+          steps: number of its steps in this call of `fit`.
+          values: means over those steps.
+        """
         before = self.before(epoch)
         return {
             name: (before * self._measured[name] + steps * float(value)) / (before + steps)
@@ -130,17 +155,20 @@ class WholeEpochs(keras.callbacks.Callback):
         }
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Replaces the epoch's logs by means over all its steps."""
         if logs is not None:
             logs.update(self.whole(epoch, self.params["steps"], logs))
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves after each epoch and within it. It comes last, when the epoch's row is written.
+    """A callback that saves a checkpoint after each epoch and every few steps.
+
+    It has to be the last callback, so that the epoch's row of history is written before.
 
     Args:
-      folder: where.
-      every: steps; 0: only after each epoch.
-      epochs: knows the steps that came before.
+      folder: the folder of checkpoints.
+      every: number of steps between two checkpoints; 0: only after each epoch.
+      epochs: the callback that has the values of the epoch so far.
       chief: whether this host writes.
     """
 
@@ -153,39 +181,46 @@ class Checkpoints(keras.callbacks.Callback):
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes the epoch."""
         self._epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Saves a checkpoint before a step, where one is due."""
         # Not at a batch's end: Keras would then wait for each step before it begins the next.
         step = self._epochs.before(self._epoch) + batch
         if batch and self._every and step % self._every == 0:
             measured = self._epochs.whole(self._epoch, batch, self.model.get_metrics_result())
             measured[_SECONDS] = self._epochs.seconds
-            save(self.model, self._folder, Place(self._epoch, step), measured, self._chief)
+            save(
+                self.model, self._folder, TrainingPosition(self._epoch, step), measured, self._chief
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        save(self.model, self._folder, Place(epoch + 1), chief=self._chief)
+        """Saves a checkpoint after the epoch."""
+        save(self.model, self._folder, TrainingPosition(epoch + 1), chief=self._chief)
 
 
 class Reseed(keras.callbacks.Callback):
-    """Makes an epoch's dropout depend on (seed, epoch) alone, as its photos do.
+    """A callback that makes an epoch's dropout depend on (seed, epoch) alone, as its photos do.
 
     Args:
-      seed: of the run.
-      begin: where this call of `fit` begins; within an epoch, its state was restored.
+      seed: the run's seed.
+      begin: the position at which this call of `fit` begins. Within an epoch, the state of random
+        layers was restored and is kept.
     """
 
-    def __init__(self, seed: int, begin: Place) -> None:
+    def __init__(self, seed: int, begin: TrainingPosition) -> None:
         super().__init__()
         self._seed = seed
         self._begin = begin
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Seeds all random layers, unless their state was restored."""
         if epoch == self._begin.epoch and self._begin.step:
             return
         states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
-        for place, state in enumerate(states):
-            words = np.random.SeedSequence([self._seed, epoch, place]).generate_state(2)
+        for index, state in enumerate(states):
+            words = np.random.SeedSequence([self._seed, epoch, index]).generate_state(2)
             state.assign(words.astype(state.dtype))
 
 
@@ -193,12 +228,12 @@ def _state(network: keras.Model) -> list[Any]:
     return [*network.variables, *network.optimizer.variables]
 
 
-def _places(folder: str) -> list[Place]:
+def _positions(folder: str) -> list[TrainingPosition]:
     if not tf.io.gfile.isdir(folder):
         return []
     found = map(_NAME.match, tf.io.gfile.listdir(folder))
-    return [Place(int(match[1]), int(match[2])) for match in found if match]
+    return [TrainingPosition(int(match[1]), int(match[2])) for match in found if match]
 
 
-def _path(folder: str, place: Place) -> str:
-    return f"{folder}/epoch-{place.epoch:05d}-step-{place.step:07d}.npz"
+def _path(folder: str, position: TrainingPosition) -> str:
+    return f"{folder}/epoch-{position.epoch:05d}-step-{position.step:07d}.npz"

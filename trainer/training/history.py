@@ -1,4 +1,4 @@
-"""history.csv and curves.png: how training went, epoch by epoch."""
+"""Writes history.csv and curves.png: loss and metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ COLUMNS = ("epoch", "phase", "loss", "accuracy", *METRICS, "seconds")
 
 
 def read(path: str, epochs: int) -> list[Row]:
-    """The rows of the first epochs; those that no checkpoint came after are left out."""
+    """Reads the rows of the first epochs of history.csv; [] where there is no file.
+
+    Args:
+      path: of history.csv.
+      epochs: number of epochs before the checkpoint that the run continues from; later rows are
+        left out, as those epochs are trained again.
+    """
     if not tf.io.gfile.exists(path):
         return []
     rows = csv.DictReader(io.StringIO(gfile.read(path)))
@@ -25,7 +31,7 @@ def read(path: str, epochs: int) -> list[Row]:
 
 
 def write(path: str, rows: list[Row]) -> None:
-    """Replaces history.csv."""
+    """Writes history.csv with these rows, in place of the former file."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -34,9 +40,16 @@ def write(path: str, rows: list[Row]) -> None:
 
 
 class History(keras.callbacks.Callback):
-    """Appends a row for each epoch to `rows`, and writes them all.
+    """A callback that appends a row for each epoch to `rows`, and writes history.csv.
 
-    It comes after Validation, so that its metrics are there and its time is counted.
+    It has to come after Validation, so that the row has its metrics and includes its time.
+
+    Args:
+      path: of history.csv.
+      phase: the title of the phase, for the rows.
+      rows: the rows of all epochs so far; appended to.
+      epochs: the callback that has the time of an epoch.
+      chief: whether this host writes.
     """
 
     def __init__(
@@ -50,6 +63,7 @@ class History(keras.callbacks.Callback):
         self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Appends and writes the epoch's row."""
         row = {"epoch": str(epoch + 1), "phase": self._phase}
         row |= {name: f"{value:.6f}" for name, value in (logs or {}).items() if name in COLUMNS}
         row["seconds"] = f"{self._epochs.seconds:.2f}"
@@ -59,8 +73,8 @@ class History(keras.callbacks.Callback):
 
 
 def draw(path: str, rows: list[Row]) -> None:
-    """curves.png: loss on the left; accuracy and GAP on the right."""
-    from matplotlib.figure import Figure  # a second to import, and needed only here
+    """Draws curves.png: loss on the left; accuracy and GAP on the right."""
+    from matplotlib.figure import Figure  # takes a second to import, and is needed only here
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -18,7 +18,7 @@ from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.devices import Devices
 from trainer.model import build
-from trainer.position import START, Place
+from trainer.position import START, TrainingPosition
 from trainer.training import checkpoints, history, tensorboard, validation
 
 
@@ -81,7 +81,7 @@ def run(settings: Config) -> dict:
     Raises:
       UserError: data or weights that cannot be used, or a job folder of another run.
     """
-    found = devices.find(settings.device)
+    found = devices.find_devices(settings.device)
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
     job = Job(settings.job_dir.rstrip("/"))
     digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()
@@ -128,29 +128,36 @@ def _train(this: Run) -> tuple[keras.Model, list[Row]]:
     """Runs what is left of the phases; returns the network and the whole history."""
     done = checkpoints.latest(this.job.checkpoints)
     rows = history.read(this.job.history, done.epoch)
-    ahead = [phase for phase in this.settings.phases if Place(phase.last) >= done]
+    ahead = [phase for phase in this.settings.phases if TrainingPosition(phase.last) >= done]
     labels = this.version(ahead[0]).labels
     network = build.build(this.settings, len(labels), this.precision)
     for phase in ahead:
         version = this.version(phase)
         if version.labels != labels:
-            network = build.grown(network, this.settings, labels, version.labels, this.precision)
+            network = build.with_new_classes(
+                network, this.settings, labels, version.labels, this.precision
+            )
             labels = version.labels
         steps = input_pipeline.steps_per_epoch(version, this.settings) * (phase.last - phase.first)
         batch = input_pipeline.batch_size(version, this.settings)
         build.compile_for(network, this.settings, phase, steps, batch, labels)
         measured: dict[str, float] = {}
-        if Place(phase.first) < done:
+        if TrainingPosition(phase.first) < done:
             measured = checkpoints.restore(network, this.job.checkpoints, done)
             print(f"continuing after epoch {done.epoch}, step {done.step}", flush=True)
-        begin = max(done, Place(phase.first))
-        if begin < Place(phase.last):
+        begin = max(done, TrainingPosition(phase.first))
+        if begin < TrainingPosition(phase.last):
             _fit_phase(network, this, phase, begin, measured, rows)
     return network, rows
 
 
 def _fit_phase(
-    network: keras.Model, this: Run, phase: Phase, begin: Place, measured: dict, rows: list[Row]
+    network: keras.Model,
+    this: Run,
+    phase: Phase,
+    begin: TrainingPosition,
+    measured: dict,
+    rows: list[Row],
 ) -> None:
     """Runs a phase from a place to its end; an epoch that was begun is a `fit` of its own."""
     version = this.version(phase)
@@ -158,8 +165,8 @@ def _fit_phase(
     print(f"{phase.title}{where}: epochs {begin.epoch + 1} to {phase.last}", flush=True)
     if begin.step:
         _fit(network, this, phase, begin, begin.epoch + 1, measured, rows)
-        begin = Place(begin.epoch + 1)
-    if begin < Place(phase.last):
+        begin = TrainingPosition(begin.epoch + 1)
+    if begin < TrainingPosition(phase.last):
         _fit(network, this, phase, begin, phase.last, {}, rows)
 
 
@@ -167,7 +174,7 @@ def _fit(
     network: keras.Model,
     this: Run,
     phase: Phase,
-    begin: Place,
+    begin: TrainingPosition,
     last: int,
     measured: dict,
     rows: list[Row],
@@ -187,7 +194,12 @@ def _fit(
 
 
 def _callbacks(
-    network: keras.Model, this: Run, phase: Phase, begin: Place, measured: dict, rows: list[Row]
+    network: keras.Model,
+    this: Run,
+    phase: Phase,
+    begin: TrainingPosition,
+    measured: dict,
+    rows: list[Row],
 ) -> list[keras.callbacks.Callback]:
     """In an order that matters: measured, logged, written, and only then saved."""
     settings, version, job = this.settings, this.version(phase), this.job

@@ -1,7 +1,7 @@
-"""Event files that TensorBoard reads.
+"""Writes the event files that TensorBoard reads.
 
-Written here, as keras.callbacks.TensorBoard needs TensorBoard itself, which TensorFlow no longer
-brings along. Source: tensorflow/core/util/event.proto; an event file is a TFRecord of them.
+keras.callbacks.TensorBoard is not used, as it needs TensorBoard itself, which TensorFlow no longer
+installs. Source: tensorflow/core/util/event.proto; an event file is a TFRecord of Event messages.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ from trainer.config import METRICS
 
 
 class Events(keras.callbacks.Callback):
-    """Logs an epoch's values to train/ and validation/, so that TensorBoard overlays the two."""
+    """A callback that logs each epoch's values for TensorBoard.
+
+    They go to train/ and validation/, under the same tags, so that TensorBoard overlays the two.
+
+    Args:
+      folder: the folder of both.
+    """
 
     def __init__(self, folder: str) -> None:
         super().__init__()
         self._folder = folder
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes the epoch's event files."""
         logs = logs or {}
         measured = {name.removeprefix("val_"): logs[name] for name in METRICS if name in logs}
         trained = {name: value for name, value in logs.items() if name not in METRICS}
@@ -32,7 +39,10 @@ class Events(keras.callbacks.Callback):
 
 
 def _write(folder: str, epoch: int, values: Mapping[str, float]) -> None:
-    """One file for each epoch: neither an interruption nor gs:// can spoil an earlier one."""
+    """Writes a file of its own for an epoch, so that an interruption cannot damage earlier ones.
+
+    Files on gs:// cannot be appended to either.
+    """
     tf.io.gfile.makedirs(folder)
     now = time.time()
     scalars = [

@@ -1,4 +1,4 @@
-"""What is measured on the validation split after each epoch."""
+"""Predicts the validation split after each epoch, and computes its metrics."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from trainer.devices import Devices
 
 
 @dataclasses.dataclass(frozen=True)
-class Predictions:
-    """The best class of each photo.
+class ValidationPredictions:
+    """The top class of each photo of a validation split, with its true class.
 
     Attributes:
       ids: [photos] str.
       labels: [photos] int64, the true class.
       classes: [photos] int, the predicted class.
-      scores: [photos] float32, its softmax score.
-      losses: [photos] float32, cross entropy of the true class.
+      scores: [photos] float32, the softmax score of the predicted class.
+      losses: [photos] float32, the cross-entropy of the true class.
     """
 
     ids: np.ndarray
@@ -35,21 +35,23 @@ class Predictions:
     losses: np.ndarray
 
 
-@functools.lru_cache(maxsize=1)  # each `fit` of a run asks for it, and would compile it anew
-def judge(network: keras.Model) -> keras.Model:
-    """Finds the best class on the device: of 203,094 logits a photo, three numbers come back.
+@functools.lru_cache(maxsize=1)  # else each `fit` of a run would compile it again
+def prediction_model(network: keras.Model) -> keras.Model:
+    """Returns a model that finds each photo's top class on the device.
+
+    Of up to 203,094 logits for each photo, only three numbers are copied from the device.
 
     Args:
-      network: photos to logits.
+      network: from photos to logits.
 
     Returns:
-      The same layers: [photos, labels [batch] int] to [class, score, loss], each [batch].
+      The same layers, from [photos, labels [batch] int] to [class, score, loss], each [batch].
     """
     labels = keras.Input((1,), dtype="int32", name="label")
     logs = ops.log_softmax(ops.cast(network.output, "float32"))
     true = ops.squeeze(ops.take_along_axis(logs, labels, axis=1), 1)
     outputs = [ops.argmax(logs, axis=1), ops.exp(ops.max(logs, axis=1)), -true]
-    # Whole on every device: predict_on_batch reads them on each host.
+    # Replicated on every device, as predict_on_batch reads them on each host.
     gathered = [
         keras.layers.Identity(name=f"{distribution.GATHERED}_{name}", dtype="float32")(output)
         for name, output in zip(("class", "score", "loss"), outputs, strict=True)
@@ -57,34 +59,33 @@ def judge(network: keras.Model) -> keras.Model:
     return keras.Model([network.input, labels], gathered)
 
 
-def predict(judging: keras.Model, batches: Iterable, batch_size: int, all_of: Devices):
-    """Runs a network over photos; only the best class of each is kept in memory.
+def predict(
+    model: keras.Model, batches: Iterable, batch_size: int, devices: Devices
+) -> ValidationPredictions:
+    """Predicts the top class of each photo; no other scores are kept in memory.
 
     Args:
-      judging: from `judge`.
+      model: from `prediction_model`.
       batches: ([batch, size, size, 3], [batch] label, [batch] id) tensors.
-      batch_size: photos that the network is given at a time, whatever a batch holds.
-      all_of: the devices; every host reads all batches and computes a part of each.
-
-    Returns:
-      Predictions.
+      batch_size: number of photos that the model takes at a time; smaller batches are padded.
+      devices: every host reads all batches and computes a part of each.
     """
     columns = [
         (
             np.array([name.decode() for name in ids.numpy()]),
             labels.numpy(),
-            *_judged(judging, photos.numpy(), labels.numpy(), batch_size, all_of),
+            *_predict_batch(model, photos.numpy(), labels.numpy(), batch_size, devices),
         )
         for photos, labels, ids in batches
     ]
-    return Predictions(*map(np.concatenate, zip(*columns, strict=True)))
+    return ValidationPredictions(*map(np.concatenate, zip(*columns, strict=True)))
 
 
-def measure(found: Predictions) -> dict[str, float]:
-    """Loss, accuracy, GAP, macro precision and recall, and mean probability of the true class.
+def measure(found: ValidationPredictions) -> dict[str, float]:
+    """Returns loss, accuracy, GAP, macro precision and recall, and mean true-class probability.
 
-    Named as in METRICS. Precision and recall are means over the classes that occur as truth or as
-    prediction; a class that is never predicted, or never true, counts 0.
+    The keys are METRICS. Precision and recall are means over the classes that occur as truth or as
+    prediction; a class that is never predicted has precision 0, one that is never true recall 0.
     """
     correct = found.labels == found.classes
     ranking = gap.rank(found.ids, found.classes, found.scores, correct, len(correct))
@@ -102,39 +103,46 @@ def measure(found: Predictions) -> dict[str, float]:
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds METRICS to an epoch's logs, for the callbacks that come after it.
+    """A callback that adds METRICS to an epoch's logs, for the callbacks after it.
 
-    Keras' own validation would need every score of every photo in memory to find GAP, or a second
-    pass over the split.
+    For GAP, Keras' own validation would need every score of every photo in memory, or a second pass
+    over the split.
+
+    Args:
+      network: the network in training.
+      batches: as in `predict`.
+      batch_size: as in `predict`.
+      devices: as in `predict`.
     """
 
-    def __init__(self, network: keras.Model, batches: Iterable, batch_size: int, all_of: Devices):
+    def __init__(self, network: keras.Model, batches: Iterable, batch_size: int, devices: Devices):
         super().__init__()
-        self._judging = judge(network)
+        self._prediction_model = prediction_model(network)
         self._batches = batches
         self._batch_size = batch_size
-        self._devices = all_of
+        self._devices = devices
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        assert self.model is not None  # asking for it makes JAX put the weights into the layers
-        found = predict(self._judging, self._batches, self._batch_size, self._devices)
+        """Adds the epoch's metrics to its logs."""
+        assert self.model is not None  # on JAX, reading it copies the weights into the layers
+        found = predict(self._prediction_model, self._batches, self._batch_size, self._devices)
         if logs is not None:
             logs.update(measure(found))
 
 
-def _judged(
-    judging: keras.Model, photos: np.ndarray, labels: np.ndarray, batch_size: int, all_of: Devices
+def _predict_batch(
+    model: keras.Model, photos: np.ndarray, labels: np.ndarray, batch_size: int, devices: Devices
 ) -> list[np.ndarray]:
-    """(class, score, loss) of each; a batch is filled up so that nothing is compiled for it."""
+    """Returns (class, score, loss) of a batch; pads it, so that no other size is compiled."""
     missing = batch_size - len(photos)
     padded = np.pad(photos, [(0, missing), (0, 0), (0, 0), (0, 0)])
-    places = np.pad(labels.astype(np.int32), (0, missing))[:, np.newaxis]
-    part = batch_size // all_of.hosts
-    mine = slice(all_of.host * part, (all_of.host + 1) * part)
-    inputs = [distribution.to_devices(array[mine], all_of) for array in (padded, places)]
-    return [output[: len(photos)] for output in judging.predict_on_batch(inputs)]
+    targets = np.pad(labels.astype(np.int32), (0, missing))[:, np.newaxis]
+    part = batch_size // devices.hosts
+    mine = slice(devices.host * part, (devices.host + 1) * part)
+    inputs = [distribution.to_devices(array[mine], devices) for array in (padded, targets)]
+    return [output[: len(photos)] for output in model.predict_on_batch(inputs)]
 
 
 def _count(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """How often each of the sorted classes occurs."""
+    """Counts how often each of the sorted classes occurs."""
     return np.bincount(np.searchsorted(classes, values), minlength=len(classes))

@@ -135,17 +135,19 @@ def test_a_comparison_again_trains_nothing(made, command, world, capfd):
     ],
 )
 def test_grammar(text, expected):
-    assert runs.entry(text) == runs.Entry(*expected)
+    assert runs.parse_entry(text) == runs.Entry(*expected)
 
 
 @pytest.mark.parametrize("text", ["", "=none", "mobilenet:", "mobilenet=", ":0.5=none"])
 def test_grammar_refuses(text):
     with pytest.raises(UserError, match="expected NAME"):
-        runs.entry(text)
+        runs.parse_entry(text)
 
 
 def _runs(backbones, batch_sizes="", epochs="", *passed):
-    return runs.runs("job", backbones, batch_sizes, epochs, ["--data=a", "--job_dir=job", *passed])
+    return runs.plan_runs(
+        "job", backbones, batch_sizes, epochs, ["--data=a", "--job_dir=job", *passed]
+    )
 
 
 def test_each_network_and_setting_is_a_run_of_its_own():
@@ -175,7 +177,10 @@ def test_a_command_line_gives_its_config_back(config):
     [
         (["--backbones=alexnet"], "--backbone alexnet: expected one of"),
         (["--backbones=resnet50:0.5"], "--alpha is for mobilenet and mobilenet_v2"),
-        (["--backbones=mobilenet,mobilenet"], "mobilenet-none: expected runs that differ, found 2"),
+        (
+            ["--backbones=mobilenet,mobilenet"],
+            "mobilenet-none: expected runs of different names, found 2",
+        ),
         (["--backbones=mobilenet=/no.h5"], "mobilenet: weights /no.h5: no such file"),
         (["--backbone=mobilenet"], "--backbone: expected --backbones here"),
         (["--epochs=3/x"], "argument --epochs: expected numbers"),
@@ -234,7 +239,7 @@ def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, c
 def test_what_is_measured_is_the_dataset_that_the_runs_end_on(world, version_folder):
     data = f"{world}/dataset,{version_folder}"
     passed = [f"--data={data}", "--job_dir=j", *TINY[:3], "--epochs=3,0"]
-    exam = evaluation.exam(runs.runs("j", "mobilenet", "", "", passed), "")
+    exam = evaluation.exam(runs.plan_runs("j", "mobilenet", "", "", passed), "")
     assert exam.version.folder.startswith(str(world))
 
 
@@ -327,14 +332,17 @@ def test_what_was_timed_is_about_what_training_takes(made, world):
 
 def test_runs_that_differ_in_what_does_not_matter_are_as_fast(config):
     other = task.parse([*task.flags(config), "--job_dir=x", "--batch_size=9", "--epochs=5"])
-    assert throughput.subject(other, 8) == throughput.subject(config, 8)
+    assert throughput.speed_settings(other, 8) == throughput.speed_settings(config, 8)
     wider = task.parse([*task.flags(config), "--alpha=0.5"])
-    assert throughput.subject(wider, 8) != throughput.subject(config, 8)
+    assert throughput.speed_settings(wider, 8) != throughput.speed_settings(config, 8)
 
 
 def test_parameters_are_those_that_learn(config, version):
     found = throughput.measure(
-        throughput.subject(config, 2), version.labels, devices.find("cpu"), trains=False
+        throughput.speed_settings(config, 2),
+        version.labels,
+        devices.find_devices("cpu"),
+        trains=False,
     )
     backbone = keras.applications.MobileNet(
         alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)

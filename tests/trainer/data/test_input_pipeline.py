@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.trainer.conftest import photo, photos, write_version
 from trainer.data import dataset, input_pipeline
-from trainer.position import START, Place
+from trainer.position import START, TrainingPosition
 
 
 def _batches(version, config, count, begin=START, **hosts):
@@ -46,9 +46,9 @@ def test_training_is_the_same_for_a_seed(version, config):
 
 def test_training_continues_at_an_epoch_as_if_it_had_not_stopped(version, config):
     whole = _batches(version, config, 10)
-    assert _equal(whole[5:], _batches(version, config, 5, Place(1)))
-    assert _equal(whole[3:], _batches(version, config, 7, Place(0, 3)))
-    assert _equal(whole[9:], _batches(version, config, 1, Place(1, 4)))
+    assert _equal(whole[5:], _batches(version, config, 5, TrainingPosition(1)))
+    assert _equal(whole[3:], _batches(version, config, 7, TrainingPosition(0, 3)))
+    assert _equal(whole[9:], _batches(version, config, 1, TrainingPosition(1, 4)))
     assert not _equal(whole[:5], whole[5:])
 
 
@@ -102,7 +102,7 @@ def test_mixup_blends_photos_and_labels(version, config):
         assert np.array_equal(targets[:, 1], np.roll(labels, 1))
         expected = share * own + (1 - share) * np.roll(own.astype(float), 1, axis=0)
         np.testing.assert_allclose(images, expected, atol=0.51)
-    resumed = _batches(version, settings, 1, Place(0, 2))
+    resumed = _batches(version, settings, 1, TrainingPosition(0, 2))
     assert np.array_equal(resumed[0][1], targets)
 
 

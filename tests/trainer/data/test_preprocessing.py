@@ -37,7 +37,7 @@ def test_whole_is_the_same_inside_tf_data():
 
 def test_augmented_depends_on_the_seed_alone():
     views = [
-        preprocessing.augmented(
+        preprocessing.random_view(
             _jpeg(), 32, tf.constant([1, place], tf.int64), 0.5, 0.2, 0.5
         ).numpy()
         for place in (0, 0, 1)
@@ -48,7 +48,7 @@ def test_augmented_depends_on_the_seed_alone():
 
 
 def test_augmented_with_everything_off_is_whole():
-    view = preprocessing.augmented(_jpeg(), 32, tf.constant([1, 2], tf.int64), 1.0, 0.0, 0.0)
+    view = preprocessing.random_view(_jpeg(), 32, tf.constant([1, 2], tf.int64), 1.0, 0.0, 0.0)
     np.testing.assert_allclose(view, preprocessing.whole(_jpeg(), 32), atol=0.51)
 
 
@@ -56,7 +56,7 @@ def test_augmented_with_everything_off_is_whole():
 def test_random_window_keeps_the_share(smallest):
     shares = []
     for place in range(50):
-        window = preprocessing.random_window(
+        window = preprocessing.random_crop_window(
             tf.constant([90, 120]), tf.constant([0, place]), smallest
         )
         top, left, height, width = window.numpy()
@@ -68,7 +68,7 @@ def test_random_window_keeps_the_share(smallest):
 
 
 def test_random_window_of_a_tiny_photo():
-    window = preprocessing.random_window(tf.constant([1, 1]), tf.constant([0, 0]), 0.05)
+    window = preprocessing.random_crop_window(tf.constant([1, 1]), tf.constant([0, 0]), 0.05)
     assert window.numpy().tolist() == [0, 0, 1, 1]
 
 
@@ -80,4 +80,4 @@ def test_random_colour_is_three_steps_in_one():
     expected = expected.mean() + (expected - expected.mean()) * contrast
     grey = (expected @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
     expected = grey + (expected - grey) * saturation
-    np.testing.assert_allclose(preprocessing.random_colour(photo, seed, 0.3), expected, atol=1e-2)
+    np.testing.assert_allclose(preprocessing.jitter_color(photo, seed, 0.3), expected, atol=1e-2)

@@ -126,7 +126,7 @@ def test_compound_scaling_between_the_published_ones():
 
 @pytest.mark.parametrize("name", ["efficientnet", "efficientnet_lite0"])
 def test_weights_that_nobody_publishes(name):
-    with pytest.raises(UserError, match=f"--weights imagenet: none for {name}"):
+    with pytest.raises(UserError, match=f"--weights imagenet: not available for {name}"):
         backbones.build(name, 32, "imagenet")
 
 

@@ -121,7 +121,7 @@ def test_carried_classes_keep_their_scores_and_new_ones_theirs(kind):
     before, begun = np.array(old(embeddings)), np.array(new(embeddings))
     source = np.full(70, -1)
     source[[3, 0, 69]] = 1, 4, 0
-    new.carry(old, source)
+    new.copy_classes(old, source)
     found = np.array(new(embeddings))
     np.testing.assert_allclose(found[:, [3, 0, 69]], before[:, [1, 4, 0]], rtol=1e-5)
     fresh = source < 0
@@ -139,14 +139,16 @@ def test_a_grown_network_finds_its_classes_by_landmark_id(config, head):
     head_of.set_weights([_random(*weight.shape) for weight in head_of.weights])
     photos = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8)
     before = network.predict(photos, verbose=0)
-    found = build.grown(network, settings, old, new, "float32").predict(photos, verbose=0)
+    found = build.with_new_classes(network, settings, old, new, "float32").predict(
+        photos, verbose=0
+    )
     np.testing.assert_allclose(found[:, [2, 1]], before, rtol=1e-4, atol=1e-5)
 
 
 def test_the_export_of_a_head_is_the_head_and_needs_none_of_our_code(kind, tmp_path):
     layer = _classifier(kind)
     inputs = keras.Input((FEATURES,))
-    plain = keras.Model(inputs, layer.plain(inputs))
+    plain = keras.Model(inputs, layer.to_plain_layers(inputs))
     embeddings = _unit(_random(7, FEATURES, seed=9), 1)
     expected = np.array(layer(embeddings))
     np.testing.assert_allclose(np.array(plain(embeddings)), expected, rtol=1e-4, atol=1e-5)

@@ -90,13 +90,13 @@ def test_mixed_is_the_cross_entropy_of_mixed_targets():
     logits, others = _random(5, 4), np.roll(LABELS, 1)
     share = np.array([0.5, 0.9, 1.0, 0.7, 0.6])
     targets = np.stack([LABELS, others, share], axis=1).astype(np.float32)
-    found = losses.mixed(losses.smoothed_cross_entropy(0.0))(targets, logits)
+    found = losses.with_mixup(losses.smoothed_cross_entropy(0.0))(targets, logits)
     one_hot = share[:, None] * np.eye(4)[LABELS] + (1 - share)[:, None] * np.eye(4)[others]
     np.testing.assert_allclose(np.array(found), _cross_entropy(one_hot, logits), rtol=1e-4)
 
 
 def test_is_best_by_label_and_by_the_greater_part():
     logits = np.array([[3, 1, 2], [0, 5, 1], [1, 2, 0]], np.float32)
-    assert np.array(losses.is_best(np.array([0, 2, 1]), logits)).tolist() == [1, 0, 1]
+    assert np.array(losses.is_correct(np.array([0, 2, 1]), logits)).tolist() == [1, 0, 1]
     mixed = np.array([[0, 1, 0.8], [2, 1, 0.6], [1, 0, 1.0]], np.float32)
-    assert np.array(losses.is_best(mixed, logits)).tolist() == [1, 0, 1]
+    assert np.array(losses.is_correct(mixed, logits)).tolist() == [1, 0, 1]

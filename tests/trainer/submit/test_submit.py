@@ -67,7 +67,10 @@ def test_no_credentials_is_one_line(target, nobody, capsys):
         ([*TPU, "--", *TRAIN, "--bakbone=vgg16"], "flags of gld2 train: .*--bakbone"),
         ([*TPU, "--", *TRAIN, "--batch_size=0"], "flags of gld2 train: --batch_size"),
         ([*TPU, "--", *TRAIN, "--device=gpu"], "--device gpu: the machine has a tpu"),
-        ([*TPU, "--", *TRAIN, "--backbone=efficientnet_lite0"], "--weights imagenet: nobody"),
+        (
+            [*TPU, "--", *TRAIN, "--backbone=efficientnet_lite0"],
+            "--weights imagenet: none are published",
+        ),
         ([*TPU, "--", *TRAIN, "--data=/tmp/d"], "--data /tmp/d: expected gs://"),
         ([*TPU, "--", *TRAIN, "--job_dir=job"], "--job_dir job: expected gs://"),
         ([*TPU, "--", *TRAIN, "--weights=w.h5"], "--weights w.h5: expected gs://"),

@@ -57,11 +57,13 @@ def request(package: str, *more: str) -> tpu_v2.CreateQueuedResourceRequest:
 
 
 @contextlib.contextmanager
-def run(server: gcp.Tpu, files: storage.Client, package: str, *more: str) -> Iterator[tpu_vm.Run]:
+def run(
+    server: gcp.Tpu, files: storage.Client, package: str, *more: str
+) -> Iterator[tpu_vm.TpuRun]:
     args = checked(package, *more)
     with gcp.channel(server) as channel:
         client = tpu_v2.TpuClient(transport=TpuGrpcTransport(channel=channel))
-        yield tpu_vm.Run(args, tpu_vm.request(args), client, files)
+        yield tpu_vm.TpuRun(args, tpu_vm.request(args), client, files)
 
 
 def sends(files: storage.Client, path: str, text: str, state: str = "ACTIVE"):
@@ -233,7 +235,7 @@ def test_attempts_are_bounded(clean, package: str, capsys):
     ("life", "expected"),
     [
         (["FAILED"], "no TPU in time"),
-        (["ACTIVE", "SUSPENDED by USER"], "somebody suspended it"),
+        (["ACTIVE", "SUSPENDED by USER"], "a user suspended the queued resource"),
     ],
 )
 def test_what_another_attempt_would_not_help(clean, package: str, capsys, life, expected: str):
@@ -252,7 +254,10 @@ def test_a_trainer_that_gives_up_is_heard(clean, package: str, capsys):
         assert follow.follow(going, attempts=5, poll_seconds=0.01) == 1
     printed = capsys.readouterr().out
     assert "error: no shards" in printed
-    assert "it is still there, and may cost: gcloud compute tpus queued-resources delete" in printed
+    assert (
+        "the queued resource still exists and may cost money; to delete it: "
+        "gcloud compute tpus queued-resources delete" in printed
+    )
     assert server.resource is not None
 
 
@@ -274,7 +279,7 @@ def test_it_is_deleted_where_asked(clean, package: str, life):
         follow.follow(going, attempts=1, poll_seconds=0.01)
         assert server.resource is None
         # Its worker may have been quicker.
-        assert going.look().outcome
+        assert going.poll().outcome
         going.close()
 
 
@@ -284,7 +289,7 @@ def test_somebody_deletes_it(clean, package: str, capsys):
         follow.start(going)
         server.resource = None
         assert follow.follow(going, attempts=5, poll_seconds=0.01) == 1
-    assert "somebody deleted it" in capsys.readouterr().out
+    assert "the queued resource was deleted" in capsys.readouterr().out
 
 
 def test_the_same_command_follows_what_goes_on(clean, package: str, capsys):
@@ -293,7 +298,7 @@ def test_the_same_command_follows_what_goes_on(clean, package: str, capsys):
         with run(server, clean, package) as going:
             follow.start(going)
     assert len(server.sent("CreateQueuedResource")) == 1
-    assert "run-1 (it was there already)" in capsys.readouterr().out
+    assert "run-1 (it exists already, so nothing was sent)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -339,7 +344,7 @@ def test_it_waits_for_one_that_is_being_removed(clean, package: str, capsys):
         follow.start(going)
         follow.start(going)
     assert len(server.sent("CreateQueuedResource")) == 2
-    assert "still being removed; again in" in capsys.readouterr().err
+    assert "still being removed; trying again in" in capsys.readouterr().err
 
 
 def test_a_refusal_is_one_line(clean, package: str):
@@ -347,7 +352,7 @@ def test_a_refusal_is_one_line(clean, package: str):
     with (
         run(server, clean, package) as going,
         pytest.raises(UserError) as caught,
-        follow.one_line(),
+        follow.as_user_errors(),
     ):
         follow.start(going)
     assert "TPUV3sPreemptiblePerProject" in str(caught.value)
@@ -355,12 +360,12 @@ def test_a_refusal_is_one_line(clean, package: str):
 
 
 def test_patience_has_an_end(clean, package: str, monkeypatch):
-    monkeypatch.setattr(follow, "PATIENCE", 0.5)
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.5)
     server = gcp.Tpu(["ACTIVE"], faults=1000)
     with (
         run(server, clean, package) as going,
         pytest.raises(UserError, match="service is away"),
-        follow.one_line(),
+        follow.as_user_errors(),
     ):
         follow.start(going)
     assert server.asked == []

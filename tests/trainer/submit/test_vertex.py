@@ -35,11 +35,11 @@ def request(*more: str) -> aiplatform_v1.CreateCustomJobRequest:
 
 
 @contextlib.contextmanager
-def run(server: gcp.Jobs, *more: str) -> Iterator[vertex.Run]:
+def run(server: gcp.Jobs, *more: str) -> Iterator[vertex.VertexRun]:
     args = checked(*more)
     with gcp.channel(server) as channel:
         client = aiplatform_v1.JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
-        yield vertex.Run(args, vertex.request(args), client)
+        yield vertex.VertexRun(args, vertex.request(args), client)
 
 
 def test_a_request_field_by_field():
@@ -132,7 +132,7 @@ def test_an_answer_that_is_lost_makes_no_second_job():
     server.lost = "CreateCustomJob"
     with run(server, *TPU) as going:
         follow.start(going)
-        assert going.look().state == "JOB_STATE_RUNNING"
+        assert going.poll().state == "JOB_STATE_RUNNING"
     assert len(server.jobs) == 1
 
 
@@ -168,7 +168,7 @@ def test_the_same_command_follows_what_goes_on(capsys):
         with run(server, *TPU) as going:
             follow.start(going)
     assert len(server.jobs) == 1
-    assert "customJobs/1 (it was there already)" in capsys.readouterr().out
+    assert "customJobs/1 (it exists already, so nothing was sent)" in capsys.readouterr().out
     assert 'display_name="run-1" AND state!=' in server.sent("ListCustomJobs")[0].filter
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.common.errors import UserError
-from trainer.position import START, Place
+from trainer.position import START, TrainingPosition
 from trainer.training import checkpoints
 
 
@@ -20,8 +20,8 @@ def _network(*layers: int) -> keras.Model:
 def test_what_was_saved_is_restored(tmp_path):
     saved, restored = _network(3, 2), _network(3, 2)
     saved.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
-    checkpoints.save(saved, str(tmp_path), Place(1, 2), {"loss": 0.5})
-    assert checkpoints.restore(restored, str(tmp_path), Place(1, 2)) == {"loss": 0.5}
+    checkpoints.save(saved, str(tmp_path), TrainingPosition(1, 2), {"loss": 0.5})
+    assert checkpoints.restore(restored, str(tmp_path), TrainingPosition(1, 2)) == {"loss": 0.5}
     for left, right in zip(saved.weights, restored.weights, strict=True):
         np.testing.assert_array_equal(left, right)
     assert restored.optimizer.iterations == saved.optimizer.iterations
@@ -29,16 +29,16 @@ def test_what_was_saved_is_restored(tmp_path):
 
 @pytest.mark.parametrize("layers", [(3,), (3, 2, 2), (3, 5)], ids=["fewer", "more", "wider"])
 def test_the_state_of_another_network_is_refused(tmp_path, layers):
-    checkpoints.save(_network(*layers), str(tmp_path), Place(1), {"loss": 0.5})
+    checkpoints.save(_network(*layers), str(tmp_path), TrainingPosition(1), {"loss": 0.5})
     with pytest.raises(
         UserError, match=r"epoch-00001-step-0000000\.npz holds the state of another network"
     ):
-        checkpoints.restore(_network(3, 2), str(tmp_path), Place(1))
+        checkpoints.restore(_network(3, 2), str(tmp_path), TrainingPosition(1))
 
 
 def test_the_newest_few_are_kept(tmp_path):
     assert checkpoints.latest(str(tmp_path)) == START
-    for place in [Place(1), Place(1, 9), Place(1, 10)]:
+    for place in [TrainingPosition(1), TrainingPosition(1, 9), TrainingPosition(1, 10)]:
         checkpoints.save(_network(2), str(tmp_path), place)
-    assert checkpoints.latest(str(tmp_path)) == Place(1, 10)
+    assert checkpoints.latest(str(tmp_path)) == TrainingPosition(1, 10)
     assert len(list(tmp_path.iterdir())) == 2

@@ -52,7 +52,7 @@ def test_validation_adds_what_gap_says_of_all_scores():
 
 
 def test_precision_and_recall_by_hand():
-    found = validation.Predictions(
+    found = validation.ValidationPredictions(
         ids=np.array(list("abcd")),
         labels=np.array([0, 0, 1, 5]),
         classes=np.array([0, 1, 1, 9]),
