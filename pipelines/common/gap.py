@@ -62,12 +62,12 @@ def rank(ids, classes, scores, correct, labelled: int) -> Ranking:
     return Ranking(order, np.asarray(correct, bool)[order], labelled)
 
 
-def harmonic(largest: int) -> np.ndarray:
+def harmonic_numbers(largest: int) -> np.ndarray:
     """[largest + 1] float64, the harmonic numbers 0, 1, 1 + 1/2, ..."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, largest + 1))])
 
 
-def repeated(correct: np.ndarray, times: np.ndarray, labelled: int, sums: np.ndarray) -> float:
+def resampled_gap(correct: np.ndarray, times: np.ndarray, labelled: int, sums: np.ndarray) -> float:
     """GAP of a ranking in which each prediction comes so many times, as a resample has them.
 
     Copies of a prediction take ranks next to each other. Those of a right one, at ranks b + 1 to
@@ -77,7 +77,7 @@ def repeated(correct: np.ndarray, times: np.ndarray, labelled: int, sums: np.nda
       correct: [right] int64, ranks of the right predictions, from 0.
       times: [predictions] int, how often each comes, in rank order.
       labelled: queries that have a class, counted as often as they come; at least 1.
-      sums: `harmonic` of at least the sum of `times`.
+      sums: `harmonic_numbers` of at least the sum of `times`.
     """
     copies = times[correct]
     end = np.cumsum(times)[correct]

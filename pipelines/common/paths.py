@@ -103,13 +103,13 @@ class Output:
         return join(self.root, "report")
 
 
-def part(number: int, parts: int) -> str:
+def shard_suffix(number: int, parts: int) -> str:
     """The tail of a sharded file's name, as TensorFlow's tools have it."""
     return f"{number:05d}-of-{parts:05d}"
 
 
 def shard(split: str, number: int, shards: int) -> str:
-    return f"{DATASET}-{split}.tfrecord-{part(number, shards)}"
+    return f"{DATASET}-{split}.tfrecord-{shard_suffix(number, shards)}"
 
 
 def join(root: str, *parts: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.download.options import DownloadOptions, StagingOptions
-from pipelines.runner.options import threads
-from pipelines.source.discover import Source, discover, discover_urls
-from pipelines.source.staged_units import say_absent
+from pipelines.runner.options import decoding_threads
+from pipelines.source.discover import Source, discover_source, discover_urls
+from pipelines.source.staged_units import print_absent
 
 
 def find_source(options: DownloadOptions) -> Source:
@@ -20,8 +20,10 @@ def find_source(options: DownloadOptions) -> Source:
         workers = options.urls.url_workers
         source = discover_urls(options.source.source, options.splits.split, workers)
     else:
-        source = discover(options.source.source, options.splits.split, options.source.archives)
-    say_absent(source)
+        source = discover_source(
+            options.source.source, options.splits.split, options.source.archives
+        )
+    print_absent(source)
     return source
 
 
@@ -29,7 +31,7 @@ def staging_options(options: DownloadOptions, beams: PipelineOptions) -> Staging
     """Returns how units are worked on."""
     return StagingOptions(
         attempts=options.fetch.attempts,
-        threads=threads(options.fetch.threads, beams),
+        threads=decoding_threads(options.fetch.threads, beams),
         urls=options.urls if options.urls.from_urls else None,
         retry_rejected=options.urls.retry_rejected,
     )

@@ -13,7 +13,7 @@ WITH_VALUE = re.compile(r"max-|unavailable_after")  # X-Robots-Tag: a colon afte
 HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
 
 
-class Turns:
+class HostThrottle:
     """Whose turn it is to ask one host: spaces the starts of requests, and holds them back.
 
     Rate-limiting libraries give a bucket of tokens, but have no way to say "nobody
@@ -41,16 +41,16 @@ class Turns:
             self._free = max(self._free, time.monotonic() + seconds)
 
 
-_TURNS: dict[str, Turns] = {}  # of the process: a pause outlives the unit that met it
+_THROTTLES: dict[str, HostThrottle] = {}  # of the process: a pause outlives the unit that met it
 
 
-def turns(host: str, port: int | None) -> Turns:
+def host_throttle(host: str, port: int | None) -> HostThrottle:
     """The turns of a host; http and https are one server, another port is another."""
     name = host.lower() if port in (None, 80, 443) else f"{host.lower()}:{port}"
-    return _TURNS.setdefault(name, Turns())
+    return _THROTTLES.setdefault(name, HostThrottle())
 
 
-def opted_out(headers: Iterable[str]) -> str | None:
+def opt_out_directive(headers: Iterable[str]) -> str | None:
     """The directive of X-Robots-Tag headers that asks everyone, or us, to stay away.
 
     Args:

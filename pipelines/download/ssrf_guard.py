@@ -23,7 +23,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how networks without IPv4 reach
 MAX_SHOWN = 200  # characters of a URL that are worth repeating
 
 
-class Refused(ValueError):
+class UrlRejected(ValueError):
     """What a URL leads to cannot be taken, now or later. Not an OSError: urllib3 retries those."""
 
     def __init__(self, reason: Reason, detail: str):
@@ -32,7 +32,7 @@ class Refused(ValueError):
         self.detail = detail
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """A URL for messages: bounded, without user name, password and query, which may be secret."""
     bare, *more = re.split(r"[?#]", re.sub(r"//.*@", "//", url, flags=re.DOTALL), maxsplit=1)
     text = repr(bare)[1:-1]  # control characters would speak to the terminal
@@ -43,22 +43,22 @@ def parse(url: str) -> Url:
     """Takes a URL apart, as the connections will.
 
     Raises:
-      Refused: it is no URL, neither http nor https, or holds a user name.
+      UrlRejected: it is no URL, neither http nor https, or holds a user name.
     """
     try:
         parts = parse_url(url)
     except LocationParseError:
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected a URL") from None
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected a URL") from None
     if parts.scheme not in ("http", "https"):
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected http or https")
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected http or https")
     if not HOST.match(parts.host or ""):
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected a host's name")
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected a host's name")
     if parts.auth is not None:
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected no user name in it")
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected no user name in it")
     return parts
 
 
-def once_unquoted(url: str) -> str:
+def unquote_once(url: str) -> str:
     """`%25C3` -> `%C3` in the path: some of GLDv2's URLs were percent-encoded twice."""
     path, *query = re.split(r"(?=[?#])", url, maxsplit=1)
     return "".join([re.sub(r"%25(?=[0-9A-Fa-f]{2})", "%", path), *query])
@@ -75,7 +75,7 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-class _Guarded(HTTPConnection):
+class _GuardedConnection(HTTPConnection):
     """Looks where it is going before it connects, and where it is before a byte is sent.
 
     The second look is the guarantee: a name may resolve to something else a moment
@@ -103,47 +103,47 @@ class _Guarded(HTTPConnection):
 
     def _check(self, address: str) -> None:
         if not is_public(address):
-            raise Refused(
+            raise UrlRejected(
                 Reason.FORBIDDEN_ADDRESS,
-                f"{shown(self.host)} is at {address}, which is no public address",
+                f"{redacted(self.host)} is at {address}, which is no public address",
             )
 
 
-class _GuardedTls(_Guarded, HTTPSConnection):
+class _GuardedTlsConnection(_GuardedConnection, HTTPSConnection):
     pass
 
 
 class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Guarded
+    ConnectionCls = _GuardedConnection
 
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedTls
+    ConnectionCls = _GuardedTlsConnection
 
 
-def pool(politeness: UrlOptions) -> urllib3.PoolManager:
+def pool(options: UrlOptions) -> urllib3.PoolManager:
     """Guarded connections.
 
     urllib3 rather than requests: it looks for no proxy, .netrc or cookie in the
     environment, and sends a path as it is given. A proxy would make the address that
     is checked the proxy's.
     """
-    connect, read, _ = politeness.timeouts
+    connect, read, _ = options.timeouts
     manager = urllib3.PoolManager(
-        maxsize=politeness.threads,
+        maxsize=options.threads,
         timeout=urllib3.Timeout(connect=connect, read=read),
-        headers={"User-Agent": politeness.user_agent, "Accept-Encoding": "identity"},
-        **_authorities(),
+        headers={"User-Agent": options.user_agent, "Accept-Encoding": "identity"},
+        **_ca_certificates(),
     )
     classes: dict[str, Any] = {
-        "http": functools.partial(_Pool, trusted=politeness.trusted_hosts),
-        "https": functools.partial(_TlsPool, trusted=politeness.trusted_hosts),
+        "http": functools.partial(_Pool, trusted=options.trusted_hosts),
+        "https": functools.partial(_TlsPool, trusted=options.trusted_hosts),
     }
     manager.pool_classes_by_scheme = classes
     return manager
 
 
-def _authorities() -> dict[str, Any]:
+def _ca_certificates() -> dict[str, Any]:
     """The certificates that requests would trust: one's own where they are set, or certifi's."""
     own = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     path = own or DEFAULT_CA_BUNDLE_PATH
@@ -154,5 +154,5 @@ def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label of more than 63 characters
-        raise Refused(Reason.BAD_URL, f"{shown(host)}: expected a host's name") from None
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(host)}: expected a host's name") from None
     return [str(address[0]) for *_, address in found]

@@ -1,4 +1,4 @@
-"""One photo made normal: upright, RGB, bounded, JPEG. Training and scoring both use it. No Beam."""
+"""One photo made config: upright, RGB, bounded, JPEG. Training and scoring both use it. No Beam."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from PIL import Image
 
 from pipelines.common.reasons import Reason
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.perceptual_hash import Perceptual, perceptual
+from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashes
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
 # How files in these formats begin.
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 ORIENTATION = 0x0112  # EXIF
-TURNS = {  # EXIF orientation -> what makes it upright
+UPRIGHT = {  # EXIF orientation -> what makes it upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,15 +28,15 @@ TURNS = {  # EXIF orientation -> what makes it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-LYING = 5  # from this orientation on, width and height change places
+FIRST_SIDEWAYS = 5  # from this orientation on, width and height change places
 
 # What is decoded whole takes up to 15 bytes a pixel (WebP), and a few kilobytes can claim any
 # number of pixels: these bounds keep a worker under 700 MB.
 WHOLE_PIXELS = 25_000_000  # PNG, WebP, progressive JPEG, ...
 ORIGINAL_PIXELS = 100_000_000  # a baseline JPEG that keeps its size
 LARGE_PIXELS = 4_000_000  # more are decoded one at a time
-_large = threading.Lock()
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object: another in every run
+_large_photos = threading.Lock()
+OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object: another in every run
 
 # What Pillow thinks of a photo's metadata would bury the counts.
 warnings.filterwarnings("ignore", module="PIL")
@@ -45,7 +45,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
+class NormalizedPhoto:
     """A normalised photo.
 
     Attributes:
@@ -60,7 +60,7 @@ class Photo:
     height: int
     source_width: int
     source_height: int
-    hashes: Perceptual
+    hashes: PerceptualHashes
 
 
 class Unreadable(ValueError):
@@ -72,54 +72,54 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
-def normalise(data: bytes, normal: NormalizationConfig) -> Photo:
+def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:
     """Decodes, turns upright, makes RGB, bounds and encodes one photo.
 
     Args:
       data: a whole file in one of FORMATS.
-      normal: bounds and quality.
+      config: bounds and quality.
 
     Raises:
       Unreadable: with the reason; every byte of the pixels must be there.
     """
-    image = _open(data, normal)
+    image = _open(data, config)
     orientation = _orientation(image)
     width, height = image.size
-    keep_bytes = not normal.image_size and orientation not in TURNS and _is_rgb_jpeg(image)
-    alone = _large if width * height > LARGE_PIXELS else contextlib.nullcontext()
+    keep_bytes = not config.image_size and orientation not in UPRIGHT and _is_rgb_jpeg(image)
+    alone = _large_photos if width * height > LARGE_PIXELS else contextlib.nullcontext()
     try:
         with alone:
-            rgb = _turned(_rgb(_bounded(image, normal.image_size)), orientation)
+            rgb = _upright(_rgb(_bounded(image, config.image_size)), orientation)
     except Exception as error:  # garbled files make decoders raise all sorts
-        detail = f"{image.format}: {ADDRESS.sub('', str(error))}"
+        detail = f"{image.format}: {OBJECT_ADDRESS.sub('', str(error))}"
         raise Unreadable(Reason.UNDECODABLE, detail) from None
-    if orientation >= LYING:
+    if orientation >= FIRST_SIDEWAYS:
         width, height = height, width
-    jpeg = data if keep_bytes else _encode(rgb, normal.quality)
-    return Photo(jpeg, rgb.width, rgb.height, width, height, perceptual(rgb))
+    jpeg = data if keep_bytes else _encode(rgb, config.quality)
+    return NormalizedPhoto(jpeg, rgb.width, rgb.height, width, height, perceptual_hashes(rgb))
 
 
-def _open(data: bytes, normal: NormalizationConfig) -> Image.Image:
+def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
     if not data:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # likewise
-        raise _unopened(data) from None
-    most = _most_pixels(image, normal)
+        raise _open_error(data) from None
+    most = _most_pixels(image, config)
     if image.width * image.height > most:
         detail = f"{image.format}: {image.width} x {image.height} pixels, over {most}"
         raise Unreadable(Reason.TOO_LARGE, detail)
     return image
 
 
-def _most_pixels(image: Image.Image, normal: NormalizationConfig) -> int:
+def _most_pixels(image: Image.Image, config: NormalizationConfig) -> int:
     if image.format != "JPEG" or "progressive" in image.info or image.mode not in ("RGB", "L"):
-        return min(normal.max_pixels, WHOLE_PIXELS)
-    return normal.max_pixels if normal.image_size else min(normal.max_pixels, ORIGINAL_PIXELS)
+        return min(config.max_pixels, WHOLE_PIXELS)
+    return config.max_pixels if config.image_size else min(config.max_pixels, ORIGINAL_PIXELS)
 
 
-def _unopened(data: bytes) -> Unreadable:
+def _open_error(data: bytes) -> Unreadable:
     if data.startswith(MAGIC):
         detail = f"starts as an image ({data[:4].hex()}), but its header cannot be read"
         return Unreadable(Reason.UNDECODABLE, detail)
@@ -159,8 +159,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return page
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
 def _encode(rgb: Image.Image, quality: int) -> bytes:

@@ -13,7 +13,7 @@ FINE = 16  # a side of the finer pHash, before every other bit of it is taken
 
 
 @dataclasses.dataclass(frozen=True)
-class Perceptual:
+class PerceptualHashes:
     """What a photo looks like, in few bits; like photos differ in few of them.
 
     Attributes:
@@ -31,7 +31,7 @@ class Perceptual:
     entropy: float
 
 
-def perceptual(image: Image.Image) -> Perceptual:
+def perceptual_hashes(image: Image.Image) -> PerceptualHashes:
     """Hashes an upright RGB image; cheaper the smaller it already is.
 
     All hashes look at one small thumbnail: shrinking the photo for each took
@@ -40,7 +40,7 @@ def perceptual(image: Image.Image) -> Perceptual:
     grey = image.convert("L")
     small = grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
     fine = imagehash.phash(small, hash_size=FINE, highfreq_factor=THUMBNAIL // FINE).hash
-    return Perceptual(
+    return PerceptualHashes(
         _bits(imagehash.phash(small).hash),
         _bits(imagehash.dhash(small).hash),
         (_bits(fine[::2, ::2]), _bits(fine[1::2, 1::2])),

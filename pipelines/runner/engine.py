@@ -14,7 +14,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipelines.common.errors import EngineError, OnlyBuilt, UserError
 
-MEASURES = ("photo_milliseconds",)
+DISTRIBUTIONS = ("photo_milliseconds",)
 # An engine gives a worker's error as text, with the worker's traceback before it.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
 FAILED = re.compile(r"Pipeline \S+ failed in state .*")
@@ -34,7 +34,7 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     build(pipeline)
     try:
         result = pipeline.run()
-        _check_it_runs(result)
+        _check_started(result)
         state = result.wait_until_finish()
     except Exception as error:
         raise _user_error(error) or _engine_error(error) or error from None
@@ -53,7 +53,7 @@ def _counters(found: Mapping[str, list[Any]]) -> dict[str, int]:
     return counters
 
 
-def _check_it_runs(result: PipelineResult) -> None:
+def _check_started(result: PipelineResult) -> None:
     # A dry run's is the bare class; where a template was written, there is no job.
     if type(result) is PipelineResult or not getattr(result, "has_job", True):
         raise OnlyBuilt("the job was built and not run; what comes after it waits for its end")
@@ -66,7 +66,7 @@ def count(name: str, amount: int = 1) -> None:
 
 def measure(name: str, amount: float) -> None:
     """Adds to a counter, or, where the name is that of a measure, to its distribution."""
-    if name in MEASURES:
+    if name in DISTRIBUTIONS:
         _distribution(name).update(round(amount))
     else:
         count(name, int(amount))

@@ -18,7 +18,7 @@ from pipelines.common.errors import UserError
 
 # The engine that DirectRunner ends up with on a laptop; by that name, Beam would
 # first try to download another one.
-LAPTOP = "FnApiRunner"
+LOCAL_RUNNER = "FnApiRunner"
 
 
 def beam_options(command: str, flags: Sequence[str]) -> PipelineOptions:
@@ -40,7 +40,7 @@ def beam_options(command: str, flags: Sequence[str]) -> PipelineOptions:
     return _with_defaults(PipelineOptions(list(flags)))
 
 
-def threads(wanted: int | None, options: PipelineOptions) -> int:
+def decoding_threads(wanted: int | None, options: PipelineOptions) -> int:
     """Returns decoding threads for each worker process: as wanted, or this machine's share."""
     workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
     return wanted or max(1, (os.cpu_count() or 1) // workers)
@@ -49,7 +49,7 @@ def threads(wanted: int | None, options: PipelineOptions) -> int:
 def _with_defaults(options: PipelineOptions) -> PipelineOptions:
     standard = options.view_as(StandardOptions)
     if not standard.runner:
-        standard.runner = LAPTOP
+        standard.runner = LOCAL_RUNNER
     setup = options.view_as(SetupOptions)
     if setup.save_main_session is None:  # else Beam saves one on Dataflow; workers get the package
         setup.save_main_session = False

@@ -15,7 +15,7 @@ KEY_DIGITS = 8
 Key = Callable[[pd.DataFrame], np.ndarray]
 
 
-def partitions(rows: int) -> int:
+def partition_count(rows: int) -> int:
     """How many partitions so many rows want; never by the number of workers."""
     return max(1, -(-rows // ROWS))
 

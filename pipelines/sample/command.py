@@ -36,9 +36,9 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a world and prints what is in it; returns 0."""
     options = COMMAND.parse(argv)
-    from pipelines.sample.writer import write  # Pillow, for which --help should not wait
+    from pipelines.sample.writer import write_world  # Pillow, for which --help should not wait
 
-    summary = write(options.output.output, options.world, options.workers)
+    summary = write_world(options.output.output, options.world, options.workers)
     for name, count in summary.counts().items():
         print(f"{name:20} {count:6}")
     return 0

@@ -42,7 +42,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Keeps quiet."""
 
-    def find(self) -> pathlib.Path | None:
+    def find_file(self) -> pathlib.Path | None:
         """The file that the request names, or None where there is none under the root."""
         root = cast(Server, self.server).root
         name = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
@@ -65,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def reply(self) -> None:
         """Answers 200, 206, 404 or 416."""
-        path = self.find()
+        path = self.find_file()
         if path is None:
             return self.send_error(HTTPStatus.NOT_FOUND)
         with path.open("rb") as file:

@@ -20,7 +20,7 @@ from pipelines.sample.structures import (
     Rng,
     Structure,
     jitter,
-    pick,
+    pick_colour,
 )
 
 Size = tuple[int, int]  # width, height
@@ -222,7 +222,7 @@ def _disc(scene: Scene, x: float, y: float, radius: float, colour: Array) -> Non
 
 
 def _tree(scene: Scene, x: float, y: float, tall: float) -> None:
-    leaf, draw = pick(scene.rng, LEAVES, 0.12) * scene.shade, scene.draw
+    leaf, draw = pick_colour(scene.rng, LEAVES, 0.12) * scene.shade, scene.draw
     trunk = (x - tall * 0.03, y - tall * 0.4, x + tall * 0.03, y)
     draw.rectangle(trunk, fill=_paint(leaf * 0.5))
     if scene.rng.random() < 0.4:
@@ -242,12 +242,12 @@ def _person(scene: Scene, x: float, y: float, tall: float) -> None:
     shade, draw = scene.shade, scene.draw
     coat = (x - tall * 0.17, y - tall * 0.86, x + tall * 0.17, y - tall * 0.38)
     draw.rectangle((x - tall * 0.1, y - tall * 0.5, x + tall * 0.1, y), fill=_paint(45 * shade))
-    draw.ellipse(coat, fill=_paint(pick(scene.rng, CLOTHES, 0.15) * shade))
+    draw.ellipse(coat, fill=_paint(pick_colour(scene.rng, CLOTHES, 0.15) * shade))
     _disc(scene, x, y - tall * 0.92, tall * 0.08, np.array([205, 160, 130]) * shade)
 
 
 def _car(scene: Scene, x: float, y: float, tall: float) -> None:
-    body, draw = _paint(pick(scene.rng, STONES, 0.1) * scene.shade), scene.draw
+    body, draw = _paint(pick_colour(scene.rng, STONES, 0.1) * scene.shade), scene.draw
     roof = [(-1, 0.6), (-0.6, 1), (0.5, 1), (1, 0.6)]
     windows = [(x + right * tall, y - up * tall) for right, up in roof]
     draw.rectangle((x - tall * 1.4, y - tall * 0.6, x + tall * 1.4, y - tall * 0.15), fill=body)
@@ -360,7 +360,7 @@ def photograph(seed: int, size: Size, places: Sequence[Structure] = ()) -> Image
     return _lens(rng, picture.reduce(SUPERSAMPLE))
 
 
-def abstract(seed: int, size: Size) -> Image.Image:
+def draw_abstract(seed: int, size: Size) -> Image.Image:
     """A picture of no place at all: a close-up of some coloured, spotted stuff, RGB."""
     rng = np.random.default_rng(seed)
     palette = rng.permutation(np.concatenate([STONES, LEAVES, CLOTHES]))[:4]
@@ -368,5 +368,5 @@ def abstract(seed: int, size: Size) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     for x, y in rng.random((int(rng.integers(30, 200)), 2)) * size:
         w, h = rng.uniform(4, 50, 2)
-        draw.ellipse((x - w, y - h, x + w, y + h), fill=_paint(pick(rng, palette[1:], 0.15)))
+        draw.ellipse((x - w, y - h, x + w, y + h), fill=_paint(pick_colour(rng, palette[1:], 0.15)))
     return _lens(rng, picture)

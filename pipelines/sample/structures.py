@@ -79,7 +79,7 @@ def jitter(rng: Rng, colour: Sequence[float] | Array, amount: float) -> Array:
     return moved.astype(np.float32)
 
 
-def pick(rng: Rng, palette: Array, amount: float) -> Array:
+def pick_colour(rng: Rng, palette: Array, amount: float) -> Array:
     return jitter(rng, palette[rng.integers(len(palette))], amount)
 
 
@@ -375,7 +375,7 @@ KINDS: dict[str, Callable[[Rng, Style], Faces]] = {
 
 
 @functools.lru_cache(maxsize=256)
-def structure(seed: int, kind: str) -> Structure:
+def build_structure(seed: int, kind: str) -> Structure:
     """Builds the structure of one landmark; the same seed and kind give the same one."""
     rng = np.random.default_rng(seed)
     wall, trim, roof = STONES[rng.permutation(len(STONES))[:3]] + rng.uniform(-14, 14, (3, 3))
@@ -388,6 +388,6 @@ def structure(seed: int, kind: str) -> Structure:
         width=float(np.ptp(points[:, 0])),
         height=float(points[:, 2].max()),
         metres=rng.uniform(18, 60),
-        ground=pick(rng, GROUNDS, 0.1),
+        ground=pick_colour(rng, GROUNDS, 0.1),
         hills=rng.uniform(0, 0.16),
     )

@@ -38,7 +38,7 @@ class Landmark:
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
+class PlannedPhoto:
     """One line of the plan: all that is needed to make the bytes of one image.
 
     Attributes:
@@ -63,7 +63,7 @@ class Photo:
     size: tuple[int, int]
     quality: int
     seed: int
-    source: "Photo | None" = None
+    source: "PlannedPhoto | None" = None
 
     @property
     def source_id(self) -> str:
@@ -120,10 +120,10 @@ class Summary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class WorldPlan:
     """Every photo of a world, what is said about them, and the summary of both."""
 
-    photos: Mapping[str, Sequence[Photo]]
+    photos: Mapping[str, Sequence[PlannedPhoto]]
     usage: Mapping[str, str]
     clean: Mapping[int, Sequence[str]]
     summary: Summary
@@ -153,25 +153,25 @@ def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landm
     return every[:kept], every[kept:rare], every[rare:]
 
 
-class _Maker:
+class _PhotoPlanner:
     """Hands out photos of one split with ids, sizes and seeds of their own."""
 
     def __init__(self, world: World, split: str) -> None:
-        self.world, self.split, self.made = world, split, list[Photo]()
+        self.world, self.split, self.made = world, split, list[PlannedPhoto]()
 
     def __call__(
         self,
         landmarks: Sequence[Landmark] = (),
         form: str = "jpeg",
         shows: Sequence[Landmark] | None = None,
-        source: Photo | None = None,
-    ) -> Photo:
+        source: PlannedPhoto | None = None,
+    ) -> PlannedPhoto:
         number = len(self.made)
         seed = _hash(self.world.seed, self.split, number)
         rng = random.Random(seed)
         long = rng.randint(*self.world.sides)
         short = round(long * rng.choice([0.66, 0.75, 0.75]))
-        photo = Photo(
+        photo = PlannedPhoto(
             id=f"{_hash(seed, 'id'):016x}",
             split=self.split,
             number=number,
@@ -186,7 +186,7 @@ class _Maker:
         self.made.append(photo)
         return photo
 
-    def copies(self, sources: Iterable[Photo], form: str) -> list[Photo]:
+    def copies(self, sources: Iterable[PlannedPhoto], form: str) -> list[PlannedPhoto]:
         """Copies of photos, under the same landmarks."""
         return [self(source.landmarks, form, source=source) for source in sources]
 
@@ -198,8 +198,8 @@ def _class_sizes(world: World) -> list[int]:
     return [max(FEWEST, round(scale * weight)) for weight in weights]
 
 
-def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> list[Photo]:
-    make, others = _Maker(world, "test"), round(NON_LANDMARK_SHARE * world.test_images)
+def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> list[PlannedPhoto]:
+    make, others = _PhotoPlanner(world, "test"), round(NON_LANDMARK_SHARE * world.test_images)
     make([kept[0]], "corrupt")
     make([kept[1]], "exif")
     for i in range(SEVERAL):
@@ -217,17 +217,17 @@ def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> li
 class _Train:
     """Train's photos, and which of them are whose copies."""
 
-    photos: list[Photo]
-    duplicates: list[Photo]
-    near: list[Photo]
-    conflicts: list[tuple[Photo, Photo]]
-    leaks: list[Photo]
+    photos: list[PlannedPhoto]
+    duplicates: list[PlannedPhoto]
+    near: list[PlannedPhoto]
+    conflicts: list[tuple[PlannedPhoto, PlannedPhoto]]
+    leaks: list[PlannedPhoto]
 
 
 def _plan_train(
-    world: World, kept: list[Landmark], rare: list[Landmark], test: list[Photo]
+    world: World, kept: list[Landmark], rare: list[Landmark], test: list[PlannedPhoto]
 ) -> _Train:
-    make, rng = _Maker(world, "train"), random.Random(_hash(world.seed, "train"))
+    make, rng = _PhotoPlanner(world, "train"), random.Random(_hash(world.seed, "train"))
     for landmark, size in zip([*kept, *rare], [*_class_sizes(world), *RARE], strict=True):
         for _ in range(size):
             make([landmark])
@@ -275,15 +275,15 @@ def _plan_clean(
     return clean, missing
 
 
-def _faults(photos: Sequence[Photo]) -> dict[str, tuple[str, ...]]:
+def _faults(photos: Sequence[PlannedPhoto]) -> dict[str, tuple[str, ...]]:
     found = {form: tuple(x.id for x in photos if x.form == form) for form in BROKEN + ODD}
     return {form: ids for form, ids in found.items() if ids}
 
 
-def plan(world: World) -> Plan:
+def plan_world(world: World) -> WorldPlan:
     """Decides all that a world holds, without drawing it."""
     kept, rare, unseen = _landmarks(world)
-    test, index = _plan_test(world, kept, unseen), _Maker(world, "index")
+    test, index = _plan_test(world, kept, unseen), _PhotoPlanner(world, "index")
     for landmark in itertools.islice(itertools.cycle(kept), world.index_images):
         index([landmark])
     train = _plan_train(world, kept, rare, test)
@@ -307,4 +307,4 @@ def plan(world: World) -> Plan:
         several_landmarks=tuple(x.id for x in test if len(x.landmarks) > 1),
         ignored=tuple(image for image, use in usage.items() if use == "Ignored"),
     )
-    return Plan(photos, usage, clean, summary)
+    return WorldPlan(photos, usage, clean, summary)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from pipelines.sample import scenery, structures
 from pipelines.sample.config import BROKEN, ODD, World
-from pipelines.sample.world import Landmark, Photo, Plan, Summary, plan
+from pipelines.sample.world import Landmark, PlannedPhoto, Summary, WorldPlan, plan_world
 
 COPY_SCALE, COPY_QUALITY = 0.6, 70  # of resized and re-encoded copies
 JFIF_HEADER = 20  # bytes
@@ -76,14 +76,14 @@ def _odd(image: Image.Image, form: str, number: int) -> bytes:
     return _encoded(image.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif)
 
 
-def render(photo: Photo) -> bytes:
+def render(photo: PlannedPhoto) -> bytes:
     """Makes the bytes of one image file, as good or as broken as planned."""
     if photo.source:
         return _copied(render(photo.source), photo.form)
     if photo.form == "abstract":
-        image = scenery.abstract(photo.seed, photo.size)
+        image = scenery.draw_abstract(photo.seed, photo.size)
     else:
-        places = [structures.structure(place.seed, place.kind) for place in photo.shows]
+        places = [structures.build_structure(place.seed, place.kind) for place in photo.shows]
         image = scenery.photograph(photo.seed, photo.size, places)
     if photo.form in ODD:
         return _odd(image, photo.form, photo.number)
@@ -95,7 +95,7 @@ def render(photo: Photo) -> bytes:
 
 
 @contextlib.contextmanager
-def _drawing(workers: int) -> Iterator[Callable[[Iterable[Photo]], Iterable[bytes]]]:
+def _drawing(workers: int) -> Iterator[Callable[[Iterable[PlannedPhoto]], Iterable[bytes]]]:
     """Yields a map of render over photos, in order, on so many processes."""
     if workers == 1:
         yield lambda photos: map(render, photos)
@@ -105,7 +105,9 @@ def _drawing(workers: int) -> Iterator[Callable[[Iterable[Photo]], Iterable[byte
         yield lambda photos: pool.map(render, photos, chunksize=8)
 
 
-def _write_tar(path: pathlib.Path, photos: Sequence[Photo], contents: Iterator[bytes]) -> None:
+def _write_tar(
+    path: pathlib.Path, photos: Sequence[PlannedPhoto], contents: Iterator[bytes]
+) -> None:
     """Writes a tar of the next contents, one for each photo."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for photo in photos:
@@ -115,7 +117,7 @@ def _write_tar(path: pathlib.Path, photos: Sequence[Photo], contents: Iterator[b
             tar.addfile(member, io.BytesIO(content))
 
 
-def _write_images(root: pathlib.Path, world: World, planned: Plan, workers: int) -> None:
+def _write_images(root: pathlib.Path, world: World, planned: WorldPlan, workers: int) -> None:
     counts = {"train": world.train_archives, "test": world.test_archives, "index": 1}
     archives = [
         (split, f"images_{k:03d}", _by_id(planned.photos[split])[k::count])
@@ -134,7 +136,7 @@ def _write_images(root: pathlib.Path, world: World, planned: Plan, workers: int)
             (sums / f"md5.{name}.txt").write_text(f"{digest}  {tar.name}\n")
 
 
-def _by_id(photos: Iterable[Photo]) -> list[Photo]:
+def _by_id(photos: Iterable[PlannedPhoto]) -> list[PlannedPhoto]:
     return sorted(photos, key=lambda photo: photo.id)
 
 
@@ -150,7 +152,7 @@ def _title(landmark: Landmark, suffix: str = "") -> str:
     return urllib.parse.quote((landmark.name + suffix).replace(" ", "_"))
 
 
-def _url(photo: Photo) -> str:
+def _url(photo: PlannedPhoto) -> str:
     """Wikimedia's way: http or https, percent-encoded, now and then twice."""
     title = _title(photo.landmarks[0], f"_{photo.number}.jpg")
     if photo.number % 10 == 0:
@@ -160,7 +162,7 @@ def _url(photo: Photo) -> str:
     return f"{scheme}://upload.wikimedia.org/wikipedia/commons/{folder}/{title}"
 
 
-def _attribution(photo: Photo) -> tuple[str, ...]:
+def _attribution(photo: PlannedPhoto) -> tuple[str, ...]:
     name, version = photo.landmarks[0].name, ("2.0", "3.0", "4.0")[photo.number % 3]
     author = ("Jo Example", 'Ada "Lens" Example, Esq.', "R. Example\nand friends")[photo.number % 3]
     title = f"{name}, seen from afar" if photo.number % 2 else f"{name}\n(no. {photo.number})"
@@ -183,7 +185,7 @@ def _write_labels(folder: pathlib.Path, split: str, places: Mapping[Landmark, in
     )
 
 
-def _write_metadata(root: pathlib.Path, planned: Plan) -> None:
+def _write_metadata(root: pathlib.Path, planned: WorldPlan) -> None:
     folder = root / "metadata"
     train, test, index = (_by_id(planned.photos[split]) for split in ("train", "test", "index"))
     listed = [(x.id, _url(x), x.landmarks[0].id) for x in train]
@@ -202,7 +204,7 @@ def _write_metadata(root: pathlib.Path, planned: Plan) -> None:
     _write_labels(folder, "index", places)
 
 
-def _write_solution(root: pathlib.Path, planned: Plan) -> None:
+def _write_solution(root: pathlib.Path, planned: WorldPlan) -> None:
     rows = [
         (x.id, " ".join(str(landmark.id) for landmark in x.landmarks), planned.usage[x.id])
         for x in _by_id(planned.photos["test"])
@@ -214,7 +216,7 @@ def _write_solution(root: pathlib.Path, planned: Plan) -> None:
 DEFAULT = World()
 
 
-def write(root: str | os.PathLike[str], world: World = DEFAULT, workers: int = 1) -> Summary:
+def write_world(root: str | os.PathLike[str], world: World = DEFAULT, workers: int = 1) -> Summary:
     """Writes a world in the published layout.
 
     Args:
@@ -225,7 +227,7 @@ def write(root: str | os.PathLike[str], world: World = DEFAULT, workers: int = 1
     Returns:
       What was planted, by id.
     """
-    folder, planned = pathlib.Path(root), plan(world)
+    folder, planned = pathlib.Path(root), plan_world(world)
     _write_images(folder, world, planned, workers)
     _write_metadata(folder, planned)
     _write_solution(folder, planned)

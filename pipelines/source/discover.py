@@ -18,13 +18,13 @@ from pipelines.storage import filesystem, streams
 
 BLOCK = 4096  # loose photos in a unit
 URL_BLOCK = 1024  # URLs in a unit: at two a second, nine minutes that a kill can cost
-LOOKS = 20  # for loose photos before a split is called absent
+PROBED_PHOTOS = 20  # for loose photos before a split is called absent
 T = TypeVar("T")
 NUMBER = re.compile(r"images_(\d{3})\.tar$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Loose:
+class PhotoFolder:
     """A split of loose photos, listed by a CSV.
 
     Attributes:
@@ -39,25 +39,25 @@ class Loose:
 
 
 @dataclasses.dataclass(frozen=True)
-class Lane:
+class UrlShare:
     """Every so many-th block of the URLs that a CSV lists.
 
-    A lane is worked on by one process at a time, on whichever engine, and takes
+    A share is worked on by one process at a time, on whichever engine, and takes
     its share of the requests that a host is asked for in a second.
 
     Attributes:
       split: train.
       listing: the CSV with `id` and `url`.
-      number, lanes: this lane's blocks are number, number + lanes, ...
+      number, shares: this share's blocks are number, number + shares, ...
     """
 
     split: str
     listing: str
     number: int
-    lanes: int
+    shares: int
 
 
-Part = Unit | Loose | Lane
+Part = Unit | PhotoFolder | UrlShare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Source:
 
     Attributes:
       root: folder, gs:// or http(s) URL.
-      parts: its tars as units, its splits of loose photos, or lanes of URLs.
+      parts: its tars as units, its splits of loose photos, or shares of URLs.
       train_csv, clean_csv, test_csv: paths, or None where the source has none.
       absent: what was looked for and is not there, for a person.
       attribution_csv, categories_csv: paths where a filter reads them, else None.
@@ -86,13 +86,15 @@ class Source:
         return sorted({part.split for part in self.parts}, reverse=True)
 
     @property
-    def archives(self) -> int | None:
+    def unit_count(self) -> int | None:
         """The number of units, or None where it takes a whole CSV to know."""
         known = all(isinstance(part, Unit) for part in self.parts)
         return len(self.parts) if known else None
 
 
-def discover(root: str, splits: Iterable[str], numbers: Sequence[int] | None = None) -> Source:
+def discover_source(
+    root: str, splits: Iterable[str], numbers: Sequence[int] | None = None
+) -> Source:
     """Looks what there is.
 
     Args:
@@ -111,22 +113,22 @@ def discover(root: str, splits: Iterable[str], numbers: Sequence[int] | None = N
         raise UserError(f"--source {root}: {error}") from None
 
 
-def expand(part: Part) -> Iterator[Unit]:
+def expand_part(part: Part) -> Iterator[Unit]:
     """The units of a part: itself, or blocks of the photos or URLs that its CSV lists."""
     if isinstance(part, Unit):
         yield part
-    elif isinstance(part, Loose):
+    elif isinstance(part, PhotoFolder):
         for number, listed in enumerate(_blocks(metadata_csv.ids(part.listing), BLOCK)):
             yield Unit(f"{part.split}-{number:05d}", part.split, part.root, ids=tuple(listed))
     else:
         rows = enumerate(_blocks(metadata_csv.urls(part.listing), URL_BLOCK))
-        for number, block in itertools.islice(rows, part.number, None, part.lanes):
+        for number, block in itertools.islice(rows, part.number, None, part.shares):
             ids, urls = zip(*block, strict=True)
             name = f"{part.split}-urls_{number:05d}"
             yield Unit(name, part.split, part.listing, ids=ids, urls=urls)
 
 
-def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
+def discover_urls(root: str, splits: Iterable[str], shares: int) -> Source:
     """Takes train from the URLs that train.csv lists, whatever else is at `root`.
 
     The other splits are published without URLs; what is asked for of them is absent.
@@ -138,7 +140,7 @@ def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
     if not found.train_csv:
         raise UserError(f"--from_urls: found no {paths.TRAIN_CSV} at {root}")
     metadata_csv.check_header(found.train_csv, metadata_csv.URLS | metadata_csv.TRAIN)
-    parts = tuple(Lane("train", found.train_csv, number, lanes) for number in range(lanes))
+    parts = tuple(UrlShare("train", found.train_csv, number, shares) for number in range(shares))
     absent = tuple(f"URLs of {split} photos" for split in splits if split != "train")
     return dataclasses.replace(found, parts=parts, absent=found.absent + absent)
 
@@ -146,9 +148,9 @@ def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
 def discover_metadata(root: str) -> Source:
     """The source without its photos, for what needs their metadata alone."""
     try:
-        train_csv = _first_there(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
-        test_csv = _first_there(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
-        clean_csv = _first_there(root, paths.CLEAN_CSV)
+        train_csv = _first_existing(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
+        test_csv = _first_existing(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
+        clean_csv = _first_existing(root, paths.CLEAN_CSV)
     except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
     absent = () if clean_csv else (paths.CLEAN_CSV,)
@@ -175,7 +177,7 @@ def find_csv(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> s
     """The first of these CSVs that is there."""
     beside = [path.rsplit("/", 1)[1] for path in paths]  # train.csv, in Kaggle's layout
     try:
-        found = _first_there(root, *paths, *beside)
+        found = _first_existing(root, *paths, *beside)
     except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
     if not found:
@@ -195,7 +197,7 @@ def _with_photos(source: Source, splits: list[str], numbers: Sequence[int] | Non
             parts += [_tar(root, split, number) for number in tars]
             absent += [paths.archive(split, n) for n in numbers or () if n not in tars]
         elif listing and _has_photos(root, split, listing):
-            parts.append(Loose(split, root, listing))
+            parts.append(PhotoFolder(split, root, listing))
         else:
             absent.append(f"{split} photos")
     if not parts:
@@ -208,7 +210,7 @@ def _with_photos(source: Source, splits: list[str], numbers: Sequence[int] | Non
     return dataclasses.replace(source, parts=tuple(parts), absent=tuple(absent))
 
 
-def _first_there(root: str, *paths: str) -> str | None:
+def _first_existing(root: str, *paths: str) -> str | None:
     return next((p for path in paths if streams.exists(p := join(root, path))), None)
 
 
@@ -223,7 +225,7 @@ def _tar(root: str, split: str, number: int) -> Unit:
 
 def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
     if streams.is_http(root):
-        there = _Probe(root, split)
+        there = _AbsentArchives(root, split)
         if numbers is None:  # they are numbered without gaps: look for the first that is absent
             return list(range(bisect.bisect_left(there, True)))
         return [number for number in numbers if not there[number]]
@@ -232,7 +234,7 @@ def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
     return [number for number in present if numbers is None or number in numbers]
 
 
-class _Probe:
+class _AbsentArchives:
     """For bisection over archive numbers: whether a number is absent."""
 
     def __init__(self, root: str, split: str):
@@ -247,7 +249,7 @@ class _Probe:
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
     """Looks for the first few listed photos: a listing of millions of files takes hours."""
-    first = next(metadata_csv.ids(listing), [])[:LOOKS]
+    first = next(metadata_csv.ids(listing), [])[:PROBED_PHOTOS]
     return any(streams.exists(join(root, paths.photo(split, image_id))) for image_id in first)
 
 

@@ -18,15 +18,15 @@ from pipelines.common.paths import Output
 from pipelines.storage import filesystem, parquet, ranged_reads, tf_example
 
 DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
-PLACE = ("unit", "offset", "length")
+LOCATION = ("unit", "offset", "length")
 HASHES = ("phash", "dhash", "fine_0", "fine_1")
-FACTS = {n: schema.FACTS[n] for n in ("id", *PLACE, *HASHES, "width", "height", "entropy")}
+FACTS = {n: schema.FACTS[n] for n in ("id", *LOCATION, *HASHES, "width", "height", "entropy")}
 Row = dict[str, Any]
 Rows = dict[str, Row]  # by id
 
 
 @dataclasses.dataclass
-class Known:
+class KnownImages:
     """What is known of the images on all sheets, by their ids.
 
     Attributes:
@@ -38,12 +38,12 @@ class Known:
     facts: dict[str, list[Row]]
 
 
-def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]) -> Known:
+def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]) -> KnownImages:
     """Finds images by their ids in the files of decisions and of facts."""
     # Of an id that came twice, what is said last is said: that one was kept.
     decided = _rows(decisions, DECISIONS, ids).sort_values("reason", na_position="last")
     staged = _rows(facts, FACTS, ids).dropna(subset="offset").sort_values(["unit", "offset"])
-    known = Known({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
+    known = KnownImages({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
     for row in parquet.to_rows(staged, FACTS):
         known.facts.setdefault(row["id"], []).append(row)
     return known
@@ -65,10 +65,10 @@ def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]
     return parquet.frame(pa.concat_tables(found))
 
 
-def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
+def read_jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
     """The photos of rows of facts, in their order."""
     places = [
-        ranged_reads.Place(row["unit"], row["offset"], row["length"], index)
+        ranged_reads.RecordLocation(row["unit"], row["offset"], row["length"], index)
         for index, row in enumerate(facts)
     ]
     records = ranged_reads.gather(places, output.staged)

@@ -22,7 +22,7 @@ from pipelines.storage.http_status import retry_after
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two bytes
 ATTEMPTS = 8  # in a row without one new byte; about a minute in all
-LOOKS = 5  # attempts where a person waits for an answer
+PROBE_ATTEMPTS = 5  # attempts where a person waits for an answer
 LONGEST_WAIT = 120.0  # seconds
 REDIRECTS = 5
 MAX_SMALL = 1 << 20  # bytes of a file that is read whole
@@ -49,7 +49,7 @@ class Changed(Unreachable):
     """The file changed on the server while it was read; what was read is worth nothing."""
 
 
-class _Passing(OSError):
+class _TransientError(OSError):
     """A fault that may have passed a little later."""
 
     def __init__(self, message: str, kind: str, retry_after: float | None = None):
@@ -58,7 +58,7 @@ class _Passing(OSError):
         self.retry_after = retry_after
 
 
-class _Local(threading.local):
+class _ThreadSession(threading.local):
     """A session for each thread: connections are used again, and none is shared."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Local(threading.local):
         self.session.headers["Accept-Encoding"] = "identity"
 
 
-_local = _Local()
+_thread = _ThreadSession()
 
 
 def is_http(path: str) -> bool:
@@ -92,7 +92,7 @@ def open_stream(path: str, on_retry: OnRetry | None = None) -> IO[bytes]:
         stream = HttpStream(path, ATTEMPTS, on_retry)
         return io.BufferedReader(stream, BUFFER)  # type: ignore[return-value]
     try:
-        return io.BufferedReader(_Stored(path), BUFFER)  # type: ignore[return-value]
+        return io.BufferedReader(_StoredFile(path), BUFFER)  # type: ignore[return-value]
     except UserError as error:
         # Only what is known not to be there is missing: a store may have refused to say.
         raise (Unreachable if exists(path) else Missing)(str(error)) from None
@@ -102,10 +102,10 @@ def exists(path: str) -> bool:
     """Raises Unreachable where the server gives no answer."""
     _check_scheme(path)
     if not is_http(path):
-        with _reaching(path):
+        with _raising_unreachable(path):
             return filesystem.exists(path)
     try:
-        HttpStream(path, LOOKS).close()
+        HttpStream(path, PROBE_ATTEMPTS).close()
     except (Missing, Forbidden):  # a bucket that may not be listed forbids what it lacks
         return False
     return True
@@ -119,9 +119,9 @@ def version(path: str) -> str:
     """
     _check_scheme(path)
     if not is_http(path):
-        with _reaching(path):
+        with _raising_unreachable(path):
             return filesystem.checksum(path)
-    with HttpStream(path, LOOKS) as stream:
+    with HttpStream(path, PROBE_ATTEMPTS) as stream:
         return stream.version or ""
 
 
@@ -133,9 +133,9 @@ def size(path: str) -> int | None:
     """
     _check_scheme(path)
     if not is_http(path):
-        with _reaching(path):
+        with _raising_unreachable(path):
             return filesystem.size(path)
-    with HttpStream(path, LOOKS) as stream:
+    with HttpStream(path, PROBE_ATTEMPTS) as stream:
         return stream.size
 
 
@@ -153,7 +153,7 @@ def read_small(path: str, on_retry: OnRetry | None = None) -> bytes:
 
 
 @contextlib.contextmanager
-def _reaching(path: str) -> Iterator[None]:
+def _raising_unreachable(path: str) -> Iterator[None]:
     """What a file system gives up, as Unreachable."""
     try:
         yield
@@ -161,7 +161,7 @@ def _reaching(path: str) -> Iterator[None]:
         raise Unreachable(f"{path}: {_cause(error)}") from None
 
 
-class _Stored(io.RawIOBase):
+class _StoredFile(io.RawIOBase):
     """A file on a disk or in an object store, whose client tries again by itself."""
 
     def __init__(self, path: str):
@@ -173,7 +173,7 @@ class _Stored(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
-        with _reaching(self._path):
+        with _raising_unreachable(self._path):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -233,18 +233,18 @@ class HttpStream(io.RawIOBase):
     def _retry(self, action):
         try:
             return tenacity.Retrying(
-                retry=tenacity.retry_if_exception_type(_Passing),
+                retry=tenacity.retry_if_exception_type(_TransientError),
                 stop=tenacity.stop_after_attempt(self._attempts),
                 wait=_wait,
-                before_sleep=self._tell,
+                before_sleep=self._report_retry,
                 reraise=True,
             )(action)
-        except _Passing as error:
+        except _TransientError as error:
             raise Unreachable(f"{self._url}: {error}, {self._attempts} times in a row") from None
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _report_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if self._on_retry and isinstance(error, _Passing):
+        if self._on_retry and isinstance(error, _TransientError):
             self._on_retry(error.kind)
 
     def _read(self, size: int) -> bytes:
@@ -253,7 +253,7 @@ class HttpStream(io.RawIOBase):
         data = self._receive(size)
         if not data and self._size is not None and self._position < self._size:
             self._disconnect()  # a server may answer with less than was asked for
-            raise _Passing(f"ended at byte {self._position} of {self._size}", "dropped")
+            raise _TransientError(f"ended at byte {self._position} of {self._size}", "dropped")
         return data
 
     def _receive(self, size: int) -> bytes:
@@ -264,8 +264,8 @@ class HttpStream(io.RawIOBase):
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._disconnect()
             if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-                raise _Passing(f"timed out at byte {self._position}", "timeout") from None
-            raise _Passing(f"broken off at byte {self._position}", "dropped") from None
+                raise _TransientError(f"timed out at byte {self._position}", "timeout") from None
+            raise _TransientError(f"broken off at byte {self._position}", "dropped") from None
 
     def _connect(self) -> None:
         self._response = self._get()
@@ -284,11 +284,11 @@ class HttpStream(io.RawIOBase):
             if (self._version or "").startswith('"'):  # a date or a weak ETag may not be used
                 headers["If-Range"] = self._version or ""
         try:
-            return _local.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
+            return _thread.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.Timeout:
-            raise _Passing("timed out", "timeout") from None
+            raise _TransientError("timed out", "timeout") from None
         except requests.ConnectionError as error:
-            raise _Passing(f"no connection ({_cause(error)})", "no_connection") from None
+            raise _TransientError(f"no connection ({_cause(error)})", "no_connection") from None
         except requests.TooManyRedirects:
             raise Unreachable(f"{self._url}: more than {REDIRECTS} redirects") from None
         except requests.exceptions.InvalidSchema:
@@ -301,7 +301,7 @@ class HttpStream(io.RawIOBase):
         status = response.status_code
         if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
             asked = retry_after(response.headers.get("Retry-After", ""))
-            raise _Passing(f"HTTP status {status}", str(status), asked)
+            raise _TransientError(f"HTTP status {status}", str(status), asked)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise Missing(f"{self._url}: HTTP status {status}, there is no such file")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -328,7 +328,9 @@ class HttpStream(io.RawIOBase):
             return _number(response.headers.get("Content-Length", ""))
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != self._position:
-            raise _Passing(f"answered with other bytes than {self._position}-", "wrong_range")
+            raise _TransientError(
+                f"answered with other bytes than {self._position}-", "wrong_range"
+            )
         return _number(found[2])
 
     def _skip(self, left: int) -> None:
