@@ -1,4 +1,4 @@
-"""What a download works on and how, from its options."""
+"""Derives the source and the staging options of a download from its flags."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pipelines.source.staged_units import print_absent
 
 
 def find_source(options: DownloadOptions) -> Source:
-    """Returns the source that the flags name; prints what it lacks.
+    """Returns the source that the flags name; prints which parts it lacks.
 
     Raises:
-      UserError: it has no photos of the splits, or does not answer.
+      UserError: the source has no photos of the splits, or does not answer.
     """
     if options.urls.from_urls:
         workers = options.urls.url_workers
@@ -28,7 +28,7 @@ def find_source(options: DownloadOptions) -> Source:
 
 
 def staging_options(options: DownloadOptions, beams: PipelineOptions) -> StagingOptions:
-    """Returns how units are worked on."""
+    """Returns the options by which workers stage units."""
     return StagingOptions(
         attempts=options.fetch.attempts,
         threads=decoding_threads(options.fetch.threads, beams),

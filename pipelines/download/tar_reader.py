@@ -1,4 +1,4 @@
-"""Members of a tar, read once from a stream that is not trusted."""
+"""Reads the members of a tar from an untrusted stream, in one pass."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import IO
 from pipelines.common.reasons import Reason
 from pipelines.common.schema import ID
 
-MAX_NAME = 100  # characters of a bad name that are worth repeating
-MAX_EXTENDED = 1 << 20  # bytes of a header that holds a long name or other fields
-BLOCK = tarfile.BLOCKSIZE  # 512 bytes: headers and files are padded to it
+MAX_NAME = 100  # characters of a bad name in a message
+MAX_EXTENDED = 1 << 20  # bytes of an extended header (long name, pax fields)
+BLOCK = tarfile.BLOCKSIZE  # 512 bytes; headers and files are padded to a multiple
 CHUNK = 1 << 20  # bytes
 LONG_NAME, PAX_FIELDS = tarfile.GNUTYPE_LONGNAME, (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
-IGNORED_HEADERS = (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE)  # extended headers of no use here
+IGNORED_HEADERS = (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE)  # extended headers that are skipped
 TYPES_WITHOUT_DATA = (
     tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE,
     tarfile.FIFOTYPE,
 )  # fmt: skip
 PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-OTHER_FORMATS = {  # how what is no tar begins
+OTHER_FORMATS = {  # first bytes, in lower case -> what the file is instead
     b"<!doctype": "an HTML page",
     b"<html": "an HTML page",
     b"<?xml": "an XML page",
@@ -35,18 +35,18 @@ OTHER_FORMATS = {  # how what is no tar begins
 
 
 class BadArchive(ValueError):
-    """The stream is not a whole tar."""
+    """The stream is not a complete tar."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One photo as it lies in its source, or why it cannot be taken.
+    """One file of a source: its bytes, or the reason why it is rejected.
 
     Attributes:
-      id: 16 hex, or empty where the name holds none.
-      data: the file's bytes, or None.
-      reason: a Reason where `data` is None.
-      detail: what was expected and what came.
+      id: the image's id, 16 hex digits; empty where the file's name holds none.
+      data: the file's bytes, or None where it is rejected.
+      reason: why it is rejected, or None.
+      detail: what was expected and what was found, where it is rejected.
     """
 
     id: str
@@ -56,7 +56,12 @@ class Member:
 
 
 class Md5Stream:
-    """A stream that computes the md5 of what is read through it."""
+    """A stream that computes the md5 of the bytes read through it.
+
+    Attributes:
+      bytes: number of bytes read.
+      head: up to 512 of the first bytes.
+    """
 
     def __init__(self, stream: IO[bytes]):
         self._stream = stream
@@ -65,6 +70,7 @@ class Md5Stream:
         self.head = b""
 
     def read(self, size: int) -> bytes:
+        """Returns up to `size` of the next bytes; none at the end."""
         data = self._stream.read(size)
         self._md5.update(data)
         self.bytes += len(data)
@@ -72,29 +78,30 @@ class Md5Stream:
         return data
 
     def drain(self) -> str:
-        """Reads to the end and returns the md5, 32 hex."""
+        """Reads to the end; returns the md5 of the whole stream, 32 hex digits."""
         while self.read(1 << 20):
             pass
         return self._md5.hexdigest()
 
 
 def read_members(stream: Md5Stream, max_bytes: int) -> Iterator[Member]:
-    """The files of a tar, in its order. Folders are passed over: they are not images.
+    """Yields the files of a tar, in the tar's order, without its folders.
 
-    A member's name is looked at for its id and never used as a path. Memory is
-    bounded by `max_bytes`, whatever the archive says.
+    A member's name is searched for an id and never used as a path. Memory is bounded by
+    `max_bytes`, whatever the archive's headers say.
 
-    The walk from header to header is our own, and only a header's fields are
-    the standard library's to read. Its TarFile takes long names and sparse maps
-    of any size into memory, and takes a broken header, or the end of a cut
-    file, for the end of the archive.
+    The standard library parses single headers only; the way from header to header is
+    written here. tarfile.TarFile reads long names and sparse maps of any size into
+    memory, and takes a broken header, or the end of a truncated file, for the end of the
+    archive.
 
     Args:
-      stream: of a plain tar.
+      stream: an uncompressed tar.
       max_bytes: a larger file is rejected without being read into memory.
 
     Raises:
-      BadArchive: saying what it is instead, where that can be seen.
+      BadArchive: the stream is no tar, or not a complete one; where its first bytes tell
+        another format, the message names it.
     """
     try:
         for info, is_sparse in _headers(stream):
@@ -105,12 +112,12 @@ def read_members(stream: Md5Stream, max_bytes: int) -> Iterator[Member]:
 
 
 def _headers(stream: Md5Stream) -> Iterator[tuple[tarfile.TarInfo, bool]]:
-    """Each member's header, with what extended headers before it say, and whether it is sparse.
+    """Yields each member's header, with its extended headers applied, and whether it is sparse.
 
-    The caller reads what follows the header.
+    The caller reads the member's data before it takes the next header.
     """
     name, fields = "", dict[str, str]()
-    while any(block := stream.read(BLOCK)):  # an empty block ends it
+    while any(block := stream.read(BLOCK)):  # a block of zeros ends a tar
         info = _parse_header(block)
         if info.type == LONG_NAME:
             name = _text(_read_extended(stream, info).rstrip(b"\0"))
@@ -123,7 +130,7 @@ def _headers(stream: Md5Stream) -> Iterator[tuple[tarfile.TarInfo, bool]]:
             info.size = _parse_size(fields["size"]) if "size" in fields else info.size
             yield info, _is_sparse(stream, info, block, fields)
             name, fields = "", {}
-    if len(block) < BLOCK:  # or a file that was cut between two members would look whole
+    if len(block) < BLOCK:  # a file that was cut between two members
         raise BadArchive(f"it ends at byte {stream.bytes} without the empty block that ends a tar")
 
 
@@ -141,7 +148,7 @@ def _read_extended(stream: Md5Stream, info: tarfile.TarInfo) -> bytes:
 
 
 def _parse_pax(data: bytes) -> dict[str, str]:
-    """The records of a pax header: `<length> <key>=<value>\\n`, one after the other."""
+    r"""Parses the records of a pax header, each `<length> <key>=<value>\n`."""
     fields, start = {}, 0
     while start < len(data) and data[start]:
         digits = data[start : start + 8].partition(b" ")[0]
@@ -161,7 +168,10 @@ def _parse_size(text: str) -> int:
 
 
 def _is_sparse(stream: Md5Stream, info: tarfile.TarInfo, block: bytes, fields: dict) -> bool:
-    """Passes over the rest of a GNU sparse map: 512 bytes at a time, while byte 504 says so."""
+    """Returns whether a member is sparse; reads the rest of a GNU sparse map.
+
+    The map goes on for another 512 bytes while byte 504 of the last 512 is set.
+    """
     if info.type != tarfile.GNUTYPE_SPARSE:
         return any(key.startswith("GNU.sparse.") for key in fields)
     more = block[482]
@@ -201,7 +211,7 @@ def _stem(name: str) -> str:
 
 
 def _read_content(stream: Md5Stream, size: int) -> bytes:
-    """The next `size` bytes, and past the padding behind them."""
+    """Returns the next `size` bytes and reads the padding behind them."""
     data = _read_exactly(stream, size)
     _read_exactly(stream, -size % BLOCK)
     return data

@@ -1,4 +1,4 @@
-"""The photos of a unit as they lie in its source: a tar, loose files, or URLs. No Beam."""
+"""Reads the photos of a unit from its source: a tar, single files, or URLs. No Beam."""
 
 from __future__ import annotations
 
@@ -19,22 +19,28 @@ from pipelines.storage import streams
 MD5 = re.compile("[0-9a-fA-F]{32}")
 
 Check = Callable[[], str | None]
-OnRetry = Callable[[Any], None]  # told the kind of each fault that is tried again
+OnRetry = Callable[[Any], None]  # called with the kind of each fault that is retried
 
 
 @contextlib.contextmanager
 def open_members(
     unit: Unit, parameters: RecordParameters, options: StagingOptions, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
-    """The unit's members, in their order, and what to call after the last of them.
+    """Opens a unit; yields its members and a check to call after the last of them.
+
+    Args:
+      unit: what to read.
+      parameters: limits on the number and the size of photos.
+      options: how URLs are fetched.
+      on_retry: called with the kind of each fault that is retried.
 
     Yields:
-      the members, and a function that returns the md5 of the whole (None where
-      there is none, or not all was read).
+      An iterator over the members, in the source's order, and a function that returns
+      the md5 of the whole tar (None where there is no tar, or it was not read whole).
 
     Raises:
-      BadUnit: what was fetched is no tar, or its md5 is not the published one.
-      Unreachable: it could not be fetched.
+      BadUnit: the source is no tar, or its md5 is not the published one.
+      Unreachable: the source could not be fetched.
     """
     if unit.urls is not None:
         with contextlib.closing(_fetch_urls(unit, parameters, options, on_retry)) as found:
@@ -85,7 +91,7 @@ def _open_tar(
 def _read_tar(
     digest: Md5Stream, parameters: RecordParameters, expected: str | None
 ) -> Iterator[Member]:
-    """The members, up to the limit, with what is wrong with the archive as a BadUnit."""
+    """Yields the members up to the limit; raises BadUnit where the tar is broken."""
     try:
         for count, member in enumerate(read_members(digest, parameters.max_bytes), start=1):
             yield member

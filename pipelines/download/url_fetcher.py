@@ -1,4 +1,4 @@
-"""Photos from the URLs of train.csv: several at a time, in order, politely and on guard."""
+"""Fetches photos from the URLs of train.csv: in parallel, in order, rate-limited, SSRF-safe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.download.ssrf_guard import UrlRejected, redacted
 from pipelines.download.tar_reader import Member
 from pipelines.storage.http_status import retry_after
 
-WINDOW = 4  # rows in hand for each thread: a slow one holds up few others, and memory is bounded
+WINDOW = 4  # rows in flight per thread: few wait for a slow one, and memory stays bounded
 PIECE = 1 << 16  # bytes
 BACKOFF = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -35,7 +35,7 @@ Fault = int | str  # an HTTP status, "timeout" or "connection"
 
 
 class _TransientFault(Exception):
-    """A fault that may have passed a little later."""
+    """A fault after which another attempt may succeed."""
 
     def __init__(self, fault: Fault, detail: str):
         super().__init__(fault, detail)
@@ -49,27 +49,27 @@ def fetch_members(
     max_bytes: int,
     on_retry: Callable[[Fault], None] | None = None,
 ) -> Iterator[Member]:
-    """The photos behind URLs, in the order of the rows; one Member for each row.
+    """Fetches the photos behind URLs; yields one Member for each row, in the order of the rows.
 
-    A URL is asked for as it is given (only characters that a URL cannot hold are
-    encoded). GLDv2's are percent-encoded, some of them twice: where the answer is 404
-    and the path holds `%25`, it is asked for once more with one level unquoted. A photo
-    that breaks off is fetched anew, not resumed: it is small, and the whole of one
-    answer needs no proof that two halves belong to the same version.
+    A URL is requested as it is given; only characters that a URL cannot hold are encoded.
+    GLDv2's URLs are percent-encoded, some of them twice: after a 404, a path with `%25`
+    is requested once more with one level of encoding removed. A photo whose transfer
+    breaks off is fetched again from its start: it is small, and bytes of two answers
+    might belong to two versions of the file.
 
     Args:
-      rows: ids and URLs; read as far as a few rows ahead.
-      options: how servers are asked. Spacing and pauses hold for the whole
-        process, the number of connections for each iterator.
-      max_bytes: a larger file is rejected as soon as that can be seen. At most
-        WINDOW files of that size for each thread are held at a time.
-      on_retry: told of each fault after which a URL is asked for again; called
-        in the thread that iterates, where Beam's counters work.
+      rows: ids and URLs; read at most WINDOW rows for each thread ahead.
+      options: rate, connections, attempts and timeouts. Rate and pauses hold for the
+        whole process, the number of connections for each iterator.
+      max_bytes: a larger file is rejected as soon as its size is known. At most WINDOW
+        files for each thread are held in memory.
+      on_retry: called with each fault that was followed by another attempt, in the
+        thread that iterates, where Beam's counters work.
 
     Yields:
-      Members whose reason, where they hold no data, is BAD_URL, FORBIDDEN_ADDRESS,
-      NOT_FOUND, OPTED_OUT, NOT_AN_IMAGE, TOO_LARGE or UNREACHABLE; of these only
-      UNREACHABLE may be better another day.
+      Members with data, or with one of the reasons BAD_URL, FORBIDDEN_ADDRESS,
+      NOT_FOUND, OPTED_OUT, NOT_AN_IMAGE, TOO_LARGE and UNREACHABLE. Only UNREACHABLE
+      may be gone on another day.
     """
     fetcher = _Fetcher(options, max_bytes)
     window: collections.deque[Future[tuple[Member, list[Fault]]]] = collections.deque()
@@ -81,7 +81,7 @@ def fetch_members(
                 yield _result(window.popleft(), on_retry)
         while window:
             yield _result(window.popleft(), on_retry)
-    finally:  # also where nobody wants the rest: no thread then sleeps out a long pause
+    finally:  # also where the caller stops early: then no thread waits for the end of a pause
         fetcher.stop.set()
         threads.shutdown(cancel_futures=True)
         fetcher.close()
@@ -97,7 +97,7 @@ def _result(
 
 
 class _Fetcher:
-    """Fetches single URLs, from many threads."""
+    """Fetches single URLs; shared by all threads of an iterator."""
 
     def __init__(self, options: UrlOptions, max_bytes: int):
         self._options = options
@@ -109,7 +109,7 @@ class _Fetcher:
         self._pool.clear()
 
     def fetch(self, image_id: str, url: str) -> tuple[Member, list[Fault]]:
-        """The photo, or why not, and the faults that were overcome on the way."""
+        """Returns the photo or the reason why there is none, and the faults that were retried."""
         faults: list[Fault] = []
         try:
             return Member(image_id, self._fetch_either_spelling(url, faults)), faults
@@ -142,7 +142,7 @@ class _Fetcher:
             raise UrlRejected(Reason.UNREACHABLE, detail) from None
 
     def _fetch_once(self, url: str) -> bytes:
-        """By hand: each step takes its turn and is looked at like the first."""
+        """Requests a URL and follows redirects; throttles and checks each step like the first."""
         for _ in range(self._options.max_redirects + 1):
             with self._open_response(url) as response:
                 if response.status not in REDIRECTS:
@@ -155,7 +155,7 @@ class _Fetcher:
 
     @contextlib.contextmanager
     def _open_response(self, url: str) -> Iterator[BaseHTTPResponse]:
-        """An answer whose body is not read yet. What breaks while it is, is told as well."""
+        """Yields an answer with its body unread; reports faults of the body's transfer, too."""
         parts = ssrf_guard.parse(url)
         throttle = host_throttle(str(parts.host), parts.port)
         throttle.wait(self._options.interval, self.stop)
@@ -165,7 +165,7 @@ class _Fetcher:
             response = self._pool.request(
                 "GET", url, redirect=False, retries=False, preload_content=False
             )
-            with contextlib.closing(response):  # a body that was read whole keeps its connection
+            with contextlib.closing(response):  # reusable after a body read to its end
                 _check_status(url, response, throttle)
                 yield response
         except (exceptions.HTTPError, OSError) as error:
@@ -176,7 +176,7 @@ class _Fetcher:
         seconds = self._options.timeouts[2]
         deadline = time.monotonic() + seconds
         body = bytearray()
-        # read1 returns what is there; read would wait for a trickle to fill the piece.
+        # read1 returns what has arrived; read would block until the piece is full.
         while data := response.read1(PIECE, decode_content=False):
             body += data
             if len(body) > self._max_bytes:
@@ -200,7 +200,12 @@ class _Fetcher:
 
 
 def _check_status(url: str, response: BaseHTTPResponse, throttle: HostThrottle) -> None:
-    """Lets 200 and redirects through."""
+    """Raises for every status but 200 and redirects; pauses a busy host.
+
+    Raises:
+      UrlRejected: another attempt would not help.
+      _TransientFault: it may.
+    """
     status = response.status
     if status in BUSY:
         throttle.pause(retry_after(response.headers.get("Retry-After", "")) or 0.0)
@@ -221,13 +226,14 @@ def _redirect_target(url: str, response: BaseHTTPResponse) -> str:
 
 
 def _transient_fault(error: Exception) -> _TransientFault:
-    refused = isinstance(error, exceptions.NewConnectionError)  # to urllib3, a time-out as well
+    # urllib3 derives a refused connection from its time-outs.
+    refused = isinstance(error, exceptions.NewConnectionError)
     if isinstance(error, exceptions.TimeoutError) and not refused:
         return _TransientFault("timeout", "timed out")
     return _TransientFault("connection", f"no whole answer ({_cause(error)})")
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong at the bottom, without the objects that urllib3 names; bounded."""
+    """Returns the innermost message, without the names of urllib3's objects, shortened."""
     text = str(error.args[-1] if error.args else error).rpartition(": ")[2]
     return repr(text)[1:-1][:100]

@@ -1,4 +1,4 @@
-"""One photo made config: upright, RGB, bounded, JPEG. Training and scoring both use it. No Beam."""
+"""Normalizes photos to upright RGB JPEGs of bounded size, in training and scoring. No Beam."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashes
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
-# How files in these formats begin.
+# The first bytes of files in these formats.
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 ORIENTATION = 0x0112  # EXIF
-UPRIGHT = {  # EXIF orientation -> what makes it upright
+UPRIGHT = {  # EXIF orientation -> the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,31 +28,31 @@ UPRIGHT = {  # EXIF orientation -> what makes it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-FIRST_SIDEWAYS = 5  # from this orientation on, width and height change places
+FIRST_SIDEWAYS = 5  # from this EXIF orientation on, width and height are exchanged
 
-# What is decoded whole takes up to 15 bytes a pixel (WebP), and a few kilobytes can claim any
-# number of pixels: these bounds keep a worker under 700 MB.
+# Decoding in full takes up to 15 bytes per pixel (WebP), and a header can claim any number of
+# pixels: these bounds keep a worker under 700 MB.
 WHOLE_PIXELS = 25_000_000  # PNG, WebP, progressive JPEG, ...
 ORIGINAL_PIXELS = 100_000_000  # a baseline JPEG that keeps its size
-LARGE_PIXELS = 4_000_000  # more are decoded one at a time
+LARGE_PIXELS = 4_000_000  # photos with more are decoded one at a time
 _large_photos = threading.Lock()
-OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object: another in every run
+OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in a message; differs from run to run
 
-# What Pillow thinks of a photo's metadata would bury the counts.
+# Pillow's warnings about metadata would hide the counts that a command prints.
 warnings.filterwarnings("ignore", module="PIL")
-# Larger images are refused by us, with a reason, before Pillow's own bomb check.
+# The bounds above replace Pillow's check for decompression bombs; they give a reason.
 Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclasses.dataclass(frozen=True)
 class NormalizedPhoto:
-    """A normalised photo.
+    """A normalized photo.
 
     Attributes:
-      jpeg: RGB, upright.
-      width, height: of the JPEG, pixels.
-      source_width, source_height: of the file that came, upright, pixels.
-      hashes: of the normalised pixels, before they are encoded.
+      jpeg: the encoded photo, RGB and upright.
+      width, height: of the JPEG, in pixels.
+      source_width, source_height: of the source file, upright, in pixels.
+      hashes: of the normalized pixels before encoding.
     """
 
     jpeg: bytes
@@ -64,7 +64,12 @@ class NormalizedPhoto:
 
 
 class Unreadable(ValueError):
-    """A file that gives no photo."""
+    """A file cannot be decoded to a photo.
+
+    Attributes:
+      reason: why, as it goes into the facts.
+      detail: what was found.
+    """
 
     def __init__(self, reason: Reason, detail: str):
         super().__init__(reason, detail)
@@ -73,14 +78,14 @@ class Unreadable(ValueError):
 
 
 def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:
-    """Decodes, turns upright, makes RGB, bounds and encodes one photo.
+    """Returns a photo as an upright RGB JPEG of bounded size, with its perceptual hashes.
 
     Args:
       data: a whole file in one of FORMATS.
       config: bounds and quality.
 
     Raises:
-      Unreadable: with the reason; every byte of the pixels must be there.
+      Unreadable: the file is empty, no image, too large, truncated or corrupt.
     """
     image = _open(data, config)
     orientation = _orientation(image)
@@ -90,7 +95,7 @@ def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:
     try:
         with alone:
             rgb = _upright(_rgb(_bounded(image, config.image_size)), orientation)
-    except Exception as error:  # garbled files make decoders raise all sorts
+    except Exception as error:  # decoders raise many types on corrupt files
         detail = f"{image.format}: {OBJECT_ADDRESS.sub('', str(error))}"
         raise Unreadable(Reason.UNDECODABLE, detail) from None
     if orientation >= FIRST_SIDEWAYS:
@@ -104,7 +109,7 @@ def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception:  # likewise
+    except Exception:  # as above
         raise _open_error(data) from None
     most = _most_pixels(image, config)
     if image.width * image.height > most:
@@ -136,7 +141,7 @@ def _is_rgb_jpeg(image: Image.Image) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # garbled EXIF raises all sorts; the pixels may still be whole
+    except Exception:  # corrupt EXIF raises many types; the pixels may be intact
         return 1
 
 
@@ -145,7 +150,7 @@ def _bounded(image: Image.Image, size: int) -> Image.Image:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if size:
         # A JPEG is first decoded at 1/2, 1/4 or 1/8, never below twice the target. Hamming's
-        # filter is as near to Lanczos' as OpenCV's area is, at half the time of bicubic.
+        # filter is as close to Lanczos' as OpenCV's INTER_AREA is, in half the time of bicubic.
         image.thumbnail((size, size), Image.Resampling.HAMMING, reducing_gap=2.0)
     image.load()
     return image
@@ -154,7 +159,7 @@ def _bounded(image: Image.Image, size: int) -> Image.Image:
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode != "RGBA":
         return image.convert("RGB")
-    page = Image.new("RGB", image.size, "white")  # what a browser shows behind it
+    page = Image.new("RGB", image.size, "white")  # the background in a browser
     page.paste(image, mask=image.getchannel("A"))
     return page
 

@@ -1,6 +1,6 @@
-"""The plan of a small generated Google Landmarks Dataset v2, dirt and all, without a pixel.
+"""Plans a small generated Google Landmarks Dataset v2, with its defects, without drawing it.
 
-Everything hangs on the world's seed; each photo is later drawn from its own line of the plan.
+The plan depends on the world's seed alone; the writer draws each photo from its part of the plan.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipelines.sample import structures
 from pipelines.sample.config import BROKEN, CONFLICTS, COPIES, FEWEST, LEAKS, ODD, RARE, World
 
-LANDMARK_IDS = 203_094  # train's landmark ids lie below this
-TAIL = 8  # the largest class has so many times the images of the smallest
-UNSEEN = 6  # landmarks that only test's non-landmark photos show
-CLEAN_SHARE = 0.75  # of a landmark's images that the clean list names
-NON_LANDMARK_SHARE = 0.25  # of the test images
-SEVERAL = 3  # test images that show two landmarks
+LANDMARK_IDS = 203_094  # train's landmark ids are less than this
+TAIL = 8  # ratio of the images of the largest class to those of the smallest
+UNSEEN = 6  # landmarks that are seen only on test's non-landmark photos
+CLEAN_SHARE = 0.75  # fraction of a landmark's images on the clean list
+NON_LANDMARK_SHARE = 0.25  # fraction of the test images without a landmark
+SEVERAL = 3  # number of test images that show two landmarks
 USAGES = ("Public", "Private", "Private") * 6 + ("Ignored",)  # of the test images, in turn
 PLACES = ("Alvéna", "Köstrava", "São Belmiro", "Łodryn", "Merrow & Sons", "Đorani", "Østervik",
           "Tansaoru", "Bryn-y-Môr", "Val d'Ysère", "Kahala", "Szentgálfalva", "Port Annick",
@@ -29,7 +29,7 @@ PLACES = ("Alvéna", "Köstrava", "São Belmiro", "Łodryn", "Merrow & Sons", "�
 
 @dataclasses.dataclass(frozen=True)
 class Landmark:
-    """One place: its id in train, its name, and the seed and kind of its structure."""
+    """A landmark: its id in train, its name, and the kind and seed of its structure."""
 
     id: int
     name: str
@@ -39,19 +39,19 @@ class Landmark:
 
 @dataclasses.dataclass(frozen=True)
 class PlannedPhoto:
-    """One line of the plan: all that is needed to make the bytes of one image.
+    """A planned image: all that its bytes depend on.
 
     Attributes:
-      id: 16 hex.
+      id: 16 hex digits.
       split: train, test or index.
-      number: its place in the order of making.
-      landmarks: what it is labelled with.
-      shows: the structures to draw; none gives a landscape.
+      number: its index among the split's photos, in the order of planning.
+      landmarks: its labels.
+      shows: the landmarks to draw; none gives a landscape.
       form: jpeg, abstract, one of COPIES (then `source` is set), BROKEN or ODD.
       size: width and height in pixels.
       quality: of the JPEG.
       seed: of viewpoint, light and weather.
-      source: the photo that this one is a copy of.
+      source: the photo that this one is a copy of, or None.
     """
 
     id: str
@@ -67,27 +67,27 @@ class PlannedPhoto:
 
     @property
     def source_id(self) -> str:
-        """The id of the photo that this one copies, or nothing."""
+        """Returns the id of the photo that this one copies, or an empty string."""
         return self.source.id if self.source else ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What is in a world, by id.
+    """The planted cases of a world, by the ids of images and landmarks.
 
     Attributes:
-      images: split -> members of its tars.
-      landmarks: landmark_id -> rows of train.csv, above the threshold.
-      rare_landmarks: landmark_id -> rows of train.csv, below it.
+      images: split -> number of members of its tars.
+      landmarks: landmark_id -> number of rows of train.csv, for landmarks above the threshold.
+      rare_landmarks: landmark_id -> number of rows of train.csv, for landmarks below it.
       clean_ids: ids on the clean list whose image exists.
-      missing_clean_ids: ids on the clean list that exist nowhere.
-      byte_duplicates: (original, copy), the same landmark.
-      near_duplicates: (original, copy, reencoded or resized), the same landmark.
-      conflicts: two ids of the same bytes under two landmarks; of the first pair the first id is
-        on the clean list, of the second pair neither.
-      leaks: (train id, test id, copy or reencoded).
-      train_faults, test_faults: corrupt, truncated, ... -> ids.
-      non_landmarks, several_landmarks, ignored: test ids.
+      missing_clean_ids: ids on the clean list without an image.
+      byte_duplicates: (original, copy) under the same landmark.
+      near_duplicates: (original, copy, "reencoded" or "resized") under the same landmark.
+      conflicts: pairs of ids with the same bytes under two landmarks; of the first pair the first
+        id is on the clean list, of the second pair neither.
+      leaks: (train id, test id, "copy" or "reencoded").
+      train_faults, test_faults: one of BROKEN or ODD -> ids.
+      non_landmarks, several_landmarks, ignored: ids of test images.
     """
 
     images: Mapping[str, int]
@@ -106,7 +106,7 @@ class Summary:
     ignored: tuple[str, ...]
 
     def counts(self) -> dict[str, int]:
-        """How many there are of everything, in the order to print it."""
+        """Returns the number of cases of each kind, in the order to print them."""
         found: dict[str, int] = {}
         for name, value in vars(self).items():
             if name == "images":
@@ -121,7 +121,14 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class WorldPlan:
-    """Every photo of a world, what is said about them, and the summary of both."""
+    """All photos of a world and its metadata.
+
+    Attributes:
+      photos: split -> its photos.
+      usage: id of a test photo -> its Usage in the solution.
+      clean: landmark_id -> ids on the clean list.
+      summary: the planted cases.
+    """
 
     photos: Mapping[str, Sequence[PlannedPhoto]]
     usage: Mapping[str, str]
@@ -137,7 +144,7 @@ def _hash(*parts: object) -> int:
 
 
 def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landmark]]:
-    """Landmarks to be kept, rare and unseen."""
+    """Returns the landmarks above the threshold, those below it, and those without a label."""
     count = world.landmarks + len(RARE) + UNSEEN
     rng = random.Random(_hash(world.seed, "landmarks"))
     ids, kinds = (
@@ -154,7 +161,7 @@ def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landm
 
 
 class _PhotoPlanner:
-    """Hands out photos of one split with ids, sizes and seeds of their own."""
+    """Plans the photos of one split, each with an id, a size and a seed of its own."""
 
     def __init__(self, world: World, split: str) -> None:
         self.world, self.split, self.made = world, split, list[PlannedPhoto]()
@@ -187,12 +194,12 @@ class _PhotoPlanner:
         return photo
 
     def copies(self, sources: Iterable[PlannedPhoto], form: str) -> list[PlannedPhoto]:
-        """Copies of photos, under the same landmarks."""
+        """Plans copies of photos, under the same landmarks."""
         return [self(source.landmarks, form, source=source) for source in sources]
 
 
 def _class_sizes(world: World) -> list[int]:
-    """Images of each landmark to be kept: a geometric tail, largest first."""
+    """Returns the number of images of each frequent landmark, in geometric decline."""
     weights = [TAIL ** (-i / (world.landmarks - 1)) for i in range(world.landmarks)]
     scale = (world.train_images - world.extra) / sum(weights)
     return [max(FEWEST, round(scale * weight)) for weight in weights]
@@ -215,7 +222,7 @@ def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> li
 
 @dataclasses.dataclass
 class _Train:
-    """Train's photos, and which of them are whose copies."""
+    """Train's photos, and lists of the copies and conflicts among them."""
 
     photos: list[PlannedPhoto]
     duplicates: list[PlannedPhoto]
@@ -231,7 +238,7 @@ def _plan_train(
     for landmark, size in zip([*kept, *rare], [*_class_sizes(world), *RARE], strict=True):
         for _ in range(size):
             make([landmark])
-    large = kept[: len(kept) // 2]  # dirt stays out of the small classes: they must stay learnable
+    large = kept[: len(kept) // 2]  # no defects in small classes: they must stay learnable
     pool = [photo for photo in make.made if photo.landmarks[0] in large]
     sources = iter(rng.sample(pool, len(pool)))
     duplicates, reencoded, resized = (
@@ -256,7 +263,7 @@ def _plan_train(
 def _plan_clean(
     world: World, kept: list[Landmark], train: _Train
 ) -> tuple[dict[int, list[str]], list[str]]:
-    """The clean list, landmark_id -> ids, and those of its ids that do not exist."""
+    """Returns the clean list, landmark_id -> ids, and its ids without an image."""
     rng = random.Random(_hash(world.seed, "clean"))
     contested = {photo.id for pair in train.conflicts for photo in pair}
     clean = {}
@@ -281,7 +288,7 @@ def _faults(photos: Sequence[PlannedPhoto]) -> dict[str, tuple[str, ...]]:
 
 
 def plan_world(world: World) -> WorldPlan:
-    """Decides all that a world holds, without drawing it."""
+    """Returns the plan of a world; draws and writes nothing."""
     kept, rare, unseen = _landmarks(world)
     test, index = _plan_test(world, kept, unseen), _PhotoPlanner(world, "index")
     for landmark in itertools.islice(itertools.cycle(kept), world.index_images):

@@ -1,7 +1,6 @@
-"""A small Google Landmarks Dataset v2 that is generated, in the published layout.
+"""Draws and writes a generated Google Landmarks Dataset v2, in the published layout.
 
-The plan says what is in it; here its photos are drawn and its files written. The bytes never
-depend on how many processes draw.
+The contents come from the plan. The bytes do not depend on the number of processes that draw.
 """
 
 import concurrent.futures
@@ -27,7 +26,7 @@ from pipelines.sample.world import Landmark, PlannedPhoto, Summary, WorldPlan, p
 
 COPY_SCALE, COPY_QUALITY = 0.6, 70  # of resized and re-encoded copies
 JFIF_HEADER = 20  # bytes
-ROTATE_CLOCKWISE = 6  # an EXIF orientation: turn a quarter clockwise to view
+ROTATE_CLOCKWISE = 6  # the EXIF orientation of photos to be rotated by 90 degrees for viewing
 NOT_FOUND_PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head></html>\n"
 
 
@@ -52,7 +51,7 @@ def _copied(content: bytes, form: str) -> bytes:
 
 def _broken(content: bytes, form: str, seed: int) -> bytes:
     match form:
-        case "corrupt":  # begins as a JPEG, goes on as noise
+        case "corrupt":  # the header of a JPEG, then random bytes
             noise = random.Random(seed).randbytes(len(content) - JFIF_HEADER)
             return content[:JFIF_HEADER] + noise
         case "truncated":
@@ -71,13 +70,13 @@ def _odd(image: Image.Image, form: str, number: int) -> bytes:
         case "rgba":
             image.putalpha(Image.linear_gradient("L").resize(image.size))
             return _encoded(image, "PNG")
-    exif = Image.Exif()  # stored lying on its side, with the note that stands it up
+    exif = Image.Exif()  # stored sideways, with the orientation that turns it upright
     exif[ExifTags.Base.Orientation] = ROTATE_CLOCKWISE
     return _encoded(image.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif)
 
 
 def render(photo: PlannedPhoto) -> bytes:
-    """Makes the bytes of one image file, as good or as broken as planned."""
+    """Returns the bytes of an image file, with the planned defects."""
     if photo.source:
         return _copied(render(photo.source), photo.form)
     if photo.form == "abstract":
@@ -96,7 +95,7 @@ def render(photo: PlannedPhoto) -> bytes:
 
 @contextlib.contextmanager
 def _drawing(workers: int) -> Iterator[Callable[[Iterable[PlannedPhoto]], Iterable[bytes]]]:
-    """Yields a map of render over photos, in order, on so many processes."""
+    """Yields a function that renders photos in order, on `workers` processes."""
     if workers == 1:
         yield lambda photos: map(render, photos)
         return
@@ -108,7 +107,7 @@ def _drawing(workers: int) -> Iterator[Callable[[Iterable[PlannedPhoto]], Iterab
 def _write_tar(
     path: pathlib.Path, photos: Sequence[PlannedPhoto], contents: Iterator[bytes]
 ) -> None:
-    """Writes a tar of the next contents, one for each photo."""
+    """Writes a tar of photos; takes one of `contents` for each."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for photo in photos:
             content = next(contents)
@@ -153,7 +152,7 @@ def _title(landmark: Landmark, suffix: str = "") -> str:
 
 
 def _url(photo: PlannedPhoto) -> str:
-    """Wikimedia's way: http or https, percent-encoded, now and then twice."""
+    """Returns a URL as Wikimedia has them: http or https, percent-encoded, some of them twice."""
     title = _title(photo.landmarks[0], f"_{photo.number}.jpg")
     if photo.number % 10 == 0:
         title = urllib.parse.quote(title)
@@ -196,7 +195,7 @@ def _write_metadata(root: pathlib.Path, planned: WorldPlan) -> None:
     _write_csv(folder / "train_attribution.csv", "id,url,author,license,title", credits)
     _write_labels(folder, "train", {x.landmarks[0]: x.landmarks[0].id for x in train})
     _write_csv(folder / "test.csv", "id", [(x.id,) for x in test])
-    # index numbers its landmarks anew: its ids mean nothing in train
+    # index has its own numbers of landmarks, unrelated to train's ids
     places = {place: i for i, place in enumerate(dict.fromkeys(x.landmarks[0] for x in index))}
     shown = [(x.id, places[x.landmarks[0]]) for x in index]
     _write_csv(folder / "index.csv", "id", [(x.id,) for x in index])
@@ -217,15 +216,15 @@ DEFAULT = World()
 
 
 def write_world(root: str | os.PathLike[str], world: World = DEFAULT, workers: int = 1) -> Summary:
-    """Writes a world in the published layout.
+    """Writes a generated dataset in the published layout.
 
     Args:
-      root: a local folder, made if need be; files of an earlier world are overwritten.
+      root: a local folder, created if absent; files of an earlier world are overwritten.
       world: what to generate.
-      workers: processes that draw. The files do not depend on it.
+      workers: processes that draw photos; the files do not depend on it.
 
     Returns:
-      What was planted, by id.
+      The planted cases, by id.
     """
     folder, planned = pathlib.Path(root), plan_world(world)
     _write_images(folder, world, planned, workers)
