@@ -1,4 +1,4 @@
-"""Records fetched from staged files by location: near ones in one read, many reads at a time."""
+"""Reads records from staged files by location: merges near reads, reads files in parallel."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pipelines.common.errors import UserError
 from pipelines.storage import filesystem, tfrecord
 
-GAP = 64 << 10  # bytes that are cheaper read and thrown away than skipped by a new read
-LONGEST = 16 << 20  # bytes of one read
-READERS = 8  # files read at a time
+GAP = 64 << 10  # bytes between two frames up to which one read is cheaper than two
+LONGEST = 16 << 20  # bytes; the bound of a merged read
+READERS = 8  # files read in parallel
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class RecordLocation:
-    """Where a frame lies.
+    """The location of a record's frame in a staged file.
 
     Attributes:
-      unit: of the staged file.
-      offset: bytes.
-      length: bytes of the whole frame.
-      index: of the record among those that are wanted.
+      unit: the unit of the file.
+      offset: of the frame in the file, in bytes.
+      length: of the whole frame, in bytes.
+      index: of the record in the result of `gather`.
     """
 
     unit: str
@@ -32,17 +32,17 @@ class RecordLocation:
 
 
 def gather(locations: Iterable[RecordLocation], path: Callable[[str], str]) -> list[bytes]:
-    """Reads frames, each checked against its CRC.
+    """Reads records and checks their CRCs.
 
     Args:
-      locations: of the frames, each with another index from 0.
-      path: unit -> its staged file.
+      locations: of the records' frames; their indices are 0, 1, 2, ... in any order.
+      path: unit -> path of its staged file.
 
     Returns:
-      the records by index.
+      The records in the order of their indices.
 
     Raises:
-      UserError: a staged file is missing, or is not the one that facts describe.
+      UserError: a staged file is missing, or does not match its facts.
     """
     wanted = sorted(locations)
     records: list[bytes] = [b""] * len(wanted)

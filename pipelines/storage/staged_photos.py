@@ -1,4 +1,4 @@
-"""Staged photos of some ids: their facts, decisions and JPEGs, found among millions"""
+"""Looks up the facts, decisions and JPEGs of staged photos by their ids."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ Rows = dict[str, Row]  # by id
 
 @dataclasses.dataclass
 class KnownImages:
-    """What is known of the images on all sheets, by their ids.
+    """The decisions and facts of the images that were looked up.
 
     Attributes:
-      decisions: DECISIONS.
-      facts: FACTS, of those staged; of an id staged twice, the first and then the other.
+      decisions: id -> row with the columns DECISIONS.
+      facts: id -> rows with the columns FACTS, one for each time that it was staged, in the
+        order of unit and offset.
     """
 
     decisions: Rows
@@ -39,8 +40,17 @@ class KnownImages:
 
 
 def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]) -> KnownImages:
-    """Finds images by their ids in the files of decisions and of facts."""
-    # Of an id that came twice, what is said last is said: that one was kept.
+    """Returns the decisions and facts of images.
+
+    Args:
+      ids: of the images.
+      decisions: paths of files of decisions.
+      facts: paths of files of facts.
+
+    Raises:
+      UserError: a file is not Parquet, or lacks a column.
+    """
+    # Of an id with several rows the last one counts: by this order, the row that was kept.
     decided = _rows(decisions, DECISIONS, ids).sort_values("reason", na_position="last")
     staged = _rows(facts, FACTS, ids).dropna(subset="offset").sort_values(["unit", "offset"])
     known = KnownImages({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
@@ -50,7 +60,7 @@ def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]
 
 
 def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]) -> pd.DataFrame:
-    """The rows of some ids; of the files, read side by side, no other column is read."""
+    """Returns the rows of some ids; reads the files in parallel, these columns alone."""
     wanted = pc.field("id").isin(pa.array(sorted(ids), pa.string()))
 
     def read(path: str) -> pa.Table:
@@ -66,7 +76,7 @@ def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]
 
 
 def read_jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
-    """The photos of rows of facts, in their order."""
+    """Returns the JPEGs of rows of facts, in their order."""
     places = [
         ranged_reads.RecordLocation(row["unit"], row["offset"], row["length"], index)
         for index, row in enumerate(facts)
