@@ -25,7 +25,7 @@ from pipelines.storage import filesystem
 
 @dataclasses.dataclass
 class StageUnits(beam.PTransform):
-    """Units, loose splits and lanes of URLs -> a summary for each unit.
+    """Units, photo folders and shares of URLs -> a summary for each unit.
 
     Attributes:
       output: where units are written.
@@ -46,7 +46,7 @@ class StageUnits(beam.PTransform):
             | "SpreadParts" >> beam.Reshuffle()
             | "Expand" >> beam.FlatMap(expand_part)  # Unit
         )
-        # The units of a lane stay together, one after the other: that is its politeness.
+        # The units of a share stay together, one after the other: that keeps its rate limit.
         if not self.effort.urls:
             units = units | "SpreadUnits" >> beam.Reshuffle()
         return units | "Stage" >> beam.Map(

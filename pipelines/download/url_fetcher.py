@@ -186,8 +186,8 @@ class _Fetcher:
         return bytes(body)
 
     def _check_headers(self, url: str, response: BaseHTTPResponse) -> None:
-        if wish := opt_out_directive(response.headers.getlist("X-Robots-Tag")):
-            raise UrlRejected(Reason.OPTED_OUT, f"{redacted(url)}: X-Robots-Tag says {wish}")
+        if directive := opt_out_directive(response.headers.getlist("X-Robots-Tag")):
+            raise UrlRejected(Reason.OPTED_OUT, f"{redacted(url)}: X-Robots-Tag says {directive}")
         if response.headers.get("Content-Type", "").strip().lower().startswith(HTML):
             raise UrlRejected(Reason.NOT_AN_IMAGE, f"{redacted(url)}: found an HTML page")
         size = response.length_remaining or 0

@@ -1,7 +1,6 @@
 """Builds structures, the 3-D models of landmarks, as lists of faces, with numpy only.
 
-A landmark has the same kind, proportions and materials in all its photos. Lengths are in structure
-heights, approximately; x points right, y away from the camera, z up.
+Lengths are in structure heights, approximately; x points right, y away from the camera, z up.
 """
 
 import dataclasses
@@ -60,8 +59,7 @@ class Structure:
 
     Attributes:
       faces: polygons, in any order.
-      width, height: in structure heights.
-      metres: of one structure height; sets the size of people beside it.
+      width, height, metres: in structure heights; metres of one height, as a scale for people.
       ground, hills: colour [3]; height of the hills, as a fraction of the picture's height.
     """
 
@@ -82,9 +80,6 @@ def jitter(rng: Rng, colour: Sequence[float] | Array, amount: float) -> Array:
 def pick_colour(rng: Rng, palette: Array, amount: float) -> Array:
     """Returns a random colour of a palette [colours, 3], varied by `jitter`."""
     return jitter(rng, palette[rng.integers(len(palette))], amount)
-
-
-# ---- solids
 
 
 def _boxes(pattern: Pattern, width: float, height: float) -> Sequence[Sequence[float]]:
@@ -128,8 +123,12 @@ def lathe(
 
     Args:
       profile: (height, radius) from bottom to top.
-      sides, colour, pattern: number, colour [3] and pattern of its sides.
-      centre, stretch, lean: x and y of the axis; factors of x and y; shift in x per height.
+      sides: number of sides.
+      colour: of all faces, [3].
+      pattern: of the sides.
+      centre: x and y of the axis.
+      stretch: factors of x and y.
+      lean: shift in x per height.
     """
     angles = 2 * math.pi * (np.arange(sides + 1) + 0.5) / sides - math.pi / 2
     circle = np.stack([np.cos(angles), np.sin(angles)], 1) * stretch

@@ -293,9 +293,7 @@ class HttpStream(io.RawIOBase):
         headers = {}
         if self._position:
             headers["Range"] = f"bytes={self._position}-"
-            if (self._version or "").startswith(
-                '"'
-            ):  # If-Range: strong ETags only
+            if (self._version or "").startswith('"'):  # If-Range: strong ETags only
                 headers["If-Range"] = self._version or ""
         try:
             return _thread.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)

@@ -53,14 +53,14 @@ def test_lanes_share_the_limits():
 
 
 def test_a_pause_holds_back_who_already_waits():
-    queue, started = HostThrottle(), []
-    queue.wait(0.05, threading.Event())
+    throttle, started = HostThrottle(), []
+    throttle.wait(0.05, threading.Event())
     waiter = threading.Thread(
-        target=lambda: (queue.wait(0.05, threading.Event()), started.append(time.monotonic()))
+        target=lambda: (throttle.wait(0.05, threading.Event()), started.append(time.monotonic()))
     )
     waiter.start()
     paused = time.monotonic()
-    queue.pause(0.4)
+    throttle.pause(0.4)
     waiter.join()
     assert started[0] - paused >= 0.4
 
