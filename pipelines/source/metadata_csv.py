@@ -134,9 +134,7 @@ def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, streams.Unreachable, KeyError) as error:
-        message = " ".join(
-            str(error).split()
-        )  # Arrow's message quotes the row with its line breaks
+        message = " ".join(str(error).split())  # Arrow quotes the row with its line breaks
         raise UserError(f"{path}: expected rows of {','.join(columns)}; {message}") from None
 
 
