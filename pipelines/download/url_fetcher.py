@@ -137,8 +137,8 @@ class _Fetcher:
         )
         try:
             return retrying(self._fetch_once, url)
-        except _TransientFault as passing:
-            detail = f"{redacted(url)}: {passing.detail}, the last of {attempts} attempts"
+        except _TransientFault as fault:
+            detail = f"{redacted(url)}: {fault.detail}, the last of {attempts} attempts"
             raise UrlRejected(Reason.UNREACHABLE, detail) from None
 
     def _fetch_once(self, url: str) -> bytes:
