@@ -110,7 +110,7 @@ def _write_world(source: str, world: World) -> None:
         return
     from pipelines.sample import writer  # Pillow, which is slow to import
 
-    summary = writer.write(source, world, workers=min(2, os.cpu_count() or 1))
+    summary = writer.write_world(source, world, workers=min(2, os.cpu_count() or 1))
     filesystem.write_json(note, repr(world))
     counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.counts().items())
     print(f"demo: a sample world in {source}: {counts}")

@@ -1,19 +1,19 @@
-"""The errors that the commands print as one line"""
+"""Defines the errors that commands print as one line."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend; the commands print it as one line and exit with 2."""
+    """A mistake that the user can correct; commands print it and exit with 2."""
 
 
 class TransientError(UserError):
-    """A store or a server that does not answer and may later; the commands exit with 1."""
+    """A store or server does not answer now but may later; commands print it and exit with 1."""
 
 
 class EngineError(RuntimeError):
-    """An engine gave a pipeline up, through no fault of our steps; the commands exit with 1."""
+    """The engine failed, not a step of the pipeline; commands print it and exit with 1."""
 
 
 class OnlyBuilt(Exception):
-    """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""
+    """A job was built but not run, as a Beam flag asks; commands print it and exit with 0."""

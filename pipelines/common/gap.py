@@ -1,4 +1,4 @@
-"""Global Average Precision (micro AP at 1), exactly as Kaggle scores landmark recognition."""
+"""Computes Global Average Precision (micro AP at 1), as Kaggle scores landmark recognition."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Ranking:
     """Predictions in rank order.
 
     Attributes:
-      order: [predictions] int64, indices into the predictions as they were given.
+      order: [predictions] int64, indices into the predictions in their given order.
       correct: [predictions] bool, in rank order.
-      labelled: M, the queries that have at least one landmark.
+      labelled: M, the number of queries with at least one landmark.
     """
 
     order: np.ndarray
@@ -25,17 +25,17 @@ class Ranking:
 
     @property
     def precision(self) -> np.ndarray:
-        """[predictions] float64: the share of right ones among the first i + 1."""
+        """Returns the precision of the first i + 1 predictions, [predictions] float64."""
         return np.cumsum(self.correct) / np.arange(1, len(self.correct) + 1)
 
     @property
     def recall(self) -> np.ndarray:
-        """[predictions] float64: right ones among the first i + 1, of all labelled queries."""
+        """Returns the recall of the first i + 1 predictions, [predictions] float64."""
         return np.cumsum(self.correct) / self.labelled
 
     @property
     def gap(self) -> float:
-        """(1/M) * sum of P(i) * rel(i) over ranks i."""
+        """Returns GAP: (1/M) * sum of P(i) * rel(i) over ranks i."""
         return float(np.sum(self.precision * self.correct) / self.labelled)
 
 
@@ -51,10 +51,10 @@ def rank(ids, classes, scores, correct, labelled: int) -> Ranking:
       classes: [predictions] int64, the predicted class.
       scores: [predictions] float, any finite value.
       correct: [predictions] bool, whether the class is among the query's.
-      labelled: queries that have at least one class, predicted or not.
+      labelled: number of queries with at least one class, predicted or not.
 
     Raises:
-      UserError: no query has a class, so that GAP is not defined.
+      UserError: no query has a class, so that GAP is undefined.
     """
     if labelled < 1:
         raise UserError("GAP is not defined: no query of this subset has a landmark")
@@ -62,22 +62,22 @@ def rank(ids, classes, scores, correct, labelled: int) -> Ranking:
     return Ranking(order, np.asarray(correct, bool)[order], labelled)
 
 
-def harmonic(largest: int) -> np.ndarray:
-    """[largest + 1] float64, the harmonic numbers 0, 1, 1 + 1/2, ..."""
+def harmonic_numbers(largest: int) -> np.ndarray:
+    """Returns the harmonic numbers 0, 1, 1 + 1/2, ..., [largest + 1] float64."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, largest + 1))])
 
 
-def repeated(correct: np.ndarray, times: np.ndarray, labelled: int, sums: np.ndarray) -> float:
-    """GAP of a ranking in which each prediction comes so many times, as a resample has them.
+def resampled_gap(correct: np.ndarray, times: np.ndarray, labelled: int, sums: np.ndarray) -> float:
+    """Returns the GAP of a bootstrap resample, in which predictions are repeated.
 
-    Copies of a prediction take ranks next to each other. Those of a right one, at ranks b + 1 to
-    e behind w wrong ones, add the precisions (r - w) / r, which is (e - b) - w (H(e) - H(b)).
+    Copies of a prediction have adjacent ranks. Those of a correct one, at ranks b + 1 to e behind
+    w wrong ones, add the precisions (r - w) / r, in sum (e - b) - w (H(e) - H(b)).
 
     Args:
-      correct: [right] int64, ranks of the right predictions, from 0.
-      times: [predictions] int, how often each comes, in rank order.
-      labelled: queries that have a class, counted as often as they come; at least 1.
-      sums: `harmonic` of at least the sum of `times`.
+      correct: [correct] int64, ranks of the correct predictions, from 0.
+      times: [predictions] int, number of copies of each prediction, in rank order.
+      labelled: number of queries with a class, each counted with its copies; at least 1.
+      sums: [largest + 1] float64, `harmonic_numbers` of at least the sum of `times`.
     """
     copies = times[correct]
     end = np.cumsum(times)[correct]

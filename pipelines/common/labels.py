@@ -1,4 +1,4 @@
-"""labels.csv: the classes of a dataset, read and written"""
+"""Reads and writes labels.csv, the classes of a dataset."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.common.errors import UserError
 
-# ---- labels.csv -----------------------------------------------------------------------------
-
 LABELS_HEADER = ("label", "landmark_id", "images")
 
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """One row of labels.csv: a class, its landmark and how many images were kept for it."""
+    """One row of labels.csv.
+
+    Attributes:
+      label: the class, from 0.
+      landmark_id: GLDv2's id of its landmark.
+      images: number of its kept images.
+    """
 
     label: int
     landmark_id: int
@@ -24,7 +28,7 @@ class Label:
 
 
 def format_labels(labels: Iterable[Label]) -> str:
-    """labels.csv as text, in the order given."""
+    """Returns the text of labels.csv, with rows in the given order."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(LABELS_HEADER)
@@ -33,11 +37,11 @@ def format_labels(labels: Iterable[Label]) -> str:
 
 
 def parse_labels(text: str, name: str = "labels.csv") -> list[Label]:
-    """Reads labels.csv.
+    """Returns the rows of labels.csv.
 
     Args:
       text: the file's content.
-      name: what to call the file in errors.
+      name: of the file, for errors.
 
     Raises:
       UserError: a wrong header, a malformed row, or labels that are not 0, 1, 2, ...
@@ -62,7 +66,7 @@ def _label_rows(rows: Iterable[list[str]], name: str) -> Iterator[Label]:
 
 
 def _int64(cell: str) -> int:
-    """Raises ValueError where a cell is no whole number that a column can hold."""
+    """Returns a cell as integer; raises ValueError for other text and beyond 64 bits."""
     number = int(cell)
     if number.bit_length() > 63:
         raise ValueError(cell)

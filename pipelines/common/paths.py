@@ -1,4 +1,4 @@
-"""Where things are: GLDv2's published paths, and this project's own."""
+"""Names the paths of GLDv2's published files, of Kaggle's, and of this project's output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ MAX_ARCHIVES = 1000  # three digits
 
 
 def archive(split: str, number: int) -> str:
+    """Returns the path of a tar, relative to the source."""
     return f"{split}/images_{number:03d}.tar"
 
 
 def md5(split: str, number: int) -> str:
+    """Returns the path of a tar's published md5, relative to the source."""
     return f"md5sum/{split}/md5.images_{number:03d}.txt"
 
 
@@ -23,7 +25,7 @@ TRAIN_CSV = "metadata/train.csv"
 CLEAN_CSV = "metadata/train_clean.csv"
 TEST_CSV = "metadata/test.csv"
 ATTRIBUTION_CSV = "metadata/train_attribution.csv"
-CATEGORY_CSVS = (  # the first says all that the second does, and more
+CATEGORY_CSVS = (  # the first has all columns of the second, and more
     "metadata/train_label_to_hierarchical.csv",
     "metadata/train_label_to_category.csv",
 )
@@ -35,87 +37,97 @@ KAGGLE_TEST_CSV = "sample_submission.csv"
 
 
 def photo(split: str, image_id: str) -> str:
+    """Returns the path of an image file, relative to the source."""
     return f"{split}/{image_id[0]}/{image_id[1]}/{image_id[2]}/{image_id}.jpg"
 
 
-# ---- what a run leaves ----------------------------------------------------------------------
+# ---- the output of the commands -----------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Paths under the folder that `--output` names.
+    """The paths under an output folder.
 
     Attributes:
-      root: that folder, local or gs://.
+      root: the folder that `--output` names, local or gs://.
     """
 
     root: str
 
     def staged(self, unit: str) -> str:
-        """TFRecords of a unit's normalised photos."""
+        """Returns the TFRecord file of a unit's normalized photos."""
         return join(self.root, "staged", f"{unit}.tfrecord")
 
     def done(self, unit: str) -> str:
-        """Written last: the unit's counts, digest and parameters."""
+        """Returns the JSON file of a unit's counts, digest and parameters, written last."""
         return join(self.root, "staged", f"{unit}.done.json")
 
     def facts(self, unit: str) -> str:
+        """Returns the Parquet file of a unit's facts, a row for each image."""
         return join(self.root, "facts", f"{unit}.parquet")
 
     def rejects(self, unit: str) -> str:
+        """Returns the JSON Lines file of a unit's rejected images."""
         return join(self.root, "rejects", f"{unit}.jsonl")
 
     def pairs(self, name: str) -> str:
-        """Photos that look alike; of each hash, a `done.json` comes last."""
+        """Returns a file of the folder with pairs of similar photos; done.json comes last."""
         return join(self.root, "pairs", name)
 
     @property
     def decisions(self) -> str:
+        """Returns the folder of decisions."""
         return join(self.root, "decisions")
 
     @property
     def decisions_done(self) -> str:
-        """Written last: curate's counts and parameters."""
+        """Returns the JSON file of curate's counts and parameters, written last."""
         return join(self.root, "decisions", "done.json")
 
     @property
     def transform_fn(self) -> str:
+        """Returns the folder of TFT's transform function, with the vocabulary."""
         return join(self.root, "transform_fn")
 
     @property
     def labels(self) -> str:
+        """Returns the CSV of classes, landmark ids and counts of images."""
         return join(self.root, "decisions", "labels.csv")
 
     @property
     def dataset(self) -> str:
-        """The folder that `gld2 train --data` takes."""
+        """Returns the folder of all versions, which `gld2 train --data` takes."""
         return join(self.root, "dataset")
 
     def version(self, version: str) -> str:
+        """Returns the folder of a published version."""
         return join(self.root, "dataset", DATASET, version)
 
     def progress(self, stage: str) -> str:
-        """Workers' notes on how far they are, while a bar is shown."""
+        """Returns the folder of the workers' progress, while a bar is shown."""
         return join(self.root, f"{stage}.progress")
 
     @property
     def report(self) -> str:
+        """Returns the folder of the report's pages."""
         return join(self.root, "report")
 
 
-def part(number: int, parts: int) -> str:
-    """The tail of a sharded file's name, as TensorFlow's tools have it."""
+def shard_suffix(number: int, parts: int) -> str:
+    """Returns the suffix of a sharded file's name, SSSSS-of-NNNNN, as TensorFlow's tools do."""
     return f"{number:05d}-of-{parts:05d}"
 
 
 def shard(split: str, number: int, shards: int) -> str:
-    return f"{DATASET}-{split}.tfrecord-{part(number, shards)}"
+    """Returns the name of a shard's file."""
+    return f"{DATASET}-{split}.tfrecord-{shard_suffix(number, shards)}"
 
 
 def join(root: str, *parts: str) -> str:
-    """A path below `root`, whatever its scheme. The parts are ours, never an archive's."""
+    """Returns a path below `root`, local or URL. Parts never come from an archive's names."""
     return "/".join([root.rstrip("/") or "/", *parts])
 
 
 def decision_files(output: Output) -> str:
+    """Returns a pattern of the Parquet files of decisions."""
     return join(output.decisions, "decisions-*.parquet")

@@ -1,4 +1,4 @@
-"""Keeps libraries from burying the counts that a person looks for."""
+"""Silences logs of libraries that would hide a command's own output."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from collections.abc import Iterator
 
 
 def beam() -> None:
-    """Beam's warnings about what it does not need here, and its log of a worker's error, which
-    comes a second time as an exception."""
+    """Silences Beam's log.
+
+    It warns about optional packages, and reports a worker's error that is raised, too.
+    """
     logging.getLogger().setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager
 def tensorflow() -> Iterator[None]:
-    """For the import of TensorFlow, which tells the processor's virtues past every log level."""
+    """Silences the log of TensorFlow until the block ends, for its import.
+
+    TensorFlow writes about CPU features to file descriptor 2, whatever the log level.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -1,4 +1,4 @@
-"""Why an image, a row or an archive was not kept"""
+"""Defines the reasons why images, rows and archives are not kept, and the lines of rejects/."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ import enum
 
 
 class Reason(enum.StrEnum):
-    """Why an image, a row or an archive was not kept."""
+    """A reason why an image, a row or an archive is not kept."""
 
     # download
-    BAD_NAME = "bad_name"  # the member's name holds no 16-hex id, or it is not a plain file
-    REPEATED_ID = "repeated_id"  # an image of this id came before it
+    BAD_NAME = "bad_name"  # the file's name has no id of 16 hex digits, or it is no plain file
+    REPEATED_ID = "repeated_id"  # an earlier image has this id
     EMPTY = "empty"  # zero bytes
-    NOT_AN_IMAGE = "not_an_image"  # no known image format
-    UNDECODABLE = "undecodable"  # an image format, but its pixels cannot be read whole
+    NOT_AN_IMAGE = "not_an_image"  # its format is no known image format
+    UNDECODABLE = "undecodable"  # an image, but not all its pixels can be decoded
     TOO_LARGE = "too_large"  # more bytes or pixels than allowed
-    MISSING = "missing"  # listed, but there is no such file
-    NOT_FOUND = "not_found"  # its URL is gone
-    BAD_URL = "bad_url"  # no http or https, or too many redirects
-    FORBIDDEN_ADDRESS = "forbidden_address"  # its URL leads into a private network
-    OPTED_OUT = "opted_out"  # its server asks not to be used for machine learning
+    MISSING = "missing"  # a CSV lists it, but there is no such file
+    NOT_FOUND = "not_found"  # its URL answers 404 or 410
+    BAD_URL = "bad_url"  # its URL is malformed, not http(s), or redirects too often
+    FORBIDDEN_ADDRESS = "forbidden_address"  # its URL leads to a private network
+    OPTED_OUT = "opted_out"  # its server forbids use for machine learning
     # a whole archive
     UNREACHABLE = "unreachable"  # it could not be fetched
     BAD_ARCHIVE = "bad_archive"  # it is not a whole tar
-    MD5_MISMATCH = "md5_mismatch"  # its digest is not the published one
+    MD5_MISMATCH = "md5_mismatch"  # its md5 is not the published one
     # curate
-    REFERENCE = "reference"  # an index image: train is compared with it, no more
+    REFERENCE = "reference"  # an index image: only used to find copies of it in train
     NO_LANDMARK = "no_landmark"  # train.csv has no row for it
-    SEVERAL_LANDMARKS = "several_landmarks"  # train.csv has rows for it that disagree
-    TOO_SMALL = "too_small"  # fewer pixels a side than asked for
-    EXTREME_ASPECT = "extreme_aspect"  # a strip
-    BLANK = "blank"  # hardly any grey levels
-    NOT_CLEAN = "not_clean"  # the clean list does not have it
-    LICENCE = "licence"  # its licence is not one of those asked for
-    AUTHOR = "author"  # its author is left out
-    CATEGORY = "category"  # its landmark is of none of the categories asked for
+    SEVERAL_LANDMARKS = "several_landmarks"  # train.csv has rows for it with different landmarks
+    TOO_SMALL = "too_small"  # a side is shorter than --min_side
+    EXTREME_ASPECT = "extreme_aspect"  # its sides' ratio is over the limit
+    BLANK = "blank"  # its entropy is under the limit
+    NOT_CLEAN = "not_clean"  # it is not on the clean list
+    LICENCE = "licence"  # its licence is not one of the wanted ones
+    AUTHOR = "author"  # its author is excluded
+    CATEGORY = "category"  # its landmark is in none of the wanted categories
     DUPLICATE = "duplicate"  # the same bytes as another image of its landmark
-    NEAR_DUPLICATE = "near_duplicate"  # nearly the same photo
+    NEAR_DUPLICATE = "near_duplicate"  # nearly the same photo as another image
     LABEL_CONFLICT = "label_conflict"  # the same or nearly the same photo under several landmarks
     IN_TEST = "in_test"  # the same bytes as a test image
     NEAR_TEST = "near_test"  # nearly the same photo as a test image
@@ -50,14 +50,14 @@ class Reason(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Reject:
-    """One line of rejects/*.jsonl.
+    """One line of rejects/*.jsonl: an image or a unit that was not kept.
 
     Attributes:
-      id: the image's id, or empty where a whole unit or an unnamed file is meant.
+      id: the image's id; empty for a whole unit or a file without an id.
       unit: the source archive or block of rows.
       stage: download, curate or score.
-      reason: why.
-      detail: what was expected and what came, for a person.
+      reason: why it was not kept.
+      detail: what was expected and what was found, for a reader.
     """
 
     id: str

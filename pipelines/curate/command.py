@@ -28,11 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipelines.curate import pipeline  # Beam, for which --help should not wait
     from pipelines.runner.options import beam_options
     from pipelines.source.discover import discover_metadata
-    from pipelines.source.staged_units import say_absent
+    from pipelines.source.staged_units import print_absent
 
     beams = beam_options(COMMAND.name, flags)
     source = discover_metadata(options.source.source)
-    say_absent(source)
+    print_absent(source)
     output = Output(options.output.output)
     pipeline.curate(source, output, options.splits.split, options.curate, beams)
     return 0

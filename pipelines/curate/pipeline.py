@@ -68,7 +68,7 @@ class Curate(beam.PTransform):
         return self.has_train and self.parameters.near_duplicate_radius is not None
 
     def expand(self, paths):
-        parts = partition.partitions(self.rows)
+        parts = partition.partition_count(self.rows)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
         facts = (
             paths
@@ -185,7 +185,7 @@ def write_part(keyed: Keyed, output: Output, parts: int) -> dict[str, Any]:
     """Writes one file of decisions; returns its number, digest and funnel."""
     part, images = keyed
     images = images.sort_values(["id", "split", "unit", "offset"])
-    path = join(output.decisions, f"decisions-{paths.part(part, parts)}.parquet")
+    path = join(output.decisions, f"decisions-{paths.shard_suffix(part, parts)}.parquet")
     digest = parquet.write(path, images, schema.DECISIONS)
     return {"part": part, "sha256": digest, "funnel": dict(decisions.funnel(images))}
 
@@ -269,7 +269,7 @@ def curate(
             inputs,
         )
         batches = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-        parts = partition.partitions(transform.rows)
+        parts = partition.partition_count(transform.rows)
         with progress.bar(
             "curate", output.progress("curate"), "tables", len(batches) + 2 * parts
         ) as folder:

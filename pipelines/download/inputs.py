@@ -1,35 +1,37 @@
-"""What a download works on and how, from its options."""
+"""Derives the source and the staging options of a download from its flags."""
 
 from __future__ import annotations
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.download.options import DownloadOptions, StagingOptions
-from pipelines.runner.options import threads
-from pipelines.source.discover import Source, discover, discover_urls
-from pipelines.source.staged_units import say_absent
+from pipelines.runner.options import decoding_threads
+from pipelines.source.discover import Source, discover_source, discover_urls
+from pipelines.source.staged_units import print_absent
 
 
 def find_source(options: DownloadOptions) -> Source:
-    """Returns the source that the flags name; prints what it lacks.
+    """Returns the source that the flags name; prints which parts it lacks.
 
     Raises:
-      UserError: it has no photos of the splits, or does not answer.
+      UserError: the source has no photos of the splits, or does not answer.
     """
     if options.urls.from_urls:
         workers = options.urls.url_workers
         source = discover_urls(options.source.source, options.splits.split, workers)
     else:
-        source = discover(options.source.source, options.splits.split, options.source.archives)
-    say_absent(source)
+        source = discover_source(
+            options.source.source, options.splits.split, options.source.archives
+        )
+    print_absent(source)
     return source
 
 
 def staging_options(options: DownloadOptions, beams: PipelineOptions) -> StagingOptions:
-    """Returns how units are worked on."""
+    """Returns the options by which workers stage units."""
     return StagingOptions(
         attempts=options.fetch.attempts,
-        threads=threads(options.fetch.threads, beams),
+        threads=decoding_threads(options.fetch.threads, beams),
         urls=options.urls if options.urls.from_urls else None,
         retry_rejected=options.urls.retry_rejected,
     )

@@ -1,4 +1,4 @@
-"""The flags of gld2 download, and how a unit is worked on."""
+"""The options of gld2 download: its flags, and how units are staged."""
 
 from __future__ import annotations
 
@@ -17,21 +17,29 @@ HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
 
 
 def parse_hosts(text: str) -> frozenset[str]:
-    """Returns the `host:port` that a text lists."""
+    """Returns the `host:port` names of a comma-separated list."""
     return frozenset(filter(None, text.split(",")))
 
 
 @dataclasses.dataclass(frozen=True)
 class FetchOptions(Options):
-    """How photos are fetched."""
+    """How photos are fetched.
+
+    Attributes:
+      max_bytes: of one source file; a larger one is rejected.
+      attempts: fetches of a tar that breaks off or whose md5 is wrong.
+      threads: decoding threads in each worker process; None shares this machine's cores.
+    """
 
     max_bytes: int = flag(
         RecordParameters.max_bytes, "reject a source file that is larger", least=1
     )
-    attempts: int = flag(3, "fetches of a tar whose md5 is wrong before it is given up", least=1)
+    attempts: int = flag(
+        3, "fetches of a tar that fails or whose md5 is wrong before it is given up", least=1
+    )
     threads: int | None = flag(
         None,
-        "that decode, in each worker process (default: the cores of this machine, divided by "
+        "decoding threads in each worker process (default: the cores of this machine, divided by "
         "--direct_num_workers)",
         least=1,
     )
@@ -39,47 +47,47 @@ class FetchOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class UrlOptions(Options):
-    """How other people's servers are asked for single photos. Picklable: it travels to workers.
+    """How single photos are fetched from their URLs. Picklable: Beam sends it to workers.
 
-    The defaults are Wikimedia's, where most of GLDv2's photos lie: its robot policy wants a
-    User-Agent with a contact, at most 2 requests in flight and 25 Mbit/s.
+    The defaults follow Wikimedia, where most of GLDv2's photos are: its robot policy wants
+    a User-Agent with a contact, at most 2 requests in flight and 25 Mbit/s.
 
     Attributes:
-      from_urls: whether they are asked at all.
-      contact: an e-mail address or a web page where the server's owner can complain.
+      from_urls: whether photos are fetched from their URLs at all.
+      contact: an e-mail address or a web page where a server's owner can complain.
       requests_per_second: to each host, over all workers together.
-      url_workers: processes that share the limits; each takes its part of them.
-      trusted_hosts: names as `host:port` that may have a private address.
-      retry_rejected: try again what a finished unit rejected for a reason that may pass.
-      connections: requests in flight, over all workers; each has at least one.
-      attempts: tries of one URL before a fault that might pass is taken as lasting.
+      url_workers: processes that share the limits equally.
+      trusted_hosts: `host:port` names that may have a private address.
+      retry_rejected: whether finished units retry photos with a transient reject reason.
+      connections: requests in flight, over all workers; each worker has at least one.
+      attempts: at one URL before a transient fault is taken as permanent.
       timeouts: seconds to connect, between two bytes, and for one whole file.
-      max_redirects: from one URL.
+      max_redirects: followed from one URL.
     """
 
     from_urls: bool = flag(False, "fetch train from the url column of train.csv, not from tars")
     contact: str = flag(
         "",
         "an e-mail address or web page that goes into the User-Agent; required with --from_urls, "
-        "so that a server's owner can complain before it bans you",
+        "so that a server's owner can write to you instead of blocking you",
     )
-    requests_per_second: float = flag(2.0, "to each host, over all workers together")
+    requests_per_second: float = flag(2.0, "limit for each host, over all workers together")
     url_workers: int = flag(
         1,
-        "worker processes that share that limit; Wikimedia wants at most two requests at a time",
+        "worker processes that share that limit; Wikimedia allows two requests at a time",
         least=1,
         old_names=["lanes"],
     )
     trusted_hosts: frozenset[str] = flag(
         frozenset(),
-        "hosts that may have a private address, such as a mirror of your own; all others with one "
-        "are refused",
+        "hosts that may have a private address, such as a mirror of your own; URLs of other hosts "
+        "with private addresses are rejected",
         metavar="HOST:PORT,...",
         parse=parse_hosts,
         shown="",
     )
     retry_rejected: bool = flag(
-        False, "try again, in units that are done, what was rejected for a reason that may pass"
+        False, "in finished units, retry the photos that were rejected for a transient reason"
     )
     connections: int = 2
     attempts: int = 6
@@ -87,7 +95,7 @@ class UrlOptions(Options):
     max_redirects: int = 5
 
     def __post_init__(self) -> None:
-        """Raises UserError for what makes no sense."""
+        """Raises UserError for values out of range."""
         super().__post_init__()
         if not self.from_urls:
             return
@@ -106,27 +114,27 @@ class UrlOptions(Options):
 
     @property
     def user_agent(self) -> str:
-        """The header that names us and the contact."""
+        """Returns the User-Agent header, with the contact in it."""
         return f"{AGENT}/0.1 (landmark dataset preparation; {self.contact})"
 
     @property
     def interval(self) -> float:
-        """Seconds between the starts of two of this worker's requests to a host."""
+        """Returns the seconds between two of this worker's requests to the same host."""
         return self.url_workers / self.requests_per_second
 
     @property
     def threads(self) -> int:
-        """Requests that this worker may have in flight."""
+        """Returns how many requests this worker may have in flight."""
         return max(1, self.connections // self.url_workers)
 
     def _check_contact(self) -> None:
         reachable = "@" in self.contact or self.contact.startswith(("http://", "https://"))
-        # It becomes a header, and a comment in it: no line breaks, no brackets.
+        # It goes into a comment of a header: no line breaks, no parentheses.
         plain = self.contact.isascii() and self.contact.isprintable()
         if not (reachable and plain) or set("()") & set(self.contact):
             raise UserError(
-                "--contact: expected an e-mail address or an http(s) URL, which servers "
-                f"are told so that their owners can reach you, found {self.contact!r}"
+                "--contact: expected an e-mail address or an http(s) URL, which is sent to servers "
+                f"so that their owners can reach you, found {self.contact!r}"
             )
 
 
@@ -145,24 +153,24 @@ class DownloadOptions(Options):
         """Raises UserError for flags that exclude each other."""
         super().__post_init__()
         if self.urls.from_urls and self.source.archives:
-            raise UserError("--archives: expected tars, but --from_urls takes none")
+            raise UserError("--archives selects tars, but --from_urls reads none; use only one")
 
     @property
     def records(self) -> RecordParameters:
-        """What the bytes of staged records depend on."""
+        """Returns the options that the bytes of staged records depend on."""
         return RecordParameters(self.photos, self.source.limit, self.fetch.max_bytes)
 
 
 @dataclasses.dataclass(frozen=True)
 class StagingOptions:
-    """How a unit is worked on; no byte of the output depends on it.
+    """How a unit is staged; no byte of the output depends on it.
 
     Attributes:
-      attempts: fetches of a tar that breaks off or does not fit its digest.
-      threads: that decode, in each worker process.
-      urls: how servers are asked for single photos; None asks none.
-      retry_rejected: try again what a finished unit rejected for a reason that may pass.
-      progress: the folder where a progress bar looks, if one does.
+      attempts: fetches of a tar that breaks off or whose md5 is wrong.
+      threads: decoding threads in each worker process.
+      urls: how photos are fetched from their URLs, or None where they are not.
+      retry_rejected: whether finished units retry photos with a transient reject reason.
+      progress: the folder that a progress bar reads, or None where there is no bar.
     """
 
     attempts: int = 3

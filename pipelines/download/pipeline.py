@@ -17,7 +17,7 @@ from pipelines.common.paths import Output
 from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
-from pipelines.source.discover import Source, expand
+from pipelines.source.discover import Source, expand_part
 from pipelines.source.staged_units import summaries
 from pipelines.source.unit import TRANSIENT, RecordParameters, Unit
 from pipelines.storage import filesystem
@@ -25,7 +25,7 @@ from pipelines.storage import filesystem
 
 @dataclasses.dataclass
 class StageUnits(beam.PTransform):
-    """Units, loose splits and lanes of URLs -> a summary for each unit.
+    """Units, photo folders and shares of URLs -> a summary for each unit.
 
     Attributes:
       output: where units are written.
@@ -44,9 +44,9 @@ class StageUnits(beam.PTransform):
         units = (
             parts  # Part
             | "SpreadParts" >> beam.Reshuffle()
-            | "Expand" >> beam.FlatMap(expand)  # Unit
+            | "Expand" >> beam.FlatMap(expand_part)  # Unit
         )
-        # The units of a lane stay together, one after the other: that is its politeness.
+        # The units of a share stay together, one after the other: that keeps its rate limit.
         if not self.effort.urls:
             units = units | "SpreadUnits" >> beam.Reshuffle()
         return units | "Stage" >> beam.Map(
@@ -89,7 +89,9 @@ def download(
     for part in ("staged", "facts", "rejects"):
         filesystem.remove_temporaries(paths.join(output.root, part))
     started = time.monotonic()
-    with progress.bar("download", output.progress("download"), "units", source.archives) as folder:
+    with progress.bar(
+        "download", output.progress("download"), "units", source.unit_count
+    ) as folder:
         transform = StageUnits(output, parameters, dataclasses.replace(effort, progress=folder))
         counters = engine.run(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options

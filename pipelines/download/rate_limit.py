@@ -1,4 +1,4 @@
-"""Manners towards servers that owe us nothing: who asks, how often, and when not to."""
+"""Limits the rate of requests to each host, and reads opt-out headers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections.abc import Iterable
 
 AGENT = "gld2"
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}  # none: noindex and nofollow
-WITH_VALUE = re.compile(r"max-|unavailable_after")  # X-Robots-Tag: a colon after these is no agent
+# Directives of X-Robots-Tag with a value: the colon after them ends no agent's name.
+WITH_VALUE = re.compile(r"max-|unavailable_after")
 HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
 
 
-class Turns:
-    """Whose turn it is to ask one host: spaces the starts of requests, and holds them back.
+class HostThrottle:
+    """A limit on the rate of requests to one host, shared by the threads of a process.
 
-    Rate-limiting libraries give a bucket of tokens, but have no way to say "nobody
-    before then", which is what Retry-After means.
+    It spaces the starts of requests and can suspend all of them for a time. Token-bucket
+    libraries lack the second, which Retry-After asks for.
     """
 
     def __init__(self) -> None:
@@ -25,36 +26,41 @@ class Turns:
         self._free = 0.0  # monotonic seconds of the next start
 
     def wait(self, interval: float, stop: threading.Event) -> None:
-        """Returns when it is the caller's turn, or at once when `stop` is set."""
+        """Blocks until the caller may start a request, or until `stop` is set.
+
+        Args:
+          interval: seconds from this start to the next.
+          stop: ends the wait.
+        """
         while not stop.is_set():
             with self._lock:
                 left = self._free - time.monotonic()
                 if left <= 0:
                     self._free = time.monotonic() + interval
                     return
-            # Not slept off as a whole turn: a pause may come meanwhile.
+            # Checked again afterwards: another thread may have called `pause` meanwhile.
             stop.wait(left)
 
     def pause(self, seconds: float) -> None:
-        """Lets nobody start before so many seconds are over."""
+        """Suspends all starts of requests for the next `seconds`."""
         with self._lock:
             self._free = max(self._free, time.monotonic() + seconds)
 
 
-_TURNS: dict[str, Turns] = {}  # of the process: a pause outlives the unit that met it
+_THROTTLES: dict[str, HostThrottle] = {}  # process-wide: a pause outlives its unit
 
 
-def turns(host: str, port: int | None) -> Turns:
-    """The turns of a host; http and https are one server, another port is another."""
+def host_throttle(host: str, port: int | None) -> HostThrottle:
+    """Returns the throttle of a host; http and https share one, each other port has its own."""
     name = host.lower() if port in (None, 80, 443) else f"{host.lower()}:{port}"
-    return _TURNS.setdefault(name, Turns())
+    return _THROTTLES.setdefault(name, HostThrottle())
 
 
-def opted_out(headers: Iterable[str]) -> str | None:
-    """The directive of X-Robots-Tag headers that asks everyone, or us, to stay away.
+def opt_out_directive(headers: Iterable[str]) -> str | None:
+    """Returns the first directive that forbids this use to all agents or to gld2, or None.
 
     Args:
-      headers: their values, such as `noai, noimageai` or `googlebot: noindex`.
+      headers: values of X-Robots-Tag, such as `noai, noimageai` or `googlebot: noindex`.
     """
     for header in headers:
         agent = "*"

@@ -1,4 +1,4 @@
-"""Which URLs may be asked for, and connections that never reach into a private network."""
+"""Checks URLs, and opens connections that never reach a private network (SSRF)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from pipelines.common.reasons import Reason
 from pipelines.download.options import UrlOptions
 
 HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how networks without IPv4 reach the rest
-MAX_SHOWN = 200  # characters of a URL that are worth repeating
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv6 addresses that stand for IPv4 ones (RFC 6052)
+MAX_SHOWN = 200  # characters of a URL in a message
 
 
-class Refused(ValueError):
-    """What a URL leads to cannot be taken, now or later. Not an OSError: urllib3 retries those."""
+class UrlRejected(ValueError):
+    """A URL, or what it leads to, is rejected for good.
+
+    It is no OSError, because urllib3 retries those.
+
+    Attributes:
+      reason: why, as it goes into the facts.
+      detail: what was expected and what was found.
+    """
 
     def __init__(self, reason: Reason, detail: str):
         super().__init__(reason, detail)
@@ -32,40 +39,43 @@ class Refused(ValueError):
         self.detail = detail
 
 
-def shown(url: str) -> str:
-    """A URL for messages: bounded, without user name, password and query, which may be secret."""
+def redacted(url: str) -> str:
+    """Returns a URL for messages: short, without user name, password and query (maybe secret)."""
     bare, *more = re.split(r"[?#]", re.sub(r"//.*@", "//", url, flags=re.DOTALL), maxsplit=1)
-    text = repr(bare)[1:-1]  # control characters would speak to the terminal
+    text = repr(bare)[1:-1]  # control characters could drive the terminal
     return text[:MAX_SHOWN] + ("..." if more or len(text) > MAX_SHOWN else "")
 
 
 def parse(url: str) -> Url:
-    """Takes a URL apart, as the connections will.
+    """Parses a URL with the parser that the connections use.
 
     Raises:
-      Refused: it is no URL, neither http nor https, or holds a user name.
+      UrlRejected: it is malformed, neither http nor https, or holds a user name.
     """
     try:
         parts = parse_url(url)
     except LocationParseError:
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected a URL") from None
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected a URL") from None
     if parts.scheme not in ("http", "https"):
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected http or https")
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected http or https")
     if not HOST.match(parts.host or ""):
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected a host's name")
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected a host's name")
     if parts.auth is not None:
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: expected no user name in it")
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(url)}: expected no user name in it")
     return parts
 
 
-def once_unquoted(url: str) -> str:
-    """`%25C3` -> `%C3` in the path: some of GLDv2's URLs were percent-encoded twice."""
+def unquote_once(url: str) -> str:
+    """Returns the URL with one level of percent-encoding less in its path (`%25C3` -> `%C3`).
+
+    Some of GLDv2's URLs were encoded twice.
+    """
     path, *query = re.split(r"(?=[?#])", url, maxsplit=1)
     return "".join([re.sub(r"%25(?=[0-9A-Fa-f]{2})", "%", path), *query])
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is out in the internet, also where IPv6 wraps an IPv4 address."""
+    """Returns whether an IP address is globally routable; looks at IPv4 inside IPv6, too."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.is_site_local:
@@ -75,11 +85,11 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-class _Guarded(HTTPConnection):
-    """Looks where it is going before it connects, and where it is before a byte is sent.
+class _GuardedConnection(HTTPConnection):
+    """A connection that checks its address before it connects and again before it sends.
 
-    The second look is the guarantee: a name may resolve to something else a moment
-    later. The first keeps a name from being used to probe which private ports are open.
+    The second check is the guarantee: a name may resolve to another address a moment
+    later. The first keeps a URL from probing which private ports are open.
     """
 
     def __init__(self, *args: Any, trusted: frozenset[str], **kwargs: Any):
@@ -88,7 +98,7 @@ class _Guarded(HTTPConnection):
         self._trusted = f"{host}:{self.port}" in trusted
 
     def _new_conn(self) -> socket.socket:
-        # urllib3's own hook for subclasses; connect() would already have spoken TLS.
+        # urllib3's hook for subclasses; by the end of connect(), TLS bytes have been sent.
         if self._trusted:
             return super()._new_conn()
         for address in _resolve(self.host, self.port):
@@ -103,48 +113,48 @@ class _Guarded(HTTPConnection):
 
     def _check(self, address: str) -> None:
         if not is_public(address):
-            raise Refused(
+            raise UrlRejected(
                 Reason.FORBIDDEN_ADDRESS,
-                f"{shown(self.host)} is at {address}, which is no public address",
+                f"{redacted(self.host)} is at {address}, which is no public address",
             )
 
 
-class _GuardedTls(_Guarded, HTTPSConnection):
+class _GuardedTlsConnection(_GuardedConnection, HTTPSConnection):
     pass
 
 
 class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Guarded
+    ConnectionCls = _GuardedConnection
 
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedTls
+    ConnectionCls = _GuardedTlsConnection
 
 
-def pool(politeness: UrlOptions) -> urllib3.PoolManager:
-    """Guarded connections.
+def pool(options: UrlOptions) -> urllib3.PoolManager:
+    """Returns a pool of connections that refuse private addresses.
 
-    urllib3 rather than requests: it looks for no proxy, .netrc or cookie in the
-    environment, and sends a path as it is given. A proxy would make the address that
-    is checked the proxy's.
+    It is urllib3's rather than requests': it reads no proxy, .netrc or cookie from the
+    environment, and sends a path as it is given. Behind a proxy, the address that is
+    checked would be the proxy's.
     """
-    connect, read, _ = politeness.timeouts
+    connect, read, _ = options.timeouts
     manager = urllib3.PoolManager(
-        maxsize=politeness.threads,
+        maxsize=options.threads,
         timeout=urllib3.Timeout(connect=connect, read=read),
-        headers={"User-Agent": politeness.user_agent, "Accept-Encoding": "identity"},
-        **_authorities(),
+        headers={"User-Agent": options.user_agent, "Accept-Encoding": "identity"},
+        **_ca_certificates(),
     )
     classes: dict[str, Any] = {
-        "http": functools.partial(_Pool, trusted=politeness.trusted_hosts),
-        "https": functools.partial(_TlsPool, trusted=politeness.trusted_hosts),
+        "http": functools.partial(_Pool, trusted=options.trusted_hosts),
+        "https": functools.partial(_TlsPool, trusted=options.trusted_hosts),
     }
     manager.pool_classes_by_scheme = classes
     return manager
 
 
-def _authorities() -> dict[str, Any]:
-    """The certificates that requests would trust: one's own where they are set, or certifi's."""
+def _ca_certificates() -> dict[str, Any]:
+    """Returns the CA certificates that requests would use: the environment's, or certifi's."""
     own = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     path = own or DEFAULT_CA_BUNDLE_PATH
     return {"ca_cert_dir" if os.path.isdir(path) else "ca_certs": path}
@@ -154,5 +164,5 @@ def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label of more than 63 characters
-        raise Refused(Reason.BAD_URL, f"{shown(host)}: expected a host's name") from None
+        raise UrlRejected(Reason.BAD_URL, f"{redacted(host)}: expected a host's name") from None
     return [str(address[0]) for *_, address in found]

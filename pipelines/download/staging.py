@@ -21,7 +21,7 @@ from pipelines.download.options import StagingOptions
 from pipelines.download.resume import Result, _Earlier
 from pipelines.download.tar_reader import Member
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import Photo, Unreadable, normalise
+from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
 from pipelines.runner import progress
 from pipelines.source.unit import TRANSIENT, BadUnit, RecordParameters, Unit
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
@@ -83,7 +83,7 @@ def _stage(
     wanted = earlier.without_what_is_done(unit)
     on_retry = lambda kind: count(f"retried_{kind}", 1)  # noqa: E731
     with (
-        unit_reader.opened(wanted, parameters, effort, on_retry) as (members, check),
+        unit_reader.open_members(wanted, parameters, effort, on_retry) as (members, check),
         filesystem.atomic(output.staged(unit.name)) as staged,
     ):
         fresh = _results(wanted, members, parameters.normal, effort.threads, count)
@@ -176,7 +176,7 @@ def _result(unit: Unit, member: Member, normal: NormalizationConfig) -> tuple[Re
     else:
         row |= {"sha256": sha256(member.data), "bytes": len(member.data)}
         try:
-            result = _staged(row, member.id, normalise(member.data, normal))
+            result = _staged(row, member.id, normalize(member.data, normal))
         except Unreadable as error:
             result = _rejected(row, error.reason, error.detail)
     return result, (time.perf_counter() - started) * 1e3
@@ -186,7 +186,7 @@ def _rejected(row: dict[str, Any], reason: Reason | None, detail: str) -> Result
     return Result(row | {"status": REJECTED, "reason": str(reason)}, None, detail)
 
 
-def _staged(row: dict[str, Any], image_id: str, photo: Photo) -> Result:
+def _staged(row: dict[str, Any], image_id: str, photo: NormalizedPhoto) -> Result:
     row |= {"status": STAGED, "width": photo.source_width, "height": photo.source_height}
     hashes = photo.hashes
     row |= {"phash": hashes.phash, "dhash": hashes.dhash, "entropy": hashes.entropy}

@@ -1,4 +1,4 @@
-"""Members of a tar, read once from a stream that is not trusted."""
+"""Reads the members of a tar from an untrusted stream, in one pass."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import IO
 from pipelines.common.reasons import Reason
 from pipelines.common.schema import ID
 
-MAX_NAME = 100  # characters of a bad name that are worth repeating
-MAX_EXTENDED = 1 << 20  # bytes of a header that holds a long name or other fields
-BLOCK = tarfile.BLOCKSIZE  # 512 bytes: headers and files are padded to it
+MAX_NAME = 100  # characters of a bad name in a message
+MAX_EXTENDED = 1 << 20  # bytes of an extended header (long name, pax fields)
+BLOCK = tarfile.BLOCKSIZE  # 512 bytes; headers and files are padded to a multiple
 CHUNK = 1 << 20  # bytes
-NAME, FIELDS = tarfile.GNUTYPE_LONGNAME, (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
-PASSED_OVER = (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE)  # extended headers of no use here
-WITHOUT_DATA = (
+LONG_NAME, PAX_FIELDS = tarfile.GNUTYPE_LONGNAME, (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+IGNORED_HEADERS = (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE)  # extended headers that are skipped
+TYPES_WITHOUT_DATA = (
     tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE,
     tarfile.FIFOTYPE,
 )  # fmt: skip
-PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-FOUND = {  # how what is no tar begins
+PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+OTHER_FORMATS = {  # first bytes, in lower case -> what the file is instead
     b"<!doctype": "an HTML page",
     b"<html": "an HTML page",
     b"<?xml": "an XML page",
@@ -35,18 +35,18 @@ FOUND = {  # how what is no tar begins
 
 
 class BadArchive(ValueError):
-    """The stream is not a whole tar."""
+    """The stream is not a complete tar."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One photo as it lies in its source, or why it cannot be taken.
+    """One file of a source: its bytes, or the reason why it is rejected.
 
     Attributes:
-      id: 16 hex, or empty where the name holds none.
-      data: the file's bytes, or None.
-      reason: a Reason where `data` is None.
-      detail: what was expected and what came.
+      id: the image's id, 16 hex digits; empty where the file's name holds none.
+      data: the file's bytes, or None where it is rejected.
+      reason: why it is rejected, or None.
+      detail: what was expected and what was found, where it is rejected.
     """
 
     id: str
@@ -55,8 +55,13 @@ class Member:
     detail: str = ""
 
 
-class Digest:
-    """A stream that computes the md5 of what is read through it."""
+class Md5Stream:
+    """A stream that computes the md5 of the bytes read through it.
+
+    Attributes:
+      bytes: number of bytes read.
+      head: up to 512 of the first bytes.
+    """
 
     def __init__(self, stream: IO[bytes]):
         self._stream = stream
@@ -65,6 +70,7 @@ class Digest:
         self.head = b""
 
     def read(self, size: int) -> bytes:
+        """Returns up to `size` of the next bytes; none at the end."""
         data = self._stream.read(size)
         self._md5.update(data)
         self.bytes += len(data)
@@ -72,76 +78,77 @@ class Digest:
         return data
 
     def drain(self) -> str:
-        """Reads to the end and returns the md5, 32 hex."""
+        """Reads to the end; returns the md5 of the whole stream, 32 hex digits."""
         while self.read(1 << 20):
             pass
         return self._md5.hexdigest()
 
 
-def members(stream: Digest, max_bytes: int) -> Iterator[Member]:
-    """The files of a tar, in its order. Folders are passed over: they are not images.
+def read_members(stream: Md5Stream, max_bytes: int) -> Iterator[Member]:
+    """Yields the files of a tar, in the tar's order, without its folders.
 
-    A member's name is looked at for its id and never used as a path. Memory is
-    bounded by `max_bytes`, whatever the archive says.
+    A member's name is searched for an id and never used as a path. Memory is bounded by
+    `max_bytes`, whatever the archive's headers say.
 
-    The walk from header to header is our own, and only a header's fields are
-    the standard library's to read. Its TarFile takes long names and sparse maps
-    of any size into memory, and takes a broken header, or the end of a cut
-    file, for the end of the archive.
+    The standard library parses single headers only; the way from header to header is
+    written here. tarfile.TarFile reads long names and sparse maps of any size into
+    memory, and takes a broken header, or the end of a truncated file, for the end of the
+    archive.
 
     Args:
-      stream: of a plain tar.
+      stream: an uncompressed tar.
       max_bytes: a larger file is rejected without being read into memory.
 
     Raises:
-      BadArchive: saying what it is instead, where that can be seen.
+      BadArchive: the stream is no tar, or not a complete one; where its first bytes tell
+        another format, the message names it.
     """
     try:
         for info, is_sparse in _headers(stream):
             if member := _member(stream, info, is_sparse, max_bytes):
                 yield member
     except (tarfile.HeaderError, BadArchive) as error:
-        raise BadArchive(_what_it_is(stream.head, error)) from None
+        raise BadArchive(_describe(stream.head, error)) from None
 
 
-def _headers(stream: Digest) -> Iterator[tuple[tarfile.TarInfo, bool]]:
-    """Each member's header, with what extended headers before it say, and whether it is sparse.
+def _headers(stream: Md5Stream) -> Iterator[tuple[tarfile.TarInfo, bool]]:
+    """Yields each member's header, with its extended headers applied, and whether it is sparse.
 
-    The caller reads what follows the header.
+    The caller reads the member's data before it takes the next header.
     """
     name, fields = "", dict[str, str]()
-    while any(block := stream.read(BLOCK)):  # an empty block ends it
-        info = _parse(block)
-        if info.type == NAME:
-            name = _text(_extended(stream, info).rstrip(b"\0"))
-        elif info.type in FIELDS:
-            fields = _fields(_extended(stream, info))
-        elif info.type in PASSED_OVER:
+    while any(block := stream.read(BLOCK)):  # a block of zeros ends a tar
+        info = _parse_header(block)
+        if info.type == LONG_NAME:
+            name = _text(_read_extended(stream, info).rstrip(b"\0"))
+        elif info.type in PAX_FIELDS:
+            fields = _parse_pax(_read_extended(stream, info))
+        elif info.type in IGNORED_HEADERS:
             _skip(stream, info.size)
         else:
             info.name = fields.get("path") or name or info.name
-            info.size = _size(fields["size"]) if "size" in fields else info.size
+            info.size = _parse_size(fields["size"]) if "size" in fields else info.size
             yield info, _is_sparse(stream, info, block, fields)
             name, fields = "", {}
-    if len(block) < BLOCK:  # or a file that was cut between two members would look whole
+    if len(block) < BLOCK:  # a file that was cut between two members
         raise BadArchive(f"it ends at byte {stream.bytes} without the empty block that ends a tar")
 
 
-def _parse(block: bytes) -> tarfile.TarInfo:
+def _parse_header(block: bytes) -> tarfile.TarInfo:
     info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     if info.size < 0:
         raise BadArchive(f"a file of {info.size} bytes")
     return info
 
 
-def _extended(stream: Digest, info: tarfile.TarInfo) -> bytes:
+def _read_extended(stream: Md5Stream, info: tarfile.TarInfo) -> bytes:
     if info.size > MAX_EXTENDED:
         raise BadArchive(f"a header of {info.size} bytes, over {MAX_EXTENDED}")
-    return _content(stream, info.size)
+    return _read_content(stream, info.size)
 
 
-def _fields(data: bytes) -> dict[str, str]:
-    """The records of a pax header: `<length> <key>=<value>\\n`, one after the other."""
+def _parse_pax(data: bytes) -> dict[str, str]:
+    r"""Parses the records of a pax header, each `<length> <key>=<value>\n`."""
     fields, start = {}, 0
     while start < len(data) and data[start]:
         digits = data[start : start + 8].partition(b" ")[0]
@@ -154,37 +161,40 @@ def _fields(data: bytes) -> dict[str, str]:
     return fields
 
 
-def _size(text: str) -> int:
+def _parse_size(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise BadArchive(f"a file of {text[:MAX_NAME]!r} bytes")
     return int(text)
 
 
-def _is_sparse(stream: Digest, info: tarfile.TarInfo, block: bytes, fields: dict) -> bool:
-    """Passes over the rest of a GNU sparse map: 512 bytes at a time, while byte 504 says so."""
+def _is_sparse(stream: Md5Stream, info: tarfile.TarInfo, block: bytes, fields: dict) -> bool:
+    """Returns whether a member is sparse; reads the rest of a GNU sparse map.
+
+    The map goes on for another 512 bytes while byte 504 of the last 512 is set.
+    """
     if info.type != tarfile.GNUTYPE_SPARSE:
         return any(key.startswith("GNU.sparse.") for key in fields)
     more = block[482]
     while more:
-        more = _exactly(stream, BLOCK)[504]
+        more = _read_exactly(stream, BLOCK)[504]
     return True
 
 
 def _member(
-    stream: Digest, info: tarfile.TarInfo, is_sparse: bool, max_bytes: int
+    stream: Md5Stream, info: tarfile.TarInfo, is_sparse: bool, max_bytes: int
 ) -> Member | None:
     if info.isdir():
         return None
-    refused = _refused(info, is_sparse, max_bytes)
-    if refused is None:
-        return Member(_stem(info.name), _content(stream, info.size))
-    _skip(stream, 0 if info.type in WITHOUT_DATA else info.size)
-    return refused
+    rejection = _rejection(info, is_sparse, max_bytes)
+    if rejection is None:
+        return Member(_stem(info.name), _read_content(stream, info.size))
+    _skip(stream, 0 if info.type in TYPES_WITHOUT_DATA else info.size)
+    return rejection
 
 
-def _refused(info: tarfile.TarInfo, is_sparse: bool, max_bytes: int) -> Member | None:
+def _rejection(info: tarfile.TarInfo, is_sparse: bool, max_bytes: int) -> Member | None:
     name, parts = repr(info.name[:MAX_NAME]), info.name.split("/")
-    if is_sparse or info.type not in PLAIN:
+    if is_sparse or info.type not in PLAIN_FILES:
         return Member("", None, Reason.BAD_NAME, f"{name} is no plain file")
     if not parts[0] or ".." in parts:
         return Member("", None, Reason.BAD_NAME, f"{name} leads out of the archive")
@@ -200,20 +210,20 @@ def _stem(name: str) -> str:
     return posixpath.splitext(posixpath.basename(name))[0]
 
 
-def _content(stream: Digest, size: int) -> bytes:
-    """The next `size` bytes, and past the padding behind them."""
-    data = _exactly(stream, size)
-    _exactly(stream, -size % BLOCK)
+def _read_content(stream: Md5Stream, size: int) -> bytes:
+    """Returns the next `size` bytes and reads the padding behind them."""
+    data = _read_exactly(stream, size)
+    _read_exactly(stream, -size % BLOCK)
     return data
 
 
-def _skip(stream: Digest, size: int) -> None:
+def _skip(stream: Md5Stream, size: int) -> None:
     left = size + -size % BLOCK
     while left:
-        left -= len(_exactly(stream, min(left, CHUNK)))
+        left -= len(_read_exactly(stream, min(left, CHUNK)))
 
 
-def _exactly(stream: Digest, size: int) -> bytes:
+def _read_exactly(stream: Md5Stream, size: int) -> bytes:
     data = stream.read(size) if size else b""
     if len(data) != size:
         raise BadArchive(f"it ends at byte {stream.bytes}, inside a file or its header")
@@ -224,9 +234,9 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _what_it_is(head: bytes, error: Exception) -> str:
+def _describe(head: bytes, error: Exception) -> str:
     start = head.lstrip()[:100].lower()
-    for beginning, name in FOUND.items():
+    for beginning, name in OTHER_FORMATS.items():
         if start.startswith(beginning):
             return f"expected a tar, found {name}"
     return f"expected a whole tar; {error}" if head else "expected a tar, found 0 bytes"

@@ -1,4 +1,4 @@
-"""The photos of a unit as they lie in its source: a tar, loose files, or URLs. No Beam."""
+"""Reads the photos of a unit from its source: a tar, single files, or URLs. No Beam."""
 
 from __future__ import annotations
 
@@ -12,51 +12,57 @@ from pipelines.common.paths import photo
 from pipelines.common.reasons import Reason
 from pipelines.download import url_fetcher
 from pipelines.download.options import StagingOptions
-from pipelines.download.tar_reader import BadArchive, Digest, Member, members
+from pipelines.download.tar_reader import BadArchive, Md5Stream, Member, read_members
 from pipelines.source.unit import BadUnit, RecordParameters, Unit
 from pipelines.storage import streams
 
 MD5 = re.compile("[0-9a-fA-F]{32}")
 
 Check = Callable[[], str | None]
-OnRetry = Callable[[Any], None]  # told the kind of each fault that is tried again
+OnRetry = Callable[[Any], None]  # called with the kind of each fault that is retried
 
 
 @contextlib.contextmanager
-def opened(
-    unit: Unit, parameters: RecordParameters, effort: StagingOptions, on_retry: OnRetry
+def open_members(
+    unit: Unit, parameters: RecordParameters, options: StagingOptions, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
-    """The unit's members, in their order, and what to call after the last of them.
+    """Opens a unit; yields its members and a check to call after the last of them.
+
+    Args:
+      unit: what to read.
+      parameters: limits on the number and the size of photos.
+      options: how URLs are fetched.
+      on_retry: called with the kind of each fault that is retried.
 
     Yields:
-      the members, and a function that returns the md5 of the whole (None where
-      there is none, or not all was read).
+      An iterator over the members, in the source's order, and a function that returns
+      the md5 of the whole tar (None where there is no tar, or it was not read whole).
 
     Raises:
-      BadUnit: what was fetched is no tar, or its md5 is not the published one.
-      Unreachable: it could not be fetched.
+      BadUnit: the source is no tar, or its md5 is not the published one.
+      Unreachable: the source could not be fetched.
     """
     if unit.urls is not None:
-        with contextlib.closing(_crawled(unit, parameters, effort, on_retry)) as found:
+        with contextlib.closing(_fetch_urls(unit, parameters, options, on_retry)) as found:
             yield found, lambda: None
     elif unit.ids is not None:
         ids = unit.ids[: parameters.limit]
         most = parameters.max_bytes
-        yield (_loose(unit, image_id, most, on_retry) for image_id in ids), lambda: None
+        yield (_read_photo(unit, image_id, most, on_retry) for image_id in ids), lambda: None
     else:
-        with _tar(unit, parameters, on_retry) as found_and_check:
+        with _open_tar(unit, parameters, on_retry) as found_and_check:
             yield found_and_check
 
 
-def _crawled(
-    unit: Unit, parameters: RecordParameters, effort: StagingOptions, on_retry: OnRetry
+def _fetch_urls(
+    unit: Unit, parameters: RecordParameters, options: StagingOptions, on_retry: OnRetry
 ) -> Generator[Member, None, None]:
-    assert unit.ids is not None and unit.urls is not None and effort.urls is not None
+    assert unit.ids is not None and unit.urls is not None and options.urls is not None
     rows = list(zip(unit.ids, unit.urls, strict=True))[: parameters.limit]
-    yield from url_fetcher.members(rows, effort.urls, parameters.max_bytes, on_retry)
+    yield from url_fetcher.fetch_members(rows, options.urls, parameters.max_bytes, on_retry)
 
 
-def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
+def _read_photo(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
     path = paths.join(unit.source, photo(unit.split, image_id))
     try:
         with streams.open_stream(path, on_retry) as stream:
@@ -71,21 +77,23 @@ def _loose(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Memb
 
 
 @contextlib.contextmanager
-def _tar(
+def _open_tar(
     unit: Unit, parameters: RecordParameters, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
     expected = _published_md5(unit, on_retry)
     with streams.open_stream(unit.source, on_retry) as stream:
-        digest = Digest(stream)
-        found = _first(digest, parameters, expected)
+        digest = Md5Stream(stream)
+        found = _read_tar(digest, parameters, expected)
         unread = parameters.limit is not None
         yield found, lambda: None if unread else _check_md5(digest, expected)
 
 
-def _first(digest: Digest, parameters: RecordParameters, expected: str | None) -> Iterator[Member]:
-    """The members, up to the limit, with what is wrong with the archive as a BadUnit."""
+def _read_tar(
+    digest: Md5Stream, parameters: RecordParameters, expected: str | None
+) -> Iterator[Member]:
+    """Yields the members up to the limit; raises BadUnit where the tar is broken."""
     try:
-        for count, member in enumerate(members(digest, parameters.max_bytes), start=1):
+        for count, member in enumerate(read_members(digest, parameters.max_bytes), start=1):
             yield member
             if count == parameters.limit:
                 return
@@ -106,7 +114,7 @@ def _published_md5(unit: Unit, on_retry: OnRetry) -> str | None:
     return words[0].lower()
 
 
-def _check_md5(digest: Digest, expected: str | None) -> str:
+def _check_md5(digest: Md5Stream, expected: str | None) -> str:
     found = digest.drain()
     if expected not in (None, found):
         raise BadUnit(Reason.MD5_MISMATCH, f"published md5 {expected}, found {found}")

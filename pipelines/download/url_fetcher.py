@@ -1,4 +1,4 @@
-"""Photos from the URLs of train.csv: several at a time, in order, politely and on guard."""
+"""Fetches photos from the URLs of train.csv: in parallel, in order, rate-limited, SSRF-safe."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from urllib3.response import BaseHTTPResponse
 from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
 from pipelines.download.options import UrlOptions
-from pipelines.download.rate_limit import Turns, opted_out, turns
-from pipelines.download.ssrf_guard import Refused, shown
+from pipelines.download.rate_limit import HostThrottle, host_throttle, opt_out_directive
+from pipelines.download.ssrf_guard import UrlRejected, redacted
 from pipelines.download.tar_reader import Member
 from pipelines.storage.http_status import retry_after
 
-WINDOW = 4  # rows in hand for each thread: a slow one holds up few others, and memory is bounded
+WINDOW = 4  # rows in flight per thread: few wait for a slow one, and memory stays bounded
 PIECE = 1 << 16  # bytes
 BACKOFF = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -34,8 +34,8 @@ HTML = ("text/html", "application/xhtml+xml")
 Fault = int | str  # an HTTP status, "timeout" or "connection"
 
 
-class _Passing(Exception):
-    """A fault that may have passed a little later."""
+class _TransientFault(Exception):
+    """A fault after which another attempt may succeed."""
 
     def __init__(self, fault: Fault, detail: str):
         super().__init__(fault, detail)
@@ -43,51 +43,51 @@ class _Passing(Exception):
         self.detail = detail
 
 
-def members(
+def fetch_members(
     rows: Iterable[tuple[str, str]],
-    politeness: UrlOptions,
+    options: UrlOptions,
     max_bytes: int,
     on_retry: Callable[[Fault], None] | None = None,
 ) -> Iterator[Member]:
-    """The photos behind URLs, in the order of the rows; one Member for each row.
+    """Fetches the photos behind URLs; yields one Member for each row, in the order of the rows.
 
-    A URL is asked for as it is given (only characters that a URL cannot hold are
-    encoded). GLDv2's are percent-encoded, some of them twice: where the answer is 404
-    and the path holds `%25`, it is asked for once more with one level unquoted. A photo
-    that breaks off is fetched anew, not resumed: it is small, and the whole of one
-    answer needs no proof that two halves belong to the same version.
+    A URL is requested as it is given; only characters that a URL cannot hold are encoded.
+    GLDv2's URLs are percent-encoded, some of them twice: after a 404, a path with `%25`
+    is requested once more with one level of encoding removed. A photo whose transfer
+    breaks off is fetched again from its start: it is small, and bytes of two answers
+    might belong to two versions of the file.
 
     Args:
-      rows: ids and URLs; read as far as a few rows ahead.
-      politeness: how servers are asked. Spacing and pauses hold for the whole
-        process, the number of connections for each iterator.
-      max_bytes: a larger file is rejected as soon as that can be seen. At most
-        WINDOW files of that size for each thread are held at a time.
-      on_retry: told of each fault after which a URL is asked for again; called
-        in the thread that iterates, where Beam's counters work.
+      rows: ids and URLs; read at most WINDOW rows for each thread ahead.
+      options: rate, connections, attempts and timeouts. Rate and pauses hold for the
+        whole process, the number of connections for each iterator.
+      max_bytes: a larger file is rejected as soon as its size is known. At most WINDOW
+        files for each thread are held in memory.
+      on_retry: called with each fault that was followed by another attempt, in the
+        thread that iterates, where Beam's counters work.
 
     Yields:
-      Members whose reason, where they hold no data, is BAD_URL, FORBIDDEN_ADDRESS,
-      NOT_FOUND, OPTED_OUT, NOT_AN_IMAGE, TOO_LARGE or UNREACHABLE; of these only
-      UNREACHABLE may be better another day.
+      Members with data, or with one of the reasons BAD_URL, FORBIDDEN_ADDRESS,
+      NOT_FOUND, OPTED_OUT, NOT_AN_IMAGE, TOO_LARGE and UNREACHABLE. Only UNREACHABLE
+      may be gone on another day.
     """
-    crawler = _Crawler(politeness, max_bytes)
+    fetcher = _Fetcher(options, max_bytes)
     window: collections.deque[Future[tuple[Member, list[Fault]]]] = collections.deque()
-    threads = ThreadPoolExecutor(politeness.threads, "crawl")
+    threads = ThreadPoolExecutor(options.threads, "crawl")
     try:
         for image_id, url in rows:
-            window.append(threads.submit(crawler.fetch, image_id, url))
-            if len(window) >= WINDOW * politeness.threads:
-                yield _told(window.popleft(), on_retry)
+            window.append(threads.submit(fetcher.fetch, image_id, url))
+            if len(window) >= WINDOW * options.threads:
+                yield _result(window.popleft(), on_retry)
         while window:
-            yield _told(window.popleft(), on_retry)
-    finally:  # also where nobody wants the rest: no thread then sleeps out a long pause
-        crawler.stop.set()
+            yield _result(window.popleft(), on_retry)
+    finally:  # also where the caller stops early: then no thread waits for the end of a pause
+        fetcher.stop.set()
         threads.shutdown(cancel_futures=True)
-        crawler.close()
+        fetcher.close()
 
 
-def _told(
+def _result(
     future: Future[tuple[Member, list[Fault]]], on_retry: Callable[[Fault], None] | None
 ) -> Member:
     member, faults = future.result()
@@ -96,39 +96,39 @@ def _told(
     return member
 
 
-class _Crawler:
-    """Fetches single URLs, from many threads."""
+class _Fetcher:
+    """Fetches single URLs; shared by all threads of an iterator."""
 
-    def __init__(self, politeness: UrlOptions, max_bytes: int):
-        self._politeness = politeness
+    def __init__(self, options: UrlOptions, max_bytes: int):
+        self._options = options
         self._max_bytes = max_bytes
-        self._pool = ssrf_guard.pool(politeness)
+        self._pool = ssrf_guard.pool(options)
         self.stop = threading.Event()
 
     def close(self) -> None:
         self._pool.clear()
 
     def fetch(self, image_id: str, url: str) -> tuple[Member, list[Fault]]:
-        """The photo, or why not, and the faults that were overcome on the way."""
+        """Returns the photo or the reason why there is none, and the faults that were retried."""
         faults: list[Fault] = []
         try:
-            return Member(image_id, self._either_spelling(url, faults)), faults
-        except Refused as refusal:
+            return Member(image_id, self._fetch_either_spelling(url, faults)), faults
+        except UrlRejected as refusal:
             return Member(image_id, None, refusal.reason, refusal.detail), faults
 
-    def _either_spelling(self, url: str, faults: list[Fault]) -> bytes:
+    def _fetch_either_spelling(self, url: str, faults: list[Fault]) -> bytes:
         try:
-            return self._persist(url, faults)
-        except Refused as refusal:
-            unquoted = ssrf_guard.once_unquoted(url)
+            return self._fetch_with_retries(url, faults)
+        except UrlRejected as refusal:
+            unquoted = ssrf_guard.unquote_once(url)
             if refusal.reason is not Reason.NOT_FOUND or unquoted == url:
                 raise
-        return self._persist(unquoted, faults)
+        return self._fetch_with_retries(unquoted, faults)
 
-    def _persist(self, url: str, faults: list[Fault]) -> bytes:
-        attempts = self._politeness.attempts
+    def _fetch_with_retries(self, url: str, faults: list[Fault]) -> bytes:
+        attempts = self._options.attempts
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Passing),
+            retry=tenacity.retry_if_exception_type(_TransientFault),
             stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_when_event_set(self.stop),
             wait=BACKOFF,
             sleep=tenacity.sleep_using_event(self.stop),
@@ -136,96 +136,104 @@ class _Crawler:
             reraise=True,
         )
         try:
-            return retrying(self._follow, url)
-        except _Passing as passing:
-            detail = f"{shown(url)}: {passing.detail}, the last of {attempts} attempts"
-            raise Refused(Reason.UNREACHABLE, detail) from None
+            return retrying(self._fetch_once, url)
+        except _TransientFault as fault:
+            detail = f"{redacted(url)}: {fault.detail}, the last of {attempts} attempts"
+            raise UrlRejected(Reason.UNREACHABLE, detail) from None
 
-    def _follow(self, url: str) -> bytes:
-        """By hand: each step takes its turn and is looked at like the first."""
-        for _ in range(self._politeness.max_redirects + 1):
-            with self._ask(url) as response:
+    def _fetch_once(self, url: str) -> bytes:
+        """Requests a URL and follows redirects; throttles and checks each step like the first."""
+        for _ in range(self._options.max_redirects + 1):
+            with self._open_response(url) as response:
                 if response.status not in REDIRECTS:
-                    return self._body(url, response)
-                url = _target(url, response)
-        redirects = self._politeness.max_redirects
-        raise Refused(Reason.BAD_URL, f"{shown(url)}: reached by more than {redirects} redirects")
+                    return self._read_body(url, response)
+                url = _redirect_target(url, response)
+        redirects = self._options.max_redirects
+        raise UrlRejected(
+            Reason.BAD_URL, f"{redacted(url)}: reached by more than {redirects} redirects"
+        )
 
     @contextlib.contextmanager
-    def _ask(self, url: str) -> Iterator[BaseHTTPResponse]:
-        """An answer whose body is not read yet. What breaks while it is, is told as well."""
+    def _open_response(self, url: str) -> Iterator[BaseHTTPResponse]:
+        """Yields an answer with its body unread; reports faults of the body's transfer, too."""
         parts = ssrf_guard.parse(url)
-        queue = turns(str(parts.host), parts.port)
-        queue.wait(self._politeness.interval, self.stop)
+        throttle = host_throttle(str(parts.host), parts.port)
+        throttle.wait(self._options.interval, self.stop)
         if self.stop.is_set():
-            raise _Passing("stopped", "not asked for any more")
+            raise _TransientFault("stopped", "not asked for any more")
         try:
             response = self._pool.request(
                 "GET", url, redirect=False, retries=False, preload_content=False
             )
-            with contextlib.closing(response):  # a body that was read whole keeps its connection
-                _check_status(url, response, queue)
+            with contextlib.closing(response):  # reusable after a body read to its end
+                _check_status(url, response, throttle)
                 yield response
         except (exceptions.HTTPError, OSError) as error:
-            raise _passing(error) from None
+            raise _transient_fault(error) from None
 
-    def _body(self, url: str, response: BaseHTTPResponse) -> bytes:
+    def _read_body(self, url: str, response: BaseHTTPResponse) -> bytes:
         self._check_headers(url, response)
-        seconds = self._politeness.timeouts[2]
+        seconds = self._options.timeouts[2]
         deadline = time.monotonic() + seconds
         body = bytearray()
-        # read1 returns what is there; read would wait for a trickle to fill the piece.
+        # read1 returns what has arrived; read would block until the piece is full.
         while data := response.read1(PIECE, decode_content=False):
             body += data
             if len(body) > self._max_bytes:
                 raise self._too_large(url, "more")
             if time.monotonic() > deadline or self.stop.is_set():
-                raise _Passing("timeout", f"{len(body)} bytes came in {seconds:g} s")
+                raise _TransientFault("timeout", f"{len(body)} bytes came in {seconds:g} s")
         return bytes(body)
 
     def _check_headers(self, url: str, response: BaseHTTPResponse) -> None:
-        if wish := opted_out(response.headers.getlist("X-Robots-Tag")):
-            raise Refused(Reason.OPTED_OUT, f"{shown(url)}: X-Robots-Tag says {wish}")
+        if directive := opt_out_directive(response.headers.getlist("X-Robots-Tag")):
+            raise UrlRejected(Reason.OPTED_OUT, f"{redacted(url)}: X-Robots-Tag says {directive}")
         if response.headers.get("Content-Type", "").strip().lower().startswith(HTML):
-            raise Refused(Reason.NOT_AN_IMAGE, f"{shown(url)}: found an HTML page")
+            raise UrlRejected(Reason.NOT_AN_IMAGE, f"{redacted(url)}: found an HTML page")
         size = response.length_remaining or 0
         if size > self._max_bytes:
             raise self._too_large(url, str(size))
 
-    def _too_large(self, url: str, found: str) -> Refused:
-        detail = f"{shown(url)}: expected at most {self._max_bytes} bytes, found {found}"
-        return Refused(Reason.TOO_LARGE, detail)
+    def _too_large(self, url: str, found: str) -> UrlRejected:
+        detail = f"{redacted(url)}: expected at most {self._max_bytes} bytes, found {found}"
+        return UrlRejected(Reason.TOO_LARGE, detail)
 
 
-def _check_status(url: str, response: BaseHTTPResponse, queue: Turns) -> None:
-    """Lets 200 and redirects through."""
+def _check_status(url: str, response: BaseHTTPResponse, throttle: HostThrottle) -> None:
+    """Raises for every status but 200 and redirects; pauses a busy host.
+
+    Raises:
+      UrlRejected: another attempt would not help.
+      _TransientFault: it may.
+    """
     status = response.status
     if status in BUSY:
-        queue.pause(retry_after(response.headers.get("Retry-After", "")) or 0.0)
+        throttle.pause(retry_after(response.headers.get("Retry-After", "")) or 0.0)
     if status in BUSY or status == HTTPStatus.REQUEST_TIMEOUT or status >= 500:
-        raise _Passing(status, f"HTTP status {status}")
+        raise _TransientFault(status, f"HTTP status {status}")
     if status in GONE:
-        raise Refused(Reason.NOT_FOUND, f"{shown(url)}: HTTP status {status}")
+        raise UrlRejected(Reason.NOT_FOUND, f"{redacted(url)}: HTTP status {status}")
     if status != HTTPStatus.OK and status not in REDIRECTS:
-        raise Refused(Reason.UNREACHABLE, f"{shown(url)}: HTTP status {status}")
+        raise UrlRejected(Reason.UNREACHABLE, f"{redacted(url)}: HTTP status {status}")
 
 
-def _target(url: str, response: BaseHTTPResponse) -> str:
+def _redirect_target(url: str, response: BaseHTTPResponse) -> str:
     try:
         return urljoin(url, response.headers["Location"])
     except (KeyError, ValueError):
-        detail = f"{shown(url)}: HTTP status {response.status} without a usable Location"
-        raise Refused(Reason.BAD_URL, detail) from None
+        detail = f"{redacted(url)}: HTTP status {response.status} without a usable Location"
+        raise UrlRejected(Reason.BAD_URL, detail) from None
 
 
-def _passing(error: Exception) -> _Passing:
-    refused = isinstance(error, exceptions.NewConnectionError)  # to urllib3, a time-out as well
+def _transient_fault(error: Exception) -> _TransientFault:
+    # urllib3 derives a refused connection from its time-outs.
+    refused = isinstance(error, exceptions.NewConnectionError)
     if isinstance(error, exceptions.TimeoutError) and not refused:
-        return _Passing("timeout", "timed out")
-    return _Passing("connection", f"no whole answer ({_cause(error)})")
+        return _TransientFault("timeout", "timed out")
+    return _TransientFault("connection", f"no whole answer ({_cause(error)})")
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong at the bottom, without the objects that urllib3 names; bounded."""
+    """Returns the innermost message, without the names of urllib3's objects, shortened."""
     text = str(error.args[-1] if error.args else error).rpartition(": ")[2]
     return repr(text)[1:-1][:100]

@@ -75,7 +75,7 @@ def resample(entries: Sequence[Entry], labelled: np.ndarray, resamples: int, see
     """
     rng, count = np.random.default_rng(seed), len(labelled)
     right = [np.flatnonzero(entry.ranking.correct) for entry in entries]
-    sums = gap.harmonic(count)
+    sums = gap.harmonic_numbers(count)
     rows = []
     for _ in range(resamples):
         times = np.bincount(rng.integers(count, size=count), minlength=count)
@@ -83,7 +83,7 @@ def resample(entries: Sequence[Entry], labelled: np.ndarray, resamples: int, see
         if total:
             drawn = [times[entry.queries] for entry in entries]
             pairs = list(zip(right, drawn, strict=True))
-            gaps = [gap.repeated(places, mine, total, sums) for places, mine in pairs]
+            gaps = [gap.resampled_gap(places, mine, total, sums) for places, mine in pairs]
             rows.append((gaps, [mine[places].sum() / total for places, mine in pairs]))
     if not rows:
         raise UserError(f"--resamples {resamples}: expected more, none drew a labelled query")

@@ -59,7 +59,7 @@ def _shown(photo: bytes | None) -> bytes | None:
         return (
             None
             if photo is None
-            else normalize.normalise(photo, NormalizationConfig(contact_sheet.CELL)).jpeg
+            else normalize.normalize(photo, NormalizationConfig(contact_sheet.CELL)).jpeg
         )
     except normalize.Unreadable:
         return None
@@ -99,7 +99,7 @@ def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
     """By facts, which say where each photo lies: no other is read."""
     facts = staged_photos.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
     rows = {name: places[0] for name, places in facts.items()}
-    return dict(zip(rows, staged_photos.jpegs(rows.values(), output), strict=True))
+    return dict(zip(rows, staged_photos.read_jpegs(rows.values(), output), strict=True))
 
 
 def _records(place: str, ids: Collection[str]) -> dict[str, bytes]:

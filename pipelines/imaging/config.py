@@ -1,4 +1,4 @@
-"""How photos are normalised: the flags, without the libraries that do it."""
+"""The flags of normalization, apart from the imaging libraries."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pipelines.common.options import Options, flag
 
 @dataclasses.dataclass(frozen=True)
 class NormalizationConfig(Options):
-    """How photos are normalised; the same in training and scoring.
+    """How photos are normalized; the same in training and scoring.
 
     Attributes:
-      image_size: bound of the longest side, pixels; 0 keeps the size, and the bytes too where they
-        already are an upright RGB JPEG.
+      image_size: greatest length of the longer side, in pixels; 0 keeps the size, and also the
+        bytes of a file that is an upright RGB JPEG.
       quality: of the JPEG encoder, 1 to 95.
-      max_pixels: a baseline JPEG with more is rejected undecoded. It can be decoded small; what has
-        to be decoded whole has a lower bound.
+      max_pixels: a baseline JPEG with more is rejected undecoded. It can be decoded at a reduced
+        size; formats that must be decoded in full have lower bounds in normalize.py.
     """
 
-    image_size: int = flag(384, "bound of the longest side in pixels; 0 keeps the original")
+    image_size: int = flag(384, "greatest length of the longer side in pixels; 0 keeps the size")
     quality: int = flag(90, "of the JPEG encoder", least=1, most=95)
     max_pixels: int = 200_000_000
 
     def __post_init__(self) -> None:
-        """Raises UserError for a size or a quality that no encoder can give."""
+        """Raises UserError for a size or a quality out of range."""
         super().__post_init__()
         if self.image_size < 0 or 0 < self.image_size < 16:
             raise UserError(f"--image_size: expected 0 or at least 16, found {self.image_size}")

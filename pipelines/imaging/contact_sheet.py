@@ -1,4 +1,4 @@
-"""Contact sheets: photos in groups on one picture, each with lines of text below. No Beam."""
+"""Draws contact sheets: groups of photos on one picture, each with text below it. No Beam."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS = 6
-CELL = 160  # pixels of a tile's width, and of its photo's place
+CELL = 160  # pixels: width of a tile, and height of the part with its photo
 MARGIN = 6  # pixels around a photo, and between panels
-LINE = 15  # pixels of a line of text
-LINES = 3
+LINE = 15  # pixels: height of a line of text
+LINES = 3  # of text below a photo
 HEIGHT = CELL + LINES * LINE + 2 * MARGIN
 FONT = 12  # pixels
 PANEL, TEXT = "#eef1f4", "#222222"
@@ -20,12 +20,12 @@ PANEL, TEXT = "#eef1f4", "#222222"
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One photo of a sheet.
+    """One photo of a contact sheet.
 
     Attributes:
-      jpeg: the encoded photo, or None where there is none to show.
-      lines: of text, LINES at most, each as wide as the photo.
-      frame: a colour around the photo, or None.
+      jpeg: the encoded photo, or None for a tile with text alone.
+      lines: of text below it, at most LINES.
+      frame: the colour of the photo's frame, or None.
     """
 
     jpeg: bytes | None
@@ -34,9 +34,10 @@ class Tile:
 
 
 def draw(groups: Sequence[Sequence[Tile]], columns: int = COLUMNS) -> bytes:
-    """A sheet as JPEG: each group on a panel of its own, from left to right, then down.
+    """Returns a contact sheet as JPEG, each group on a panel of its own.
 
-    A group that does not fit into what is left of a row begins the next.
+    Groups are laid out from left to right, then down. A group that does not fit into the
+    rest of a row begins on the next one.
     """
     starts = list(_starts([len(group) for group in groups], columns))
     rows = -(-(starts[-1] + len(groups[-1])) // columns)
@@ -53,7 +54,7 @@ def draw(groups: Sequence[Sequence[Tile]], columns: int = COLUMNS) -> bytes:
 
 
 def _starts(sizes: Sequence[int], columns: int) -> Iterator[int]:
-    """The number of the cell where each group begins."""
+    """Yields the index of each group's first cell."""
     cell = 0
     for size in sizes:
         if cell % columns + size > columns:
@@ -63,7 +64,7 @@ def _starts(sizes: Sequence[int], columns: int) -> Iterator[int]:
 
 
 def _panel(sheet: Image.Image, corners: Sequence[tuple[int, int]]) -> None:
-    """What shows that tiles belong together, over all their rows: gaps are between panels."""
+    """Draws the background of a group, over all its rows, with gaps only between groups."""
     pen, gap = ImageDraw.Draw(sheet), MARGIN // 2
     tops = sorted({top for _, top in corners})
     for top in tops:

@@ -1,4 +1,4 @@
-"""One photo made normal: upright, RGB, bounded, JPEG. Training and scoring both use it. No Beam."""
+"""Normalizes photos to upright RGB JPEGs of bounded size, in training and scoring. No Beam."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from PIL import Image
 
 from pipelines.common.reasons import Reason
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.perceptual_hash import Perceptual, perceptual
+from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashes
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
-# How files in these formats begin.
+# The first bytes of files in these formats.
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 ORIENTATION = 0x0112  # EXIF
-TURNS = {  # EXIF orientation -> what makes it upright
+UPRIGHT = {  # EXIF orientation -> the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,31 +28,31 @@ TURNS = {  # EXIF orientation -> what makes it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-LYING = 5  # from this orientation on, width and height change places
+FIRST_SIDEWAYS = 5  # from this EXIF orientation on, width and height are exchanged
 
-# What is decoded whole takes up to 15 bytes a pixel (WebP), and a few kilobytes can claim any
-# number of pixels: these bounds keep a worker under 700 MB.
+# Decoding in full takes up to 15 bytes per pixel (WebP), and a header can claim any number of
+# pixels: these bounds keep a worker under 700 MB.
 WHOLE_PIXELS = 25_000_000  # PNG, WebP, progressive JPEG, ...
 ORIGINAL_PIXELS = 100_000_000  # a baseline JPEG that keeps its size
-LARGE_PIXELS = 4_000_000  # more are decoded one at a time
-_large = threading.Lock()
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object: another in every run
+LARGE_PIXELS = 4_000_000  # photos with more are decoded one at a time
+_large_photos = threading.Lock()
+OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in a message; differs from run to run
 
-# What Pillow thinks of a photo's metadata would bury the counts.
+# Pillow's warnings about metadata would hide the counts that a command prints.
 warnings.filterwarnings("ignore", module="PIL")
-# Larger images are refused by us, with a reason, before Pillow's own bomb check.
+# The bounds above replace Pillow's check for decompression bombs; they give a reason.
 Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
-    """A normalised photo.
+class NormalizedPhoto:
+    """A normalized photo.
 
     Attributes:
-      jpeg: RGB, upright.
-      width, height: of the JPEG, pixels.
-      source_width, source_height: of the file that came, upright, pixels.
-      hashes: of the normalised pixels, before they are encoded.
+      jpeg: the encoded photo, RGB and upright.
+      width, height: of the JPEG, in pixels.
+      source_width, source_height: of the source file, upright, in pixels.
+      hashes: of the normalized pixels before encoding.
     """
 
     jpeg: bytes
@@ -60,11 +60,16 @@ class Photo:
     height: int
     source_width: int
     source_height: int
-    hashes: Perceptual
+    hashes: PerceptualHashes
 
 
 class Unreadable(ValueError):
-    """A file that gives no photo."""
+    """A file cannot be decoded to a photo.
+
+    Attributes:
+      reason: why, as it goes into the facts.
+      detail: what was found.
+    """
 
     def __init__(self, reason: Reason, detail: str):
         super().__init__(reason, detail)
@@ -72,54 +77,54 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
-def normalise(data: bytes, normal: NormalizationConfig) -> Photo:
-    """Decodes, turns upright, makes RGB, bounds and encodes one photo.
+def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:
+    """Returns a photo as an upright RGB JPEG of bounded size, with its perceptual hashes.
 
     Args:
       data: a whole file in one of FORMATS.
-      normal: bounds and quality.
+      config: bounds and quality.
 
     Raises:
-      Unreadable: with the reason; every byte of the pixels must be there.
+      Unreadable: the file is empty, no image, too large, truncated or corrupt.
     """
-    image = _open(data, normal)
+    image = _open(data, config)
     orientation = _orientation(image)
     width, height = image.size
-    keep_bytes = not normal.image_size and orientation not in TURNS and _is_rgb_jpeg(image)
-    alone = _large if width * height > LARGE_PIXELS else contextlib.nullcontext()
+    keep_bytes = not config.image_size and orientation not in UPRIGHT and _is_rgb_jpeg(image)
+    alone = _large_photos if width * height > LARGE_PIXELS else contextlib.nullcontext()
     try:
         with alone:
-            rgb = _turned(_rgb(_bounded(image, normal.image_size)), orientation)
-    except Exception as error:  # garbled files make decoders raise all sorts
-        detail = f"{image.format}: {ADDRESS.sub('', str(error))}"
+            rgb = _upright(_rgb(_bounded(image, config.image_size)), orientation)
+    except Exception as error:  # decoders raise many types on corrupt files
+        detail = f"{image.format}: {OBJECT_ADDRESS.sub('', str(error))}"
         raise Unreadable(Reason.UNDECODABLE, detail) from None
-    if orientation >= LYING:
+    if orientation >= FIRST_SIDEWAYS:
         width, height = height, width
-    jpeg = data if keep_bytes else _encode(rgb, normal.quality)
-    return Photo(jpeg, rgb.width, rgb.height, width, height, perceptual(rgb))
+    jpeg = data if keep_bytes else _encode(rgb, config.quality)
+    return NormalizedPhoto(jpeg, rgb.width, rgb.height, width, height, perceptual_hashes(rgb))
 
 
-def _open(data: bytes, normal: NormalizationConfig) -> Image.Image:
+def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
     if not data:
         raise Unreadable(Reason.EMPTY, "0 bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception:  # likewise
-        raise _unopened(data) from None
-    most = _most_pixels(image, normal)
+    except Exception:  # as above
+        raise _open_error(data) from None
+    most = _most_pixels(image, config)
     if image.width * image.height > most:
         detail = f"{image.format}: {image.width} x {image.height} pixels, over {most}"
         raise Unreadable(Reason.TOO_LARGE, detail)
     return image
 
 
-def _most_pixels(image: Image.Image, normal: NormalizationConfig) -> int:
+def _most_pixels(image: Image.Image, config: NormalizationConfig) -> int:
     if image.format != "JPEG" or "progressive" in image.info or image.mode not in ("RGB", "L"):
-        return min(normal.max_pixels, WHOLE_PIXELS)
-    return normal.max_pixels if normal.image_size else min(normal.max_pixels, ORIGINAL_PIXELS)
+        return min(config.max_pixels, WHOLE_PIXELS)
+    return config.max_pixels if config.image_size else min(config.max_pixels, ORIGINAL_PIXELS)
 
 
-def _unopened(data: bytes) -> Unreadable:
+def _open_error(data: bytes) -> Unreadable:
     if data.startswith(MAGIC):
         detail = f"starts as an image ({data[:4].hex()}), but its header cannot be read"
         return Unreadable(Reason.UNDECODABLE, detail)
@@ -136,7 +141,7 @@ def _is_rgb_jpeg(image: Image.Image) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # garbled EXIF raises all sorts; the pixels may still be whole
+    except Exception:  # corrupt EXIF raises many types; the pixels may be intact
         return 1
 
 
@@ -145,7 +150,7 @@ def _bounded(image: Image.Image, size: int) -> Image.Image:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if size:
         # A JPEG is first decoded at 1/2, 1/4 or 1/8, never below twice the target. Hamming's
-        # filter is as near to Lanczos' as OpenCV's area is, at half the time of bicubic.
+        # filter is as close to Lanczos' as OpenCV's INTER_AREA is, in half the time of bicubic.
         image.thumbnail((size, size), Image.Resampling.HAMMING, reducing_gap=2.0)
     image.load()
     return image
@@ -154,13 +159,13 @@ def _bounded(image: Image.Image, size: int) -> Image.Image:
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode != "RGBA":
         return image.convert("RGB")
-    page = Image.new("RGB", image.size, "white")  # what a browser shows behind it
+    page = Image.new("RGB", image.size, "white")  # the background in a browser
     page.paste(image, mask=image.getchannel("A"))
     return page
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
 def _encode(rgb: Image.Image, quality: int) -> bytes:

@@ -254,7 +254,7 @@ def photo(record: Record, where: str, faults: Faults) -> None:
             return  # before pixels are made of a size that is absurd
         image.load()
     except Exception as error:  # garbled files make decoders raise all sorts
-        detail = normalize.ADDRESS.sub("", str(error))
+        detail = normalize.OBJECT_ADDRESS.sub("", str(error))
         faults.add("photo", where, f"expected a whole JPEG, found: {detail}")
         return
     if image.mode != "RGB":

@@ -20,10 +20,10 @@ from pipelines.plan.calibration import Calibration, load, save
 from pipelines.plan.options import CostOptions
 from pipelines.sample import writer
 from pipelines.sample.config import World
-from pipelines.source.discover import discover, expand
+from pipelines.source.discover import discover_source, expand_part
 from pipelines.source.unit import RecordParameters, Unit
 from pipelines.storage import filesystem, parquet, tfrecord
-from pipelines.storage.ranged_reads import Place, gather
+from pipelines.storage.ranged_reads import RecordLocation, gather
 
 SIDE = 800  # pixels: GLDv2's longest
 LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
@@ -111,13 +111,13 @@ def _drawn(folder: str, photos: int) -> str:
         train_archives=1,
         sides=(SIDE, SIDE),
     )
-    writer.write(folder, world)
+    writer.write_world(folder, world)
     return folder
 
 
 def _units(root: str) -> Iterator[Unit]:
-    for part in discover(root, SPLITS).parts:
-        yield from expand(part)
+    for part in discover_source(root, SPLITS).parts:
+        yield from expand_part(part)
 
 
 def _shard(output: Output, units: Iterable[str]) -> None:
@@ -125,7 +125,9 @@ def _shard(output: Output, units: Iterable[str]) -> None:
     facts = pd.concat([parquet.read(output.facts(unit), COLUMNS) for unit in units])
     rows = facts[facts["status"] == STAGED].sort_values("id")
     columns = rows[["unit", "offset", "length"]].itertuples(index=False)
-    places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
+    places = [
+        RecordLocation(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)
+    ]
     with filesystem.atomic(paths.join(output.root, "shard")) as file:
         for record in gather(places, output.staged):
             file.write(tfrecord.frame(record))

@@ -9,7 +9,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.schema import STAGED_SPLITS
 from pipelines.plan.stage_costs import Split
 from pipelines.source import metadata_csv
-from pipelines.source.discover import BLOCK, discover
+from pipelines.source.discover import BLOCK, discover_source
 from pipelines.source.unit import Unit
 from pipelines.storage import streams
 
@@ -22,7 +22,7 @@ def count(root: str) -> dict[str, Split]:
     Raises:
       UserError: it has no photos, or does not answer.
     """
-    source = discover(root, STAGED_SPLITS)
+    source = discover_source(root, STAGED_SPLITS)
     listings = {"train": source.train_csv, "test": source.test_csv}
     found = {}
     for name in source.splits:

@@ -6,19 +6,19 @@ from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.imaging import contact_sheet
 from pipelines.report.selection import Group, Sheet
-from pipelines.storage.staged_photos import HASHES, Known, Row, Rows, jpegs
+from pipelines.storage.staged_photos import HASHES, KnownImages, Row, Rows, read_jpegs
 
 REFERENCES = ("test", "index")  # splits that train is compared with
 KEPT, REFERENCE = "#2e8b57", "#d97706"  # frames of a group's first photo
 
 
-def picture(chosen: Sheet, known: Known, output: Output) -> bytes | None:
+def picture(chosen: Sheet, known: KnownImages, output: Output) -> bytes | None:
     """The sheet as JPEG; None where no photo of it was ever staged."""
     which = -1 if chosen.reason == Reason.REPEATED_ID else 0
     staged = {name: known.facts[name][which] for name in chosen.ids if name in known.facts}
     if not staged:
         return None
-    photos = dict(zip(staged, jpegs(staged.values(), output), strict=True))
+    photos = dict(zip(staged, read_jpegs(staged.values(), output), strict=True))
     tiles = _grouped if chosen.grouped else _alone
     return contact_sheet.draw(
         [tiles(group, known.decisions, staged, photos) for group in chosen.groups]

@@ -1,4 +1,4 @@
-"""Runs a pipeline, whatever its engine, and says in one line what a user can mend."""
+"""Runs pipelines on any engine, counts inside them, and turns workers' errors into one line."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipelines.common.errors import EngineError, OnlyBuilt, UserError
 
-MEASURES = ("photo_milliseconds",)
-# An engine gives a worker's error as text, with the worker's traceback before it.
+DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distributions
+# Engines report a worker's error as text, after the worker's traceback.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
 FAILED = re.compile(r"Pipeline \S+ failed in state .*")
 
 
 def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> Mapping[str, int]:
-    """Builds and runs a pipeline to its end; returns its counters by name.
+    """Builds a pipeline and runs it to its end; returns its counters by name.
 
-    A distribution is three of them: its name with /count, /sum and /max.
+    A distribution gives three counters: its name with /count, /sum and /max.
 
     Raises:
-      OnlyBuilt: Beam's flags ask for a template or a dry run; the counters are nobody's.
-      UserError: raised in a step, on whichever worker.
+      OnlyBuilt: Beam's flags ask for a template or a dry run, so there are no counters.
+      UserError: a step raised it, on any worker.
       EngineError: the pipeline ended in another state than DONE.
     """
     pipeline = beam.Pipeline(options=options)
     build(pipeline)
     try:
         result = pipeline.run()
-        _check_it_runs(result)
+        _check_started(result)
         state = result.wait_until_finish()
     except Exception as error:
         raise _user_error(error) or _engine_error(error) or error from None
@@ -53,26 +53,26 @@ def _counters(found: Mapping[str, list[Any]]) -> dict[str, int]:
     return counters
 
 
-def _check_it_runs(result: PipelineResult) -> None:
-    # A dry run's is the bare class; where a template was written, there is no job.
+def _check_started(result: PipelineResult) -> None:
+    # A dry run returns an instance of the base class; a written template has no job.
     if type(result) is PipelineResult or not getattr(result, "has_job", True):
-        raise OnlyBuilt("the job was built and not run; what comes after it waits for its end")
+        raise OnlyBuilt("the job was built but not run; the steps after it were skipped")
 
 
 def count(name: str, amount: int = 1) -> None:
-    """Adds to one of our counters, from inside a step."""
+    """Adds to a counter of the namespace gld2, from inside a step."""
     _counter(name).inc(int(amount))
 
 
 def measure(name: str, amount: float) -> None:
-    """Adds to a counter, or, where the name is that of a measure, to its distribution."""
-    if name in MEASURES:
+    """Adds to a distribution where `name` is one of DISTRIBUTIONS, else to a counter."""
+    if name in DISTRIBUTIONS:
         _distribution(name).update(round(amount))
     else:
         count(name, int(amount))
 
 
-# Kept: making one anew for each photo costs more than counting it.
+# Cached, because creating a metric for each photo costs more than the count.
 _counter = functools.cache(functools.partial(beam.metrics.Metrics.counter, "gld2"))
 _distribution = functools.cache(functools.partial(beam.metrics.Metrics.distribution, "gld2"))
 
@@ -85,6 +85,6 @@ def _user_error(error: Exception) -> UserError | None:
 
 
 def _engine_error(error: Exception) -> EngineError | None:
-    """What an engine lost by itself, say a worker; a step's own error has its traceback with it."""
+    """Returns a failure of the engine, such as a lost worker; errors of steps have tracebacks."""
     found = FAILED.match(str(error))
     return EngineError(found[0]) if found and "Traceback" not in str(error) else None

@@ -1,4 +1,4 @@
-"""Beam's own flags: what a command line passes through to the engine."""
+"""Parses Beam's own flags, which a command passes through to the engine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from apache_beam.options.pipeline_options import (
 from pipelines.common import quiet
 from pipelines.common.errors import UserError
 
-# The engine that DirectRunner ends up with on a laptop; by that name, Beam would
-# first try to download another one.
-LAPTOP = "FnApiRunner"
+# The runner that DirectRunner falls back to; under the name DirectRunner, Beam would first
+# try to download Prism.
+LOCAL_RUNNER = "FnApiRunner"
 
 
 def beam_options(command: str, flags: Sequence[str]) -> PipelineOptions:
     """Returns Beam's options from the flags that are not a command's own.
 
     Args:
-      command: its name, for errors.
-      flags: what its own parser left over.
+      command: the command's name, for errors.
+      flags: those that the command's parser did not recognize.
 
     Raises:
-      UserError: Beam does not know one of them either.
+      UserError: Beam does not recognize one of them either.
     """
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
@@ -40,8 +40,8 @@ def beam_options(command: str, flags: Sequence[str]) -> PipelineOptions:
     return _with_defaults(PipelineOptions(list(flags)))
 
 
-def threads(wanted: int | None, options: PipelineOptions) -> int:
-    """Returns decoding threads for each worker process: as wanted, or this machine's share."""
+def decoding_threads(wanted: int | None, options: PipelineOptions) -> int:
+    """Returns the decoding threads of each worker process: `wanted`, or its share of the cores."""
     workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
     return wanted or max(1, (os.cpu_count() or 1) // workers)
 
@@ -49,8 +49,8 @@ def threads(wanted: int | None, options: PipelineOptions) -> int:
 def _with_defaults(options: PipelineOptions) -> PipelineOptions:
     standard = options.view_as(StandardOptions)
     if not standard.runner:
-        standard.runner = LAPTOP
+        standard.runner = LOCAL_RUNNER
     setup = options.view_as(SetupOptions)
-    if setup.save_main_session is None:  # else Beam saves one on Dataflow; workers get the package
+    if setup.save_main_session is None:  # Beam would save one on Dataflow; workers have the package
         setup.save_main_session = False
     return options

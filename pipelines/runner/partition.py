@@ -1,4 +1,4 @@
-"""Tables move between workers in columns: few large elements, not one for each row."""
+"""Partitions tables by a key: workers exchange a few large tables instead of single rows."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
-ROWS = 100_000  # about what one partition holds
+ROWS = 100_000  # approximate rows of a partition
 KEY_DIGITS = 8
 
 Key = Callable[[pd.DataFrame], np.ndarray]
 
 
-def partitions(rows: int) -> int:
-    """How many partitions so many rows want; never by the number of workers."""
+def partition_count(rows: int) -> int:
+    """Returns the number of partitions for `rows`; it does not depend on the workers."""
     return max(1, -(-rows // ROWS))
 
 
 def by_hex(column: str, parts: int) -> Key:
-    """Partitions by the first digits of a hash; in their order, so files come out sorted."""
+    """Returns a key that partitions by the first digits of a hash, in their order.
+
+    So the files of the partitions are sorted by the hash.
+    """
 
     def key(data: pd.DataFrame) -> np.ndarray:
         digits = data[column].fillna("").str.slice(0, KEY_DIGITS).replace("", "0" * KEY_DIGITS)
@@ -32,7 +35,7 @@ def by_hex(column: str, parts: int) -> Key:
 
 
 def by_number(column: str, parts: int) -> Key:
-    """Partitions by an integer's remainder; nulls go to the first."""
+    """Returns a key that partitions by an integer's remainder; nulls go to partition 0."""
 
     def key(data: pd.DataFrame) -> np.ndarray:
         return data[column].fillna(0).to_numpy(np.int64) % parts
@@ -41,7 +44,7 @@ def by_number(column: str, parts: int) -> Key:
 
 
 def split(data: pd.DataFrame, key: Key) -> Iterator[tuple[int, pd.DataFrame]]:
-    """The rows of each partition that has any."""
+    """Yields the number and the rows of each partition that is not empty."""
     if len(data):
         for part, rows in data.groupby(key(data), sort=True):
             yield int(part), rows  # type: ignore[call-overload]
@@ -49,10 +52,10 @@ def split(data: pd.DataFrame, key: Key) -> Iterator[tuple[int, pd.DataFrame]]:
 
 @dataclasses.dataclass
 class Repartition(beam.PTransform):
-    """Tables -> one table for each partition, all its rows on one worker.
+    """Merges the rows of tables into one table for each partition.
 
     Attributes:
-      key: [rows] -> [rows] int, the partition of each row.
+      key: table -> [rows] int, the partition of each row.
     """
 
     key: Key
@@ -61,6 +64,7 @@ class Repartition(beam.PTransform):
         super().__init__()
 
     def expand(self, tables):
+        """Returns one table for each partition that is not empty."""
         return (
             tables  # table
             | "Split" >> beam.FlatMap(split, self.key)  # (partition, table)
@@ -70,10 +74,10 @@ class Repartition(beam.PTransform):
 
 
 def batches(rows: Mapping[str, int]) -> list[list[str]]:
-    """Paths of small tables, as many together as make about one partition.
+    """Groups paths of small tables so that each group has about as many rows as a partition.
 
     Args:
-      rows: of each path; their order is kept.
+      rows: path -> number of its rows; their order is kept.
     """
     found: list[list[str]] = []
     room = 0

@@ -1,4 +1,4 @@
-"""gld2 sample: the command line."""
+"""The command line of gld2 sample."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from pipelines.sample.config import World
 
 @dataclasses.dataclass(frozen=True)
 class SampleOptions(Options):
-    """The flags of gld2 sample."""
+    """The flags of gld2 sample.
+
+    Attributes:
+      output: the folder to write to.
+      world: what to generate.
+      workers: processes that draw photos.
+    """
 
     output: OutputOptions = group()
     world: World = group()
-    workers: int = flag(min(2, os.cpu_count() or 1), "processes that draw", least=1)
+    workers: int = flag(min(2, os.cpu_count() or 1), "processes that draw photos", least=1)
 
 
 COMMAND = Command(
@@ -34,11 +40,11 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes a world and prints what is in it; returns 0."""
+    """Writes a world and prints how much of everything is in it; returns 0."""
     options = COMMAND.parse(argv)
-    from pipelines.sample.writer import write  # Pillow, for which --help should not wait
+    from pipelines.sample.writer import write_world  # imports Pillow, which --help does not need
 
-    summary = write(options.output.output, options.world, options.workers)
+    summary = write_world(options.output.output, options.world, options.workers)
     for name, count in summary.counts().items():
         print(f"{name:20} {count:6}")
     return 0

@@ -1,4 +1,4 @@
-"""What a small generated Google Landmarks Dataset v2 has in it: the flags."""
+"""The flags that say what a generated Google Landmarks Dataset v2 contains."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import dataclasses
 from pipelines.common.errors import UserError
 from pipelines.common.options import Options, flag
 
-FEWEST = 6  # images in the smallest class that is kept
-RARE = (1, 2, 3, 1)  # images of the landmarks below the pipeline's threshold of 4
-BROKEN = ("corrupt", "truncated", "empty", "not_image")  # cannot be decoded
-ODD = ("palette", "cmyk", "rgba", "exif")  # can be, with care
+FEWEST = 6  # images of the smallest landmark above the threshold
+RARE = (1, 2, 3, 1)  # images of each landmark below the pipeline's threshold of 4
+BROKEN = ("corrupt", "truncated", "empty", "not_image")  # files that cannot be decoded
+ODD = ("palette", "cmyk", "rgba", "exif")  # files that need conversion to upright RGB
 COPIES = ("copy", "reencoded", "resized")
-CONFLICTS = 2
+CONFLICTS = 2  # pairs of the same photo under two landmarks
 LEAKS = ("copy", "reencoded")  # train photos that are copies of test photos
 
 
 @dataclasses.dataclass(frozen=True)
 class World(Options):
-    """What to generate.
+    """The size and contents of a generated dataset.
 
     Attributes:
-      landmarks: classes above the pipeline's threshold; a few smaller ones come on top.
-      train_images: images in train, about.
-      test_images: images in test.
-      index_images: images in index.
-      defects: how many of each fault are planted in train.
-      train_archives, test_archives: tars to a split.
-      sides: shortest and longest long side of a photo, in pixels.
-      seed: another seed is another world.
+      landmarks: number of landmarks above the pipeline's threshold; a few rare ones are added.
+      train_images: approximate number of images in train.
+      test_images: number of images in test.
+      index_images: number of images in index.
+      defects: number of train images with each kind of fault.
+      train_archives, test_archives: number of tars of the split.
+      sides: least and greatest length of a photo's longer side, in pixels.
+      seed: of everything random; another seed gives another dataset.
     """
 
-    landmarks: int = flag(14, "with enough images; a few with fewer come on top")
-    train_images: int = flag(1000, "in the world, about")
-    test_images: int = flag(200, "in the world")
+    landmarks: int = flag(14, "number of landmarks with enough images; a few with fewer are added")
+    train_images: int = flag(1000, "number in the world, approximately")
+    test_images: int = flag(200, "number in the world")
     index_images: int = 10
-    defects: int = flag(3, "of each kind of fault among the train images", old_names=["dirt"])
+    defects: int = flag(3, "number of train images with each kind of fault", old_names=["dirt"])
     train_archives: int = 3
     test_archives: int = 2
     sides: tuple[int, int] = (320, 512)
-    seed: int = flag(0, "another one is another world")
+    seed: int = flag(0, "of the random choices; another seed gives another world")
 
     def __post_init__(self) -> None:
-        """Raises UserError for a world that is too small."""
+        """Raises UserError where the world is too small for its planted cases."""
         super().__post_init__()
         fewest = self.landmarks * FEWEST + self.extra
         if self.landmarks < 4 or self.train_images < fewest or self.test_images < 16:
@@ -53,6 +53,6 @@ class World(Options):
 
     @property
     def extra(self) -> int:
-        """Train images beside the plain photos of the landmarks that are kept."""
+        """Returns the number of planted train images, beside good photos of frequent landmarks."""
         planted = self.defects * len(COPIES + BROKEN + ODD)
         return planted + sum(RARE) + CONFLICTS + len(LEAKS)

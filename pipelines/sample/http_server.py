@@ -1,4 +1,4 @@
-"""A loopback HTTP server for a folder, as faithful to range requests as the real bucket."""
+"""Serves a folder over HTTP on loopback, with the range requests of the published bucket."""
 
 import contextlib
 import http.server
@@ -17,33 +17,39 @@ RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves files under `root`, one thread to a connection."""
+    """A server of the files under a folder, one thread per connection.
+
+    Attributes:
+      root: the folder.
+    """
 
     root: pathlib.Path
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing of a client that hung up."""
+        """Prints the traceback, except where the client closed the connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """GET and HEAD of a file, whole or one range of it. Tests override a method to misbehave."""
+    """A request for a whole file or one range of it; tests override methods to inject faults."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or a small answer waits for the client's delayed ack
+    disable_nagle_algorithm = True  # else a small answer waits for the client's delayed ACK
 
     def do_GET(self) -> None:
+        """Answers with the file."""
         self.reply()
 
     def do_HEAD(self) -> None:
+        """Answers with the headers alone."""
         self.reply()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keeps quiet."""
+        """Logs nothing."""
 
-    def find(self) -> pathlib.Path | None:
-        """The file that the request names, or None where there is none under the root."""
+    def find_file(self) -> pathlib.Path | None:
+        """Returns the file that the request names, or None where the root has no such file."""
         root = cast(Server, self.server).root
         name = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         if "\0" in name:
@@ -52,7 +58,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return path if path.is_relative_to(root) and path.is_file() else None
 
     def span(self, size: int, etag: str) -> tuple[int, int] | None:
-        """[start, stop) of `size` bytes as asked for; None is all, an empty span an error."""
+        """Returns the requested range as [start, stop), or None for the whole file.
+
+        Args:
+          size: of the file, in bytes.
+          etag: of the file; a range that is bound to another one is ignored.
+
+        Returns:
+          An empty range where the request cannot be satisfied.
+        """
         asked = RANGE.fullmatch(self.headers.get("Range", "").strip())
         if not asked or asked.group() == "bytes=-" or self.headers.get("If-Range", etag) != etag:
             return None
@@ -64,8 +78,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return int(first), min(int(last) + 1, size) if last else size
 
     def reply(self) -> None:
-        """Answers 200, 206, 404 or 416."""
-        path = self.find()
+        """Answers with status 200, 206, 404 or 416."""
+        path = self.find_file()
         if path is None:
             return self.send_error(HTTPStatus.NOT_FOUND)
         with path.open("rb") as file:
@@ -87,7 +101,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_body(file, start, stop)
 
     def refuse_range(self, size: int) -> None:
-        """Answers 416: the range begins past the end."""
+        """Answers with status 416, as the range begins past the end of `size` bytes."""
         self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
         self.send_header("Content-Range", f"bytes */{size}")
         self.send_header("Content-Length", "0")
@@ -105,19 +119,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def serve(
     root: str | pathlib.Path, port: int = 0, handler: type[Handler] = Handler
 ) -> Iterator[str]:
-    """Serves a folder on loopback for as long as the block lasts.
+    """Serves a folder on loopback until the block ends.
 
     Args:
       root: the folder; nothing outside it is served.
-      port: 0 takes a free one.
-      handler: answers the requests.
+      port: to listen on; 0 takes a free one.
+      handler: the class that answers requests.
 
     Yields:
       The URL of the folder, with a slash at its end.
 
     Raises:
-      NotADirectoryError: root is no folder.
-      OSError: the port is taken.
+      NotADirectoryError: `root` is not a folder.
+      OSError: the port is in use.
     """
     folder = pathlib.Path(root).resolve()
     if not folder.is_dir():

@@ -1,7 +1,7 @@
 """Draws photo-like pictures of generated places, with numpy and Pillow only.
 
-A photo is a structure seen by a camera of its own: viewpoint, light, weather, passers-by and lens
-are drawn from the photo's seed.
+A photo shows a structure. Viewpoint, light, weather, passers-by and lens are random and come from
+the photo's seed.
 """
 
 import math
@@ -20,15 +20,15 @@ from pipelines.sample.structures import (
     Rng,
     Structure,
     jitter,
-    pick,
+    pick_colour,
 )
 
 Size = tuple[int, int]  # width, height
 
 SUPERSAMPLE = 2  # polygons are drawn this much larger, then reduced, for smooth edges
-NEAREST = 0.05  # what is nearer to the camera is drawn as if it were not
+NEAREST = 0.05  # least depth in a projection; nearer points are drawn at this depth
 HAZE_ODDS, SNOW_ODDS, RAIN_ODDS = 0.25, 0.06, 0.06
-SHADOWLESS = 0.2  # a weaker sun casts no shadow
+SHADOWLESS = 0.2  # strength of the sun below which no shadow is drawn
 
 LEAVES = np.array([(58, 92, 40), (84, 110, 46), (40, 74, 48), (140, 104, 44)], float)
 CLOTHES = np.array([(190, 50, 50), (40, 60, 120), (230, 225, 215), (50, 50, 55), (220, 180, 60)])
@@ -37,7 +37,13 @@ LIT_WINDOW = np.array([250, 214, 130])
 
 
 class Light(NamedTuple):
-    """The light of one hour: colours in 0..255, `tint` and strengths as factors."""
+    """The light at one time of day.
+
+    Attributes:
+      zenith, horizon: colours of the sky, RGB in 0..255.
+      tint: factors of red, green and blue.
+      ambient, sun, floodlight: strengths, as factors of a surface's colour.
+    """
 
     zenith: tuple[int, int, int]
     horizon: tuple[int, int, int]
@@ -59,13 +65,14 @@ LIGHT_ODDS = (0.5, 0.22, 0.16, 0.12)
 
 
 class Camera(NamedTuple):
-    """Where a photo is taken from.
+    """The position, direction and focal length of a camera.
 
     Attributes:
-      yaw, roll: radians.
-      distance, eye: how far off and how high it is, in structure heights.
-      focal: pixels.
-      x, horizon: the pixel that it points at; at the camera's own height, the horizon.
+      yaw, roll: in radians.
+      distance, eye: from the structure and above the ground, in structure heights.
+      focal: focal length in pixels.
+      x, horizon: the pixel at the centre of the view; points at the camera's height lie on
+        its row.
     """
 
     yaw: float
@@ -77,20 +84,20 @@ class Camera(NamedTuple):
     horizon: float
 
     def view(self, points: Array) -> Array:
-        """Turns [..., 3] points of the world into the camera's axes: right, away, up."""
+        """Returns points [..., 3] of the world in the camera's axes: right, away, up."""
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)
         x, y, z = points[..., 0], points[..., 1], points[..., 2]
         return np.stack([x * cos - y * sin, x * sin + y * cos + self.distance, z - self.eye], -1)
 
     def project(self, seen: Array) -> Array:
-        """Projects [..., 3] points in the camera's axes to [..., 2] pixels."""
+        """Returns the pixels [..., 2] of points [..., 3] in the camera's axes."""
         scale = self.focal / np.maximum(seen[..., 1], NEAREST)
         u, v = seen[..., 0] * scale, -seen[..., 2] * scale
         cos, sin = math.cos(self.roll), math.sin(self.roll)
         return np.stack([self.x + u * cos - v * sin, self.horizon + u * sin + v * cos], -1)
 
     def shrunk(self, factor: float) -> "Camera":
-        """The same camera for a picture that is so many times smaller."""
+        """Returns the camera for a picture that is smaller by `factor`."""
         return self._replace(
             focal=self.focal / factor, x=self.x / factor, horizon=self.horizon / factor
         )
@@ -108,14 +115,16 @@ def _camera(rng: Rng, size: Size, width: float, height: float) -> Camera:
 
 
 class Scene(NamedTuple):
-    """A photo in the making: what to draw on, seen from where, in what light.
+    """A photo while it is drawn.
 
     Attributes:
-      draw: paints on the enlarged canvas.
-      rng: the photo's own.
-      size: of the canvas, in pixels.
-      metres: the real size of one structure height.
-      sun: unit vector towards it, in the camera's axes.
+      draw: draws on the enlarged canvas.
+      rng: the photo's random numbers.
+      size: width and height of the canvas, in pixels.
+      camera: the viewpoint.
+      light: the light.
+      metres: of one structure height.
+      sun: unit vector towards the sun, in the camera's axes, [3].
     """
 
     draw: ImageDraw.ImageDraw
@@ -128,7 +137,7 @@ class Scene(NamedTuple):
 
     @property
     def shade(self) -> Array:
-        """What the light makes of the colour of a thing that faces no way in particular, [3]."""
+        """Returns the factors of a colour for objects without a direction, [3]."""
         return (self.light.ambient + 0.6 * self.light.sun) * np.array(self.light.tint)
 
 
@@ -136,9 +145,9 @@ class Scene(NamedTuple):
 
 
 def _noise(rng: Rng, size: Size, cells: tuple[float, float], octaves: int = 3) -> Array:
-    """Cloud-like noise, [height, width] in about 0..1; `cells` across and down."""
+    """Returns cloud-like noise, [height, width], about 0..1, with `cells` across and down."""
     total = np.zeros((1, 1), np.float32)
-    for i in range(octaves):  # each at its own small size, so that only the last resize is large
+    for i in range(octaves):  # each at its own small size; only the last resize is large
         across, down = (int(cell * 2**i) + 2 for cell in cells)
         total = _resized(total, (across, down)) + rng.random((down, across), np.float32) / 2**i
     return _resized(total, size) / np.float32(2 - 0.5 ** (octaves - 1))
@@ -164,7 +173,7 @@ def _sky(rng: Rng, size: Size, light: Light) -> Array:
 
 
 def _backdrop(rng: Rng, size: Size, camera: Camera, light: Light, place: Structure) -> Image.Image:
-    """Sky, and the hills and ground of a place. The camera is one for pictures of `size`."""
+    """Draws the sky, hills and ground of a place; the camera's pixels are those of `size`."""
     picture = _sky(rng, size, light)
     across, down = np.arange(size[0]), np.arange(size[1])[:, None]
     level = camera.horizon + (across - camera.x) * math.tan(camera.roll)
@@ -182,7 +191,7 @@ def _backdrop(rng: Rng, size: Size, camera: Camera, light: Light, place: Structu
 
 
 def _shades(scene: Scene, centres: Array, away: Array) -> Array:
-    """Factors for the colours of faces at `centres` that look `away`: [faces, 3]."""
+    """Returns factors of the colours of faces at `centres` with normals `away`, [faces, 3]."""
     light, facing = scene.light, np.clip(away @ scene.sun, 0, 1)[:, None]
     lamps = light.floodlight * np.clip(1.15 - centres[:, 2:], 0.25, 1) * LAMPLIGHT
     shades: Array = (light.ambient + light.sun * facing) * np.array(light.tint) + lamps
@@ -198,11 +207,11 @@ def _draw_shadow(scene: Scene, faces: Sequence[Face], ground: Array) -> None:
 
 
 def _draw_faces(scene: Scene, faces: Sequence[Face]) -> None:
-    """Paints faces far to near, those that look away left out."""
+    """Draws the faces that are turned to the camera, from far to near."""
     camera, night = scene.camera, scene.light.floodlight > 0
     a, b, c, d = np.moveaxis(np.stack([face.corners[[0, 1, 2, -1]] for face in faces]), 1, 0)
     centres = np.stack([face.corners.mean(0) for face in faces])
-    normals = np.cross(b - a, d - a) + np.cross(d - c, b - c)  # one is zero where a cone ends
+    normals = np.cross(b - a, d - a) + np.cross(d - c, b - c)  # one is zero at a cone's tip
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
     seen = camera.view(centres)
     away = camera.view(centres + normals) - seen
@@ -222,7 +231,7 @@ def _disc(scene: Scene, x: float, y: float, radius: float, colour: Array) -> Non
 
 
 def _tree(scene: Scene, x: float, y: float, tall: float) -> None:
-    leaf, draw = pick(scene.rng, LEAVES, 0.12) * scene.shade, scene.draw
+    leaf, draw = pick_colour(scene.rng, LEAVES, 0.12) * scene.shade, scene.draw
     trunk = (x - tall * 0.03, y - tall * 0.4, x + tall * 0.03, y)
     draw.rectangle(trunk, fill=_paint(leaf * 0.5))
     if scene.rng.random() < 0.4:
@@ -242,12 +251,12 @@ def _person(scene: Scene, x: float, y: float, tall: float) -> None:
     shade, draw = scene.shade, scene.draw
     coat = (x - tall * 0.17, y - tall * 0.86, x + tall * 0.17, y - tall * 0.38)
     draw.rectangle((x - tall * 0.1, y - tall * 0.5, x + tall * 0.1, y), fill=_paint(45 * shade))
-    draw.ellipse(coat, fill=_paint(pick(scene.rng, CLOTHES, 0.15) * shade))
+    draw.ellipse(coat, fill=_paint(pick_colour(scene.rng, CLOTHES, 0.15) * shade))
     _disc(scene, x, y - tall * 0.92, tall * 0.08, np.array([205, 160, 130]) * shade)
 
 
 def _car(scene: Scene, x: float, y: float, tall: float) -> None:
-    body, draw = _paint(pick(scene.rng, STONES, 0.1) * scene.shade), scene.draw
+    body, draw = _paint(pick_colour(scene.rng, STONES, 0.1) * scene.shade), scene.draw
     roof = [(-1, 0.6), (-0.6, 1), (0.5, 1), (1, 0.6)]
     windows = [(x + right * tall, y - up * tall) for right, up in roof]
     draw.rectangle((x - tall * 1.4, y - tall * 0.6, x + tall * 1.4, y - tall * 0.15), fill=body)
@@ -260,9 +269,12 @@ BYSTANDERS = ((_tree, 5.0, 12.0), (_person, 1.5, 1.9), (_car, 1.4, 1.7))  # heig
 
 
 def _draw_bystanders(scene: Scene, depths: tuple[float, float], means: Sequence[float]) -> None:
-    """Stands trees, people and cars, `means` of each, on the ground, far to near.
+    """Draws trees, people and cars on the ground, from far to near.
 
-    Depths are parts of the way to the structure.
+    Args:
+      scene: the photo.
+      depths: least and greatest depth, as parts of the distance to the structure.
+      means: mean number of each of BYSTANDERS.
     """
     rng, camera = scene.rng, scene.camera
     crowd = [
@@ -293,7 +305,7 @@ def _draw_weather(scene: Scene) -> None:
 
 
 def _lens(rng: Rng, picture: Image.Image) -> Image.Image:
-    """Adds what a camera adds: blur, texture, vignette, colour cast, exposure, sensor noise."""
+    """Adds blur, texture, vignette, colour cast, exposure and sensor noise."""
     if rng.random() < 0.5:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.3)))
     size = picture.size
@@ -327,12 +339,12 @@ def _side_by_side(places: Sequence[Structure]) -> Faces:
 
 
 def photograph(seed: int, size: Size, places: Sequence[Structure] = ()) -> Image.Image:
-    """Takes one photo of `places`, the first of them in the middle, or of a plain landscape.
+    """Draws a photo of places, the first of them in the middle, or of a landscape.
 
     Args:
-      seed: everything that differs between photos of a place comes from it.
-      size: (width, height) in pixels.
-      places: structures to stand side by side; none gives a landscape with nothing built.
+      seed: of everything that differs between photos of the same place.
+      size: width and height in pixels.
+      places: structures, drawn side by side; none gives a landscape without buildings.
 
     Returns:
       An RGB picture of `size`.
@@ -360,13 +372,13 @@ def photograph(seed: int, size: Size, places: Sequence[Structure] = ()) -> Image
     return _lens(rng, picture.reduce(SUPERSAMPLE))
 
 
-def abstract(seed: int, size: Size) -> Image.Image:
-    """A picture of no place at all: a close-up of some coloured, spotted stuff, RGB."""
+def draw_abstract(seed: int, size: Size) -> Image.Image:
+    """Draws an RGB picture of coloured spots, which shows no place."""
     rng = np.random.default_rng(seed)
     palette = rng.permutation(np.concatenate([STONES, LEAVES, CLOTHES]))[:4]
     picture = Image.new("RGB", size, _paint(palette[0]))
     draw = ImageDraw.Draw(picture)
     for x, y in rng.random((int(rng.integers(30, 200)), 2)) * size:
         w, h = rng.uniform(4, 50, 2)
-        draw.ellipse((x - w, y - h, x + w, y + h), fill=_paint(pick(rng, palette[1:], 0.15)))
+        draw.ellipse((x - w, y - h, x + w, y + h), fill=_paint(pick_colour(rng, palette[1:], 0.15)))
     return _lens(rng, picture)

@@ -1,7 +1,6 @@
-"""Structures: places as built, lists of faces in space, from numpy alone.
+"""Builds structures, the 3-D models of landmarks, as lists of faces, with numpy only.
 
-A structure is built once from its own seed: kind, proportions and materials never change. Lengths
-are in structure heights, roughly; x points right, y away from the camera, z up.
+Lengths are in structure heights, approximately; x points right, y away from the camera, z up.
 """
 
 import dataclasses
@@ -17,7 +16,7 @@ Array = np.ndarray
 Rng = np.random.Generator
 Faces = list["Face"]
 
-PANEL = 0.25  # widest piece of wall; small pieces keep the painter's order right
+PANEL = 0.25  # greatest width of a face of a wall; large faces would be sorted wrongly by depth
 NO_DETAILS = np.zeros((0, 4, 3))
 
 STONES = np.array([
@@ -29,7 +28,7 @@ GROUNDS = np.array([(96, 122, 62), (150, 145, 138), (196, 172, 124), (74, 104, 1
 
 
 class Face(NamedTuple):
-    """One flat polygon: `corners` [n, 3]; `details` [k, 4, 3], quads on it painted in `ink`."""
+    """A flat polygon: `corners` [n, 3]; `details` [k, 4, 3], quadrilaterals on it in `ink` [3]."""
 
     corners: Array
     colour: Array
@@ -38,7 +37,7 @@ class Face(NamedTuple):
 
 
 class Pattern(NamedTuple):
-    """What covers a wall: windows, bands, courses, ribs or nothing, so many to a height."""
+    """Windows, bands, courses or ribs on a wall, `density` of them per height, coloured `ink`."""
 
     name: str
     density: float
@@ -46,7 +45,7 @@ class Pattern(NamedTuple):
 
 
 class Style(NamedTuple):
-    """The permanent materials of a structure."""
+    """The materials of a structure: colours [3] and the pattern of its walls."""
 
     wall: Array
     trim: Array
@@ -56,14 +55,12 @@ class Style(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """A place as built, and the ground and hills it stands among.
+    """The 3-D model of a landmark, with its ground and hills.
 
     Attributes:
-      faces: polygons in no particular order.
-      width, height: extent, in structure heights.
-      metres: the real size of one height, which sets how large people look beside it.
-      ground: colour of the ground, [3].
-      hills: height of the hills behind, as a part of the frame.
+      faces: polygons, in any order.
+      width, height, metres: in structure heights; metres of one height, as a scale for people.
+      ground, hills: colour [3]; height of the hills, as a fraction of the picture's height.
     """
 
     faces: tuple[Face, ...]
@@ -75,15 +72,14 @@ class Structure:
 
 
 def jitter(rng: Rng, colour: Sequence[float] | Array, amount: float) -> Array:
+    """Returns a colour near `colour`, [3] float32; `amount` is the relative deviation."""
     moved = np.asarray(colour, float) * rng.normal(1, amount) + rng.normal(0, 50 * amount, 3)
     return moved.astype(np.float32)
 
 
-def pick(rng: Rng, palette: Array, amount: float) -> Array:
+def pick_colour(rng: Rng, palette: Array, amount: float) -> Array:
+    """Returns a random colour of a palette [colours, 3], varied by `jitter`."""
     return jitter(rng, palette[rng.integers(len(palette))], amount)
-
-
-# ---- solids
 
 
 def _boxes(pattern: Pattern, width: float, height: float) -> Sequence[Sequence[float]]:
@@ -123,7 +119,17 @@ def lathe(
     stretch: tuple[float, float] = (1, 1),
     lean: float = 0,
 ) -> Faces:
-    """Turns a profile of (height, radius) around an upright axis: column, cone, dome, box."""
+    """Returns a solid of revolution with flat sides: a column, cone, dome or box.
+
+    Args:
+      profile: (height, radius) from bottom to top.
+      sides: number of sides.
+      colour: of all faces, [3].
+      pattern: of the sides.
+      centre: x and y of the axis.
+      stretch: factors of x and y.
+      lean: shift in x per height.
+    """
     angles = 2 * math.pi * (np.arange(sides + 1) + 0.5) / sides - math.pi / 2
     circle = np.stack([np.cos(angles), np.sin(angles)], 1) * stretch
 
@@ -155,7 +161,7 @@ def box(
     colour: Array,
     pattern: Pattern | None = None,
 ) -> Faces:
-    """An upright box around (x, y)."""
+    """Returns an upright box around (x, y), `width` by `depth`, from height `low` to `high`."""
     corner = math.sqrt(0.5)
     return lathe([(low, corner), (high, corner)], 4, colour, pattern, (x, y), (width, depth))
 
@@ -163,7 +169,7 @@ def box(
 def slab(
     outline: Sequence[tuple[float, float]], depth: float, colour: Array, y: float = 0
 ) -> Faces:
-    """Thickens an anticlockwise outline of (x, z) points to `depth`."""
+    """Returns a slab around `y`, `depth` thick, of an anticlockwise outline of (x, z) points."""
     flat = np.array(outline, float)
     front = np.insert(flat, 1, y - depth / 2, axis=1)
     back = np.insert(flat, 1, y + depth / 2, axis=1)
@@ -184,7 +190,7 @@ def _dome(z: float, radius: float, bulge: float) -> list[tuple[float, float]]:
     ]
 
 
-# ---- kinds of structure: each draws its proportions from the landmark's own rng
+# ---- kinds of structure: each takes random proportions from the landmark's rng
 
 
 def _tower(rng: Rng, s: Style) -> Faces:
@@ -375,8 +381,8 @@ KINDS: dict[str, Callable[[Rng, Style], Faces]] = {
 
 
 @functools.lru_cache(maxsize=256)
-def structure(seed: int, kind: str) -> Structure:
-    """Builds the structure of one landmark; the same seed and kind give the same one."""
+def build_structure(seed: int, kind: str) -> Structure:
+    """Returns the structure of a landmark; the same seed and kind give the same structure."""
     rng = np.random.default_rng(seed)
     wall, trim, roof = STONES[rng.permutation(len(STONES))[:3]] + rng.uniform(-14, 14, (3, 3))
     name = str(rng.choice(["windows", "bands", "courses", "ribs"]))
@@ -388,6 +394,6 @@ def structure(seed: int, kind: str) -> Structure:
         width=float(np.ptp(points[:, 0])),
         height=float(points[:, 2].max()),
         metres=rng.uniform(18, 60),
-        ground=pick(rng, GROUNDS, 0.1),
+        ground=pick_colour(rng, GROUNDS, 0.1),
         hills=rng.uniform(0, 0.16),
     )

@@ -1,6 +1,6 @@
-"""The plan of a small generated Google Landmarks Dataset v2, dirt and all, without a pixel.
+"""Plans a small generated Google Landmarks Dataset v2, with its defects, without drawing it.
 
-Everything hangs on the world's seed; each photo is later drawn from its own line of the plan.
+The plan depends on the world's seed alone; the writer draws each photo from its part of the plan.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipelines.sample import structures
 from pipelines.sample.config import BROKEN, CONFLICTS, COPIES, FEWEST, LEAKS, ODD, RARE, World
 
-LANDMARK_IDS = 203_094  # train's landmark ids lie below this
-TAIL = 8  # the largest class has so many times the images of the smallest
-UNSEEN = 6  # landmarks that only test's non-landmark photos show
-CLEAN_SHARE = 0.75  # of a landmark's images that the clean list names
-NON_LANDMARK_SHARE = 0.25  # of the test images
-SEVERAL = 3  # test images that show two landmarks
+LANDMARK_IDS = 203_094  # train's landmark ids are less than this
+TAIL = 8  # ratio of the images of the largest class to those of the smallest
+UNSEEN = 6  # landmarks that are seen only on test's non-landmark photos
+CLEAN_SHARE = 0.75  # fraction of a landmark's images on the clean list
+NON_LANDMARK_SHARE = 0.25  # fraction of the test images without a landmark
+SEVERAL = 3  # number of test images that show two landmarks
 USAGES = ("Public", "Private", "Private") * 6 + ("Ignored",)  # of the test images, in turn
 PLACES = ("Alvéna", "Köstrava", "São Belmiro", "Łodryn", "Merrow & Sons", "Đorani", "Østervik",
           "Tansaoru", "Bryn-y-Môr", "Val d'Ysère", "Kahala", "Szentgálfalva", "Port Annick",
@@ -29,7 +29,7 @@ PLACES = ("Alvéna", "Köstrava", "São Belmiro", "Łodryn", "Merrow & Sons", "�
 
 @dataclasses.dataclass(frozen=True)
 class Landmark:
-    """One place: its id in train, its name, and the seed and kind of its structure."""
+    """A landmark: its id in train, its name, and the kind and seed of its structure."""
 
     id: int
     name: str
@@ -38,20 +38,20 @@ class Landmark:
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
-    """One line of the plan: all that is needed to make the bytes of one image.
+class PlannedPhoto:
+    """A planned image: all that its bytes depend on.
 
     Attributes:
-      id: 16 hex.
+      id: 16 hex digits.
       split: train, test or index.
-      number: its place in the order of making.
-      landmarks: what it is labelled with.
-      shows: the structures to draw; none gives a landscape.
+      number: its index among the split's photos, in the order of planning.
+      landmarks: its labels.
+      shows: the landmarks to draw; none gives a landscape.
       form: jpeg, abstract, one of COPIES (then `source` is set), BROKEN or ODD.
       size: width and height in pixels.
       quality: of the JPEG.
       seed: of viewpoint, light and weather.
-      source: the photo that this one is a copy of.
+      source: the photo that this one is a copy of, or None.
     """
 
     id: str
@@ -63,31 +63,31 @@ class Photo:
     size: tuple[int, int]
     quality: int
     seed: int
-    source: "Photo | None" = None
+    source: "PlannedPhoto | None" = None
 
     @property
     def source_id(self) -> str:
-        """The id of the photo that this one copies, or nothing."""
+        """Returns the id of the photo that this one copies, or an empty string."""
         return self.source.id if self.source else ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What is in a world, by id.
+    """The planted cases of a world, by the ids of images and landmarks.
 
     Attributes:
-      images: split -> members of its tars.
-      landmarks: landmark_id -> rows of train.csv, above the threshold.
-      rare_landmarks: landmark_id -> rows of train.csv, below it.
+      images: split -> number of members of its tars.
+      landmarks: landmark_id -> number of rows of train.csv, for landmarks above the threshold.
+      rare_landmarks: landmark_id -> number of rows of train.csv, for landmarks below it.
       clean_ids: ids on the clean list whose image exists.
-      missing_clean_ids: ids on the clean list that exist nowhere.
-      byte_duplicates: (original, copy), the same landmark.
-      near_duplicates: (original, copy, reencoded or resized), the same landmark.
-      conflicts: two ids of the same bytes under two landmarks; of the first pair the first id is
-        on the clean list, of the second pair neither.
-      leaks: (train id, test id, copy or reencoded).
-      train_faults, test_faults: corrupt, truncated, ... -> ids.
-      non_landmarks, several_landmarks, ignored: test ids.
+      missing_clean_ids: ids on the clean list without an image.
+      byte_duplicates: (original, copy) under the same landmark.
+      near_duplicates: (original, copy, "reencoded" or "resized") under the same landmark.
+      conflicts: pairs of ids with the same bytes under two landmarks; of the first pair the first
+        id is on the clean list, of the second pair neither.
+      leaks: (train id, test id, "copy" or "reencoded").
+      train_faults, test_faults: one of BROKEN or ODD -> ids.
+      non_landmarks, several_landmarks, ignored: ids of test images.
     """
 
     images: Mapping[str, int]
@@ -106,7 +106,7 @@ class Summary:
     ignored: tuple[str, ...]
 
     def counts(self) -> dict[str, int]:
-        """How many there are of everything, in the order to print it."""
+        """Returns the number of cases of each kind, in the order to print them."""
         found: dict[str, int] = {}
         for name, value in vars(self).items():
             if name == "images":
@@ -120,10 +120,17 @@ class Summary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """Every photo of a world, what is said about them, and the summary of both."""
+class WorldPlan:
+    """All photos of a world and its metadata.
 
-    photos: Mapping[str, Sequence[Photo]]
+    Attributes:
+      photos: split -> its photos.
+      usage: id of a test photo -> its Usage in the solution.
+      clean: landmark_id -> ids on the clean list.
+      summary: the planted cases.
+    """
+
+    photos: Mapping[str, Sequence[PlannedPhoto]]
     usage: Mapping[str, str]
     clean: Mapping[int, Sequence[str]]
     summary: Summary
@@ -137,7 +144,7 @@ def _hash(*parts: object) -> int:
 
 
 def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landmark]]:
-    """Landmarks to be kept, rare and unseen."""
+    """Returns the landmarks above the threshold, those below it, and those without a label."""
     count = world.landmarks + len(RARE) + UNSEEN
     rng = random.Random(_hash(world.seed, "landmarks"))
     ids, kinds = (
@@ -153,25 +160,25 @@ def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landm
     return every[:kept], every[kept:rare], every[rare:]
 
 
-class _Maker:
-    """Hands out photos of one split with ids, sizes and seeds of their own."""
+class _PhotoPlanner:
+    """Plans the photos of one split, each with an id, a size and a seed of its own."""
 
     def __init__(self, world: World, split: str) -> None:
-        self.world, self.split, self.made = world, split, list[Photo]()
+        self.world, self.split, self.made = world, split, list[PlannedPhoto]()
 
     def __call__(
         self,
         landmarks: Sequence[Landmark] = (),
         form: str = "jpeg",
         shows: Sequence[Landmark] | None = None,
-        source: Photo | None = None,
-    ) -> Photo:
+        source: PlannedPhoto | None = None,
+    ) -> PlannedPhoto:
         number = len(self.made)
         seed = _hash(self.world.seed, self.split, number)
         rng = random.Random(seed)
         long = rng.randint(*self.world.sides)
         short = round(long * rng.choice([0.66, 0.75, 0.75]))
-        photo = Photo(
+        photo = PlannedPhoto(
             id=f"{_hash(seed, 'id'):016x}",
             split=self.split,
             number=number,
@@ -186,20 +193,20 @@ class _Maker:
         self.made.append(photo)
         return photo
 
-    def copies(self, sources: Iterable[Photo], form: str) -> list[Photo]:
-        """Copies of photos, under the same landmarks."""
+    def copies(self, sources: Iterable[PlannedPhoto], form: str) -> list[PlannedPhoto]:
+        """Plans copies of photos, under the same landmarks."""
         return [self(source.landmarks, form, source=source) for source in sources]
 
 
 def _class_sizes(world: World) -> list[int]:
-    """Images of each landmark to be kept: a geometric tail, largest first."""
+    """Returns the number of images of each frequent landmark, in geometric decline."""
     weights = [TAIL ** (-i / (world.landmarks - 1)) for i in range(world.landmarks)]
     scale = (world.train_images - world.extra) / sum(weights)
     return [max(FEWEST, round(scale * weight)) for weight in weights]
 
 
-def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> list[Photo]:
-    make, others = _Maker(world, "test"), round(NON_LANDMARK_SHARE * world.test_images)
+def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> list[PlannedPhoto]:
+    make, others = _PhotoPlanner(world, "test"), round(NON_LANDMARK_SHARE * world.test_images)
     make([kept[0]], "corrupt")
     make([kept[1]], "exif")
     for i in range(SEVERAL):
@@ -215,23 +222,23 @@ def _plan_test(world: World, kept: list[Landmark], unseen: list[Landmark]) -> li
 
 @dataclasses.dataclass
 class _Train:
-    """Train's photos, and which of them are whose copies."""
+    """Train's photos, and lists of the copies and conflicts among them."""
 
-    photos: list[Photo]
-    duplicates: list[Photo]
-    near: list[Photo]
-    conflicts: list[tuple[Photo, Photo]]
-    leaks: list[Photo]
+    photos: list[PlannedPhoto]
+    duplicates: list[PlannedPhoto]
+    near: list[PlannedPhoto]
+    conflicts: list[tuple[PlannedPhoto, PlannedPhoto]]
+    leaks: list[PlannedPhoto]
 
 
 def _plan_train(
-    world: World, kept: list[Landmark], rare: list[Landmark], test: list[Photo]
+    world: World, kept: list[Landmark], rare: list[Landmark], test: list[PlannedPhoto]
 ) -> _Train:
-    make, rng = _Maker(world, "train"), random.Random(_hash(world.seed, "train"))
+    make, rng = _PhotoPlanner(world, "train"), random.Random(_hash(world.seed, "train"))
     for landmark, size in zip([*kept, *rare], [*_class_sizes(world), *RARE], strict=True):
         for _ in range(size):
             make([landmark])
-    large = kept[: len(kept) // 2]  # dirt stays out of the small classes: they must stay learnable
+    large = kept[: len(kept) // 2]  # no defects in small classes: they must stay learnable
     pool = [photo for photo in make.made if photo.landmarks[0] in large]
     sources = iter(rng.sample(pool, len(pool)))
     duplicates, reencoded, resized = (
@@ -256,7 +263,7 @@ def _plan_train(
 def _plan_clean(
     world: World, kept: list[Landmark], train: _Train
 ) -> tuple[dict[int, list[str]], list[str]]:
-    """The clean list, landmark_id -> ids, and those of its ids that do not exist."""
+    """Returns the clean list, landmark_id -> ids, and its ids without an image."""
     rng = random.Random(_hash(world.seed, "clean"))
     contested = {photo.id for pair in train.conflicts for photo in pair}
     clean = {}
@@ -275,15 +282,15 @@ def _plan_clean(
     return clean, missing
 
 
-def _faults(photos: Sequence[Photo]) -> dict[str, tuple[str, ...]]:
+def _faults(photos: Sequence[PlannedPhoto]) -> dict[str, tuple[str, ...]]:
     found = {form: tuple(x.id for x in photos if x.form == form) for form in BROKEN + ODD}
     return {form: ids for form, ids in found.items() if ids}
 
 
-def plan(world: World) -> Plan:
-    """Decides all that a world holds, without drawing it."""
+def plan_world(world: World) -> WorldPlan:
+    """Returns the plan of a world; draws and writes nothing."""
     kept, rare, unseen = _landmarks(world)
-    test, index = _plan_test(world, kept, unseen), _Maker(world, "index")
+    test, index = _plan_test(world, kept, unseen), _PhotoPlanner(world, "index")
     for landmark in itertools.islice(itertools.cycle(kept), world.index_images):
         index([landmark])
     train = _plan_train(world, kept, rare, test)
@@ -307,4 +314,4 @@ def plan(world: World) -> Plan:
         several_landmarks=tuple(x.id for x in test if len(x.landmarks) > 1),
         ignored=tuple(image for image, use in usage.items() if use == "Ignored"),
     )
-    return Plan(photos, usage, clean, summary)
+    return WorldPlan(photos, usage, clean, summary)

@@ -1,7 +1,6 @@
-"""A small Google Landmarks Dataset v2 that is generated, in the published layout.
+"""Draws and writes a generated Google Landmarks Dataset v2, in the published layout.
 
-The plan says what is in it; here its photos are drawn and its files written. The bytes never
-depend on how many processes draw.
+The contents come from the plan. The bytes do not depend on the number of processes that draw.
 """
 
 import concurrent.futures
@@ -23,11 +22,11 @@ from tqdm import tqdm
 
 from pipelines.sample import scenery, structures
 from pipelines.sample.config import BROKEN, ODD, World
-from pipelines.sample.world import Landmark, Photo, Plan, Summary, plan
+from pipelines.sample.world import Landmark, PlannedPhoto, Summary, WorldPlan, plan_world
 
 COPY_SCALE, COPY_QUALITY = 0.6, 70  # of resized and re-encoded copies
 JFIF_HEADER = 20  # bytes
-ROTATE_CLOCKWISE = 6  # an EXIF orientation: turn a quarter clockwise to view
+ROTATE_CLOCKWISE = 6  # the EXIF orientation of photos to be rotated by 90 degrees for viewing
 NOT_FOUND_PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head></html>\n"
 
 
@@ -52,7 +51,7 @@ def _copied(content: bytes, form: str) -> bytes:
 
 def _broken(content: bytes, form: str, seed: int) -> bytes:
     match form:
-        case "corrupt":  # begins as a JPEG, goes on as noise
+        case "corrupt":  # the header of a JPEG, then random bytes
             noise = random.Random(seed).randbytes(len(content) - JFIF_HEADER)
             return content[:JFIF_HEADER] + noise
         case "truncated":
@@ -71,19 +70,19 @@ def _odd(image: Image.Image, form: str, number: int) -> bytes:
         case "rgba":
             image.putalpha(Image.linear_gradient("L").resize(image.size))
             return _encoded(image, "PNG")
-    exif = Image.Exif()  # stored lying on its side, with the note that stands it up
+    exif = Image.Exif()  # stored sideways, with the orientation that turns it upright
     exif[ExifTags.Base.Orientation] = ROTATE_CLOCKWISE
     return _encoded(image.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif)
 
 
-def render(photo: Photo) -> bytes:
-    """Makes the bytes of one image file, as good or as broken as planned."""
+def render(photo: PlannedPhoto) -> bytes:
+    """Returns the bytes of an image file, with the planned defects."""
     if photo.source:
         return _copied(render(photo.source), photo.form)
     if photo.form == "abstract":
-        image = scenery.abstract(photo.seed, photo.size)
+        image = scenery.draw_abstract(photo.seed, photo.size)
     else:
-        places = [structures.structure(place.seed, place.kind) for place in photo.shows]
+        places = [structures.build_structure(place.seed, place.kind) for place in photo.shows]
         image = scenery.photograph(photo.seed, photo.size, places)
     if photo.form in ODD:
         return _odd(image, photo.form, photo.number)
@@ -95,8 +94,8 @@ def render(photo: Photo) -> bytes:
 
 
 @contextlib.contextmanager
-def _drawing(workers: int) -> Iterator[Callable[[Iterable[Photo]], Iterable[bytes]]]:
-    """Yields a map of render over photos, in order, on so many processes."""
+def _drawing(workers: int) -> Iterator[Callable[[Iterable[PlannedPhoto]], Iterable[bytes]]]:
+    """Yields a function that renders photos in order, on `workers` processes."""
     if workers == 1:
         yield lambda photos: map(render, photos)
         return
@@ -105,8 +104,10 @@ def _drawing(workers: int) -> Iterator[Callable[[Iterable[Photo]], Iterable[byte
         yield lambda photos: pool.map(render, photos, chunksize=8)
 
 
-def _write_tar(path: pathlib.Path, photos: Sequence[Photo], contents: Iterator[bytes]) -> None:
-    """Writes a tar of the next contents, one for each photo."""
+def _write_tar(
+    path: pathlib.Path, photos: Sequence[PlannedPhoto], contents: Iterator[bytes]
+) -> None:
+    """Writes a tar of photos; takes one of `contents` for each."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for photo in photos:
             content = next(contents)
@@ -115,7 +116,7 @@ def _write_tar(path: pathlib.Path, photos: Sequence[Photo], contents: Iterator[b
             tar.addfile(member, io.BytesIO(content))
 
 
-def _write_images(root: pathlib.Path, world: World, planned: Plan, workers: int) -> None:
+def _write_images(root: pathlib.Path, world: World, planned: WorldPlan, workers: int) -> None:
     counts = {"train": world.train_archives, "test": world.test_archives, "index": 1}
     archives = [
         (split, f"images_{k:03d}", _by_id(planned.photos[split])[k::count])
@@ -134,7 +135,7 @@ def _write_images(root: pathlib.Path, world: World, planned: Plan, workers: int)
             (sums / f"md5.{name}.txt").write_text(f"{digest}  {tar.name}\n")
 
 
-def _by_id(photos: Iterable[Photo]) -> list[Photo]:
+def _by_id(photos: Iterable[PlannedPhoto]) -> list[PlannedPhoto]:
     return sorted(photos, key=lambda photo: photo.id)
 
 
@@ -150,8 +151,8 @@ def _title(landmark: Landmark, suffix: str = "") -> str:
     return urllib.parse.quote((landmark.name + suffix).replace(" ", "_"))
 
 
-def _url(photo: Photo) -> str:
-    """Wikimedia's way: http or https, percent-encoded, now and then twice."""
+def _url(photo: PlannedPhoto) -> str:
+    """Returns a URL as Wikimedia has them: http or https, percent-encoded, some of them twice."""
     title = _title(photo.landmarks[0], f"_{photo.number}.jpg")
     if photo.number % 10 == 0:
         title = urllib.parse.quote(title)
@@ -160,7 +161,7 @@ def _url(photo: Photo) -> str:
     return f"{scheme}://upload.wikimedia.org/wikipedia/commons/{folder}/{title}"
 
 
-def _attribution(photo: Photo) -> tuple[str, ...]:
+def _attribution(photo: PlannedPhoto) -> tuple[str, ...]:
     name, version = photo.landmarks[0].name, ("2.0", "3.0", "4.0")[photo.number % 3]
     author = ("Jo Example", 'Ada "Lens" Example, Esq.', "R. Example\nand friends")[photo.number % 3]
     title = f"{name}, seen from afar" if photo.number % 2 else f"{name}\n(no. {photo.number})"
@@ -183,7 +184,7 @@ def _write_labels(folder: pathlib.Path, split: str, places: Mapping[Landmark, in
     )
 
 
-def _write_metadata(root: pathlib.Path, planned: Plan) -> None:
+def _write_metadata(root: pathlib.Path, planned: WorldPlan) -> None:
     folder = root / "metadata"
     train, test, index = (_by_id(planned.photos[split]) for split in ("train", "test", "index"))
     listed = [(x.id, _url(x), x.landmarks[0].id) for x in train]
@@ -194,7 +195,7 @@ def _write_metadata(root: pathlib.Path, planned: Plan) -> None:
     _write_csv(folder / "train_attribution.csv", "id,url,author,license,title", credits)
     _write_labels(folder, "train", {x.landmarks[0]: x.landmarks[0].id for x in train})
     _write_csv(folder / "test.csv", "id", [(x.id,) for x in test])
-    # index numbers its landmarks anew: its ids mean nothing in train
+    # index has its own numbers of landmarks, unrelated to train's ids
     places = {place: i for i, place in enumerate(dict.fromkeys(x.landmarks[0] for x in index))}
     shown = [(x.id, places[x.landmarks[0]]) for x in index]
     _write_csv(folder / "index.csv", "id", [(x.id,) for x in index])
@@ -202,7 +203,7 @@ def _write_metadata(root: pathlib.Path, planned: Plan) -> None:
     _write_labels(folder, "index", places)
 
 
-def _write_solution(root: pathlib.Path, planned: Plan) -> None:
+def _write_solution(root: pathlib.Path, planned: WorldPlan) -> None:
     rows = [
         (x.id, " ".join(str(landmark.id) for landmark in x.landmarks), planned.usage[x.id])
         for x in _by_id(planned.photos["test"])
@@ -214,18 +215,18 @@ def _write_solution(root: pathlib.Path, planned: Plan) -> None:
 DEFAULT = World()
 
 
-def write(root: str | os.PathLike[str], world: World = DEFAULT, workers: int = 1) -> Summary:
-    """Writes a world in the published layout.
+def write_world(root: str | os.PathLike[str], world: World = DEFAULT, workers: int = 1) -> Summary:
+    """Writes a generated dataset in the published layout.
 
     Args:
-      root: a local folder, made if need be; files of an earlier world are overwritten.
+      root: a local folder, created if absent; files of an earlier world are overwritten.
       world: what to generate.
-      workers: processes that draw. The files do not depend on it.
+      workers: processes that draw photos; the files do not depend on it.
 
     Returns:
-      What was planted, by id.
+      The planted cases, by id.
     """
-    folder, planned = pathlib.Path(root), plan(world)
+    folder, planned = pathlib.Path(root), plan_world(world)
     _write_images(folder, world, planned, workers)
     _write_metadata(folder, planned)
     _write_solution(folder, planned)

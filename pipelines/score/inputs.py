@@ -10,7 +10,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.paths import join
 from pipelines.common.reasons import Reject
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import Unreadable, normalise
+from pipelines.imaging.normalize import Unreadable, normalize
 from pipelines.score import prediction_store
 from pipelines.score.options import InferenceOptions
 from pipelines.source import discover
@@ -61,7 +61,7 @@ class Folder:
         """The photos, normalised; what cannot be read is put to the rejects."""
         for path in self.paths:
             try:
-                photo = normalise(filesystem.read(join(self.root, path)), normal)
+                photo = normalize(filesystem.read(join(self.root, path)), normal)
             except Unreadable as error:
                 rejects.append(Reject(path, self.name, "score", error.reason, error.detail))
             else:
@@ -96,7 +96,7 @@ def expand(item: Item) -> Iterator[Unit | Records | Folder]:
     if isinstance(item, Records | Folder):
         yield item
     else:
-        yield from discover.expand(item)
+        yield from discover.expand_part(item)
 
 
 def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
@@ -147,7 +147,7 @@ def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
         items: tuple[Item, ...] = of_records(photo_records.find(options.photos.images, split))
         found = discover.discover_metadata(root) if root else None
     else:
-        found = discover.discover(root, [split], options.source.archives)
+        found = discover.discover_source(root, [split], options.source.archives)
         items = found.parts
     listing = found.test_csv if found and split == "test" else None
     return Photos(items, parameters, listing)

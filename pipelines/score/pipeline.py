@@ -20,7 +20,7 @@ from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.imaging.normalize import Unreadable
 from pipelines.runner import engine, progress
-from pipelines.runner.options import threads
+from pipelines.runner.options import decoding_threads
 from pipelines.score import inputs
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
 from pipelines.score.model import CHUNK, Place, Prediction
@@ -210,7 +210,7 @@ def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, 
     if all(job.parts.is_final(unit.name, unit) for unit in job.photos.units()):
         print(f"{title}: every photo was scored before")
         return
-    workers = threads(options.fetch.threads, beam_options)
+    workers = decoding_threads(options.fetch.threads, beam_options)
     handler = LandmarkHandler(job.place, options.model.batch_size, workers, job.top_k, job.embed)
     with progress.bar(title, paths.join(job.parts.root, "progress"), "photos") as folder:
         staging = StagingOptions(options.fetch.attempts, workers, progress=folder)

@@ -22,7 +22,7 @@ from pipelines.shard.plan import Plan, make_plan, note
 from pipelines.source import metadata_csv
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
-from pipelines.storage.ranged_reads import Place, gather
+from pipelines.storage.ranged_reads import RecordLocation, gather
 
 FACTS = {name: schema.FACTS[name] for name in ("id", "split", "unit", "offset", "length", "status")}
 DECISIONS = {
@@ -47,7 +47,7 @@ class Shard(beam.PTransform):
 
     def expand(self, begin):
         plan = self.plan
-        parts = partition.partitions(sum(plan.images.values()))
+        parts = partition.partition_count(sum(plan.images.values()))
         by_id = partition.by_hex("id", parts)
         facts = partition.batches(
             {plan.output.facts(s["unit"]): s["images"] for s in summaries(plan.output)}
@@ -161,7 +161,9 @@ def write_shard(
 
 def _records(images: pd.DataFrame, output: Output) -> Iterator[bytes]:
     columns = images[["unit", "offset", "length"]].itertuples(index=False)
-    places = [Place(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)]
+    places = [
+        RecordLocation(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)
+    ]
     staged = gather(places, output.staged)
     for index, more in enumerate(_more(images)):
         # An Example goes on where another ends: the photo is not decoded.

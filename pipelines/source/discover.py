@@ -1,4 +1,4 @@
-"""What `--source` holds, told apart by looking: published tars, or loose photos in folders."""
+"""Finds what `--source` holds: published tars, photos in folders, or URLs in train.csv."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pipelines.source import metadata_csv
 from pipelines.source.unit import Unit
 from pipelines.storage import filesystem, streams
 
-BLOCK = 4096  # loose photos in a unit
-URL_BLOCK = 1024  # URLs in a unit: at two a second, nine minutes that a kill can cost
-LOOKS = 20  # for loose photos before a split is called absent
+BLOCK = 4096  # photos of a folder in a unit
+URL_BLOCK = 1024  # URLs in a unit: at 2 per second, a kill loses at most nine minutes
+PROBED_PHOTOS = 20  # photos of a folder to look for before its split counts as absent
 T = TypeVar("T")
 NUMBER = re.compile(r"images_(\d{3})\.tar$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Loose:
-    """A split of loose photos, listed by a CSV.
+class PhotoFolder:
+    """A split whose photos are single files in folders.
 
     Attributes:
       split: train or test.
       root: the folder with `{split}/a/b/c/{id}.jpg`.
-      listing: the CSV whose `id` column lists them.
+      listing: path of the CSV whose `id` column lists the photos.
     """
 
     split: str
@@ -39,36 +39,37 @@ class Loose:
 
 
 @dataclasses.dataclass(frozen=True)
-class Lane:
-    """Every so many-th block of the URLs that a CSV lists.
+class UrlShare:
+    """One worker's share of the URLs that a CSV lists.
 
-    A lane is worked on by one process at a time, on whichever engine, and takes
-    its share of the requests that a host is asked for in a second.
+    A share is fetched by one process at a time, on any engine, which may use the same
+    share of the allowed requests per second to a host.
 
     Attributes:
       split: train.
-      listing: the CSV with `id` and `url`.
-      number, lanes: this lane's blocks are number, number + lanes, ...
+      listing: path of the CSV with the columns `id` and `url`.
+      number: index of this share.
+      shares: number of shares; this one has the blocks number, number + shares, ...
     """
 
     split: str
     listing: str
     number: int
-    lanes: int
+    shares: int
 
 
-Part = Unit | Loose | Lane
+Part = Unit | PhotoFolder | UrlShare
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A place with photos and their metadata.
+    """The photos and metadata of a dataset.
 
     Attributes:
       root: folder, gs:// or http(s) URL.
-      parts: its tars as units, its splits of loose photos, or lanes of URLs.
-      train_csv, clean_csv, test_csv: paths, or None where the source has none.
-      absent: what was looked for and is not there, for a person.
+      parts: tars as units, splits in folders, or shares of URLs.
+      train_csv, clean_csv, test_csv: paths, or None where the source has no such file.
+      absent: names of what is missing, for messages.
       attribution_csv, categories_csv: paths where a filter reads them, else None.
     """
 
@@ -83,26 +84,29 @@ class Source:
 
     @property
     def splits(self) -> list[str]:
+        """Returns the splits that have parts: train, test, index, as far as present."""
         return sorted({part.split for part in self.parts}, reverse=True)
 
     @property
-    def archives(self) -> int | None:
-        """The number of units, or None where it takes a whole CSV to know."""
+    def unit_count(self) -> int | None:
+        """Returns the number of units, or None where a whole CSV must be read to know."""
         known = all(isinstance(part, Unit) for part in self.parts)
         return len(self.parts) if known else None
 
 
-def discover(root: str, splits: Iterable[str], numbers: Sequence[int] | None = None) -> Source:
-    """Looks what there is.
+def discover_source(
+    root: str, splits: Iterable[str], numbers: Sequence[int] | None = None
+) -> Source:
+    """Returns the photos and metadata that a source has.
 
     Args:
       root: folder, gs:// or http(s) URL in GLDv2's published or Kaggle's layout.
-      splits: which to look for.
-      numbers: which tars to take of each split; None for all.
+      splits: to look for.
+      numbers: of the tars to take from each split; None for all.
 
     Raises:
-      UserError: nothing of these splits is there, a needed CSV is missing or
-        lacks a column, or a place does not answer.
+      UserError: there are no photos of these splits, a required CSV is missing or
+        lacks a column, or a server does not answer.
     """
     found = discover_metadata(root)
     try:
@@ -111,44 +115,53 @@ def discover(root: str, splits: Iterable[str], numbers: Sequence[int] | None = N
         raise UserError(f"--source {root}: {error}") from None
 
 
-def expand(part: Part) -> Iterator[Unit]:
-    """The units of a part: itself, or blocks of the photos or URLs that its CSV lists."""
+def expand_part(part: Part) -> Iterator[Unit]:
+    """Yields the units of a part: a tar is one; a CSV gives one for each block of rows."""
     if isinstance(part, Unit):
         yield part
-    elif isinstance(part, Loose):
+    elif isinstance(part, PhotoFolder):
         for number, listed in enumerate(_blocks(metadata_csv.ids(part.listing), BLOCK)):
             yield Unit(f"{part.split}-{number:05d}", part.split, part.root, ids=tuple(listed))
     else:
         rows = enumerate(_blocks(metadata_csv.urls(part.listing), URL_BLOCK))
-        for number, block in itertools.islice(rows, part.number, None, part.lanes):
+        for number, block in itertools.islice(rows, part.number, None, part.shares):
             ids, urls = zip(*block, strict=True)
             name = f"{part.split}-urls_{number:05d}"
             yield Unit(name, part.split, part.listing, ids=ids, urls=urls)
 
 
-def discover_urls(root: str, splits: Iterable[str], lanes: int) -> Source:
-    """Takes train from the URLs that train.csv lists, whatever else is at `root`.
+def discover_urls(root: str, splits: Iterable[str], shares: int) -> Source:
+    """Returns a source whose train photos are fetched from the URLs in train.csv.
 
-    The other splits are published without URLs; what is asked for of them is absent.
+    The other splits are published without URLs; where they are asked for, they are absent.
+
+    Args:
+      root: folder, gs:// or http(s) URL with train.csv; photos there are ignored.
+      splits: to look for.
+      shares: number of parts to divide the URLs into.
 
     Raises:
-      UserError: there is no train.csv, it has no `url`, or the place does not answer.
+      UserError: there is no train.csv, it has no column `url`, or a server does not answer.
     """
     found = discover_metadata(root)
     if not found.train_csv:
         raise UserError(f"--from_urls: found no {paths.TRAIN_CSV} at {root}")
     metadata_csv.check_header(found.train_csv, metadata_csv.URLS | metadata_csv.TRAIN)
-    parts = tuple(Lane("train", found.train_csv, number, lanes) for number in range(lanes))
+    parts = tuple(UrlShare("train", found.train_csv, number, shares) for number in range(shares))
     absent = tuple(f"URLs of {split} photos" for split in splits if split != "train")
     return dataclasses.replace(found, parts=parts, absent=found.absent + absent)
 
 
 def discover_metadata(root: str) -> Source:
-    """The source without its photos, for what needs their metadata alone."""
+    """Returns a source without its photos, for commands that read its metadata alone.
+
+    Raises:
+      UserError: a CSV lacks a column, or a server does not answer.
+    """
     try:
-        train_csv = _first_there(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
-        test_csv = _first_there(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
-        clean_csv = _first_there(root, paths.CLEAN_CSV)
+        train_csv = _first_existing(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
+        test_csv = _first_existing(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
+        clean_csv = _first_existing(root, paths.CLEAN_CSV)
     except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
     absent = () if clean_csv else (paths.CLEAN_CSV,)
@@ -163,19 +176,34 @@ def discover_metadata(root: str) -> Source:
 
 
 def attribution_csv(root: str, flag: str, columns: Mapping[str, str]) -> str:
-    """Where the attributions are.
+    """Returns the path of the attribution CSV.
+
+    Args:
+      root: of the source.
+      flag: that requires the file, for errors.
+      columns: that it must have.
 
     Raises:
-      UserError: nowhere, though `flag` wants them, or without these columns.
+      UserError: there is no such file, or it lacks a column.
     """
     return find_csv(root, flag, columns, paths.ATTRIBUTION_CSV)
 
 
 def find_csv(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
-    """The first of these CSVs that is there."""
-    beside = [path.rsplit("/", 1)[1] for path in paths]  # train.csv, in Kaggle's layout
+    """Returns the path of the first CSV that exists, in the published or Kaggle's layout.
+
+    Args:
+      root: of the source.
+      flag: that requires the file, for errors.
+      columns: that it must have.
+      *paths: of the candidates, relative to `root`.
+
+    Raises:
+      UserError: there is none, it lacks a column, or a server does not answer.
+    """
+    beside = [path.rsplit("/", 1)[1] for path in paths]  # Kaggle's layout has them at the root
     try:
-        found = _first_there(root, *paths, *beside)
+        found = _first_existing(root, *paths, *beside)
     except streams.Unreachable as error:
         raise UserError(f"--source {root}: {error}") from None
     if not found:
@@ -195,7 +223,7 @@ def _with_photos(source: Source, splits: list[str], numbers: Sequence[int] | Non
             parts += [_tar(root, split, number) for number in tars]
             absent += [paths.archive(split, n) for n in numbers or () if n not in tars]
         elif listing and _has_photos(root, split, listing):
-            parts.append(Loose(split, root, listing))
+            parts.append(PhotoFolder(split, root, listing))
         else:
             absent.append(f"{split} photos")
     if not parts:
@@ -208,7 +236,7 @@ def _with_photos(source: Source, splits: list[str], numbers: Sequence[int] | Non
     return dataclasses.replace(source, parts=tuple(parts), absent=tuple(absent))
 
 
-def _first_there(root: str, *paths: str) -> str | None:
+def _first_existing(root: str, *paths: str) -> str | None:
     return next((p for path in paths if streams.exists(p := join(root, path))), None)
 
 
@@ -223,8 +251,8 @@ def _tar(root: str, split: str, number: int) -> Unit:
 
 def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
     if streams.is_http(root):
-        there = _Probe(root, split)
-        if numbers is None:  # they are numbered without gaps: look for the first that is absent
+        there = _AbsentArchives(root, split)
+        if numbers is None:  # numbers have no gaps: search for the first absent one
             return list(range(bisect.bisect_left(there, True)))
         return [number for number in numbers if not there[number]]
     found = filesystem.match(join(root, split, "images_[0-9][0-9][0-9].tar"))
@@ -232,8 +260,8 @@ def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
     return [number for number in present if numbers is None or number in numbers]
 
 
-class _Probe:
-    """For bisection over archive numbers: whether a number is absent."""
+class _AbsentArchives:
+    """A sequence over the numbers of tars, true where a tar is absent, for bisection."""
 
     def __init__(self, root: str, split: str):
         self._root, self._split = root, split
@@ -246,8 +274,8 @@ class _Probe:
 
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
-    """Looks for the first few listed photos: a listing of millions of files takes hours."""
-    first = next(metadata_csv.ids(listing), [])[:LOOKS]
+    """Returns whether one of the first listed photos exists; listing all would take hours."""
+    first = next(metadata_csv.ids(listing), [])[:PROBED_PHOTOS]
     return any(streams.exists(join(root, paths.photo(split, image_id))) for image_id in first)
 
 

@@ -1,4 +1,4 @@
-"""The published CSVs, read a block of rows at a time, checked, as columns."""
+"""Reads and checks the published CSVs in blocks of rows, by columns."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ MAX_HEADER = 1 << 16  # bytes
 
 TRAIN = {"id": "string", "landmark_id": "int64"}
 CLEAN = {"landmark_id": "int64", "images": "string"}
-CLEAN_IDS = TRAIN  # the same, a row for each image
+CLEAN_IDS = TRAIN  # of the clean list with a row for each image
 IDS = {"id": "string"}
 URLS = {"id": "string", "url": "string"}
 CREDIT = {name: "string" for name in ("id", *schema.ATTRIBUTION)}
 ATTRIBUTION = {"id": "string", "author": "string", "license": "string"}
 CATEGORY = {"landmark_id": "int64", "category": "string"}
-CELLS = {  # what a cell has to look like, and how to say so; others are free text
+CELLS = {  # column -> pattern of its cells, and its name in errors; others are free text
     "id": ("^[0-9a-f]{16}$", "an id of 16 hex"),
     "landmark_id": ("^[0-9]{1,18}$", "an integer landmark_id"),
     "images": ("^ *([0-9a-f]{16}( +|$))*$", "space-separated ids of 16 hex"),
 }
-SHOWN = 100  # characters of what was found, in an error
+MAX_SHOWN = 100  # characters of the found text in an error
 
 
 def header(path: str) -> list[str]:
-    """The columns that a CSV's first row names; none where it is empty.
+    """Returns the column names in a CSV's first row; none where the file is empty.
 
     Raises:
       UserError: the file cannot be read.
@@ -50,7 +50,7 @@ def header(path: str) -> list[str]:
 
 
 def check_header(path: str, columns: Mapping[str, str]) -> None:
-    """Looks at a CSV's first row, before any work is done.
+    """Raises where the header of a CSV does not have each of `columns` exactly once.
 
     Raises:
       UserError: the file cannot be read, lacks a column or has one twice.
@@ -58,23 +58,23 @@ def check_header(path: str, columns: Mapping[str, str]) -> None:
     found = header(path)
     wrong = [name for name in columns if found.count(name) != 1]
     if wrong:
-        come = str(found)[:SHOWN] if found else "an empty file"
+        shown = str(found)[:MAX_SHOWN] if found else "an empty file"
         raise UserError(
             f"{path} row 1: expected the columns {','.join(columns)}, each once; "
-            f"{', '.join(wrong)} {'twice' if wrong[0] in found else 'not'} in {come}"
+            f"{', '.join(wrong)} {'twice' if wrong[0] in found else 'not'} in {shown}"
         )
 
 
 def blocks(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
-    """The rows of a CSV, a block at a time, with only `columns`, each cell checked.
+    """Yields blocks of a CSV's rows with `columns` alone, each cell checked.
 
-    Row 1 is the header. A quoted cell may hold line breaks and blank lines are passed over, so
-    the number of a row is not that of a line.
+    Row 1 is the header. Quoted cells may contain line breaks and blank lines are skipped, so
+    the numbers of rows in errors are not those of lines.
 
     Raises:
-      UserError: naming the file, the row, what was expected and what came.
+      UserError: a cell is malformed, the file cannot be read, or a column is missing.
     """
-    row = 2  # 1 is the header
+    row = 2  # the header is row 1
     for table in _text_blocks(path, list(columns)):
         for name in (name for name in columns if name in CELLS):
             _check(path, row, table[name], *CELLS[name])
@@ -83,13 +83,13 @@ def blocks(path: str, columns: Mapping[str, str]) -> Iterator[pa.Table]:
 
 
 def train_rows(path: str) -> Iterator[pd.DataFrame]:
-    """Blocks of train.csv: id, landmark_id."""
+    """Yields blocks of train.csv: id, landmark_id."""
     for table in blocks(path, TRAIN):
         yield parquet.frame(table)
 
 
 def clean_ids(path: str) -> Iterator[pd.DataFrame]:
-    """Blocks of train_clean.csv, a row for each image: id, landmark_id."""
+    """Yields blocks of train_clean.csv, with a row for each image: id, landmark_id."""
     for table in blocks(path, CLEAN):
         images = pc.ascii_split_whitespace(table["images"])
         landmarks = table["landmark_id"].take(pc.list_parent_indices(images))
@@ -98,19 +98,19 @@ def clean_ids(path: str) -> Iterator[pd.DataFrame]:
 
 
 def ids(path: str) -> Iterator[list[str]]:
-    """Blocks of the `id` column of test.csv, train.csv or a sample submission, in its order."""
+    """Yields blocks of the column `id` of test.csv, train.csv or a sample submission."""
     for table in blocks(path, IDS):
         yield table["id"].to_pylist()
 
 
 def urls(path: str) -> Iterator[list[tuple[str, str]]]:
-    """Blocks of id and URL of train.csv, in its order."""
+    """Yields blocks of (id, URL) of train.csv, in the file's order."""
     for table in blocks(path, URLS):
         yield list(zip(table["id"].to_pylist(), table["url"].to_pylist(), strict=True))
 
 
 def attributions(path: str) -> Iterator[pd.DataFrame]:
-    """Blocks of train_attribution.csv: id, url, author, license, title."""
+    """Yields blocks of train_attribution.csv: id, url, author, license, title."""
     for table in blocks(path, CREDIT):
         yield parquet.frame(table)
 
@@ -134,15 +134,15 @@ def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, streams.Unreachable, KeyError) as error:
-        said = " ".join(str(error).split())  # Arrow cites the row, line breaks and all
-        raise UserError(f"{path}: expected rows of {','.join(columns)}; {said}") from None
+        message = " ".join(str(error).split())  # Arrow quotes the row with its line breaks
+        raise UserError(f"{path}: expected rows of {','.join(columns)}; {message}") from None
 
 
 def _check(path: str, row: int, cells: pa.ChunkedArray, pattern: str, expected: str) -> None:
-    """Names the first cell that does not fit; `row` is the first one's."""
+    """Raises UserError for the first cell that does not match; `row` is the first cell's."""
     first = pc.index(pc.match_substring_regex(cells, pattern), False).as_py()
     if first >= 0:
-        found = cells[first].as_py()[:SHOWN]
+        found = cells[first].as_py()[:MAX_SHOWN]
         raise UserError(
             f"{path} row {row + first}: expected {expected}, found {found!r} "
             "(rows are counted, not lines)"

@@ -1,4 +1,4 @@
-"""The flags that name a source and its splits."""
+"""The flags that select a source and its splits."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SOURCE_HELP = (
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
-    """Returns the numbers that ranges stand for: `0-4,7` -> (0, 1, 2, 3, 4, 7).
+    """Returns the numbers in a list of ranges: `0-4,7` -> (0, 1, 2, 3, 4, 7).
 
     Raises:
-      ValueError: the text has another form.
+      ValueError: the text is malformed.
     """
     numbers: set[int] = set()
     for part in text.split(","):
@@ -31,10 +31,10 @@ def parse_numbers(text: str) -> tuple[int, ...]:
 
 
 def parse_splits(text: str) -> tuple[str, ...]:
-    """Returns the splits that a text names, each once, in its order.
+    """Returns the splits in a comma-separated list, each once, in its order.
 
     Raises:
-      ValueError: it names what is no split.
+      ValueError: the list has a name that is no split.
     """
     for split in (found := tuple(dict.fromkeys(text.split(",")))):
         if split not in STAGED_SPLITS:
@@ -44,7 +44,13 @@ def parse_splits(text: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class SourceOptions(Options):
-    """Where photos come from."""
+    """The source of photos and metadata.
+
+    Attributes:
+      source: folder, gs:// or http(s) URL.
+      archives: numbers of the tars to take from each split, or None for all.
+      limit: number of images to take from each unit, or None for all.
+    """
 
     source: str = flag(about=SOURCE_HELP, metavar="ROOT")
     archives: tuple[int, ...] | None = flag(
@@ -55,25 +61,29 @@ class SourceOptions(Options):
     )
     limit: int | None = flag(
         None,
-        "take the first N images of each tar and read no further; its md5 is then not checked",
+        "read only the first N images of each tar; its md5 is then not checked",
         least=1,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class OptionalSourceOptions(SourceOptions):
-    """Where photos come from, for commands that can do without; "" is nowhere."""
+    """The source for commands that can run without one; an empty `source` is none."""
 
     source: str = flag("", SOURCE_HELP, metavar="ROOT")
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitsOptions(Options):
-    """Which splits, for the commands that prepare."""
+    """The splits that a command prepares.
+
+    Attributes:
+      split: names of splits, in the order given.
+    """
 
     split: tuple[str, ...] = flag(
         SPLITS,
-        "which splits, separated by commas: train, test, and index, which is downloaded alone; one "
-        "that is absent is said and done without",
+        "comma-separated splits: train, test, and index, which is only downloaded; splits that the "
+        "source lacks are reported and skipped",
         parse=parse_splits,
     )

@@ -14,6 +14,6 @@ def summaries(output: Output) -> list[dict[str, Any]]:
     return [filesystem.read_json(path) for path in filesystem.match(output.done("*"))]
 
 
-def say_absent(source: Source) -> None:
+def print_absent(source: Source) -> None:
     for absent in source.absent:
         print(f"{source.root}: no {absent}; done without")

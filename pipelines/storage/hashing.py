@@ -1,4 +1,4 @@
-"""Digests of bytes, and an order of ids that depends on a seed alone"""
+"""Hashes file contents, and hashes ids with a seed for a reproducible order."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pandas as pd
 
 
 def sha256(data: bytes) -> str:
-    """64 hex of a file's bytes."""
+    """Returns the SHA-256 of bytes, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def order_key(ids: pd.Series, seed: int) -> np.ndarray:
-    """[rows] uint64: an order of ids that depends on the seed and on nothing else."""
+    """Returns a sort key for ids, [rows] uint64, that depends on the id and the seed alone."""
     return pd.util.hash_array(ids.to_numpy(object), hash_key=f"{seed:016d}"[-16:])

@@ -1,15 +1,15 @@
-"""What an HTTP answer says about trying again"""
+"""Reads from HTTP answers when to retry."""
 
 from __future__ import annotations
 
 import datetime
 from email.utils import parsedate_to_datetime
 
-LONGEST_PAUSE = 600.0  # seconds that a server's Retry-After can hold a host
+LONGEST_PAUSE = 600.0  # seconds; the bound of a Retry-After
 
 
 def retry_after(value: str) -> float | None:
-    """The seconds that a Retry-After header asks for, bounded; None where it says nothing."""
+    """Returns the seconds to wait by a Retry-After header, bounded; None for any other text."""
     if value.isascii() and value.isdigit():
         return min(float(value), LONGEST_PAUSE)
     try:

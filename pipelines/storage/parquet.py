@@ -1,4 +1,4 @@
-"""Parquet files of the columns that schema.py names."""
+"""Reads and writes Parquet files with the columns that schema.py names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.storage.hashing import sha256
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
-    """Of columns by Arrow's names of types, and list<...> of them."""
+    """Returns the Arrow schema of columns, name -> Arrow's name of a type or list<...> of it."""
     return pa.schema([(name, _type(kind)) for name, kind in columns.items()])
 
 
@@ -26,33 +26,43 @@ def _type(kind: str) -> pa.DataType:
 
 
 def frame(table: pa.Table) -> pd.DataFrame:
-    """A DataFrame on Arrow's types: 64-bit hashes beside nulls stay exact."""
+    """Returns a table as DataFrame with Arrow's types, so that 64-bit hashes stay exact."""
     return table.to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """A DataFrame of dicts; pandas alone would turn 64-bit integers beside a null into floats."""
+    """Returns dicts as DataFrame; pandas alone would make floats of integers beside a null."""
     return frame(pa.Table.from_pylist(list(rows), arrow_schema(columns)))
 
 
 def to_rows(data: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The rows as dicts, with None for nulls."""
+    """Returns the rows of a DataFrame as dicts, with None for nulls."""
     return pa.Table.from_pandas(data, arrow_schema(columns), preserve_index=False).to_pylist()
 
 
 def empty(columns: Mapping[str, str]) -> pd.DataFrame:
+    """Returns a DataFrame with these columns and no rows."""
     return frame(arrow_schema(columns).empty_table())
 
 
 def write(path: str, data: pd.DataFrame, columns: Mapping[str, str]) -> str:
-    """Writes exactly `columns`; the same rows give the same bytes. Returns their sha256."""
+    """Writes columns of a DataFrame to a Parquet file; the same rows give the same bytes.
+
+    Args:
+      path: of the file.
+      data: a DataFrame; other columns are left out.
+      columns: name -> Arrow type.
+
+    Returns:
+      The SHA-256 of the file.
+    """
     schema = arrow_schema(columns)
     table = pa.Table.from_pandas(data[list(columns)], schema, preserve_index=False)
     return write_table(path, table)
 
 
 def write_table(path: str, table: pa.Table) -> str:
-    """The same for an Arrow table."""
+    """Writes an Arrow table to a Parquet file; returns the file's SHA-256."""
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(None), out, compression="zstd")
     filesystem.write(path, out.getvalue())
@@ -60,19 +70,24 @@ def write_table(path: str, table: pa.Table) -> str:
 
 
 def read(path: str, columns: Mapping[str, str], digest: str | None = None) -> pd.DataFrame:
-    """Reads `columns` of a Parquet file, which may have to be one that `write` gave this digest.
+    """Returns columns of a Parquet file as DataFrame.
+
+    Args:
+      path: of the file.
+      columns: name -> Arrow type.
+      digest: the SHA-256 that `write` returned, or None for any file.
 
     Raises:
-      UserError: it is not Parquet, not that file, or lacks a column.
+      UserError: the file is not Parquet, has another digest, or lacks a column.
     """
     return frame(read_table(path, columns, digest))
 
 
 def read_table(path: str, columns: Mapping[str, str], digest: str | None = None) -> pa.Table:
-    """The same as an Arrow table."""
+    """Returns columns of a Parquet file as Arrow table; see `read`."""
     data = filesystem.read(path)
     if digest and sha256(data) != digest:
-        raise UserError(f"{path}: of another run than its done.json; run gld2 curate again")
+        raise UserError(f"{path}: its digest differs from done.json; run gld2 curate again")
     try:
         table = pq.read_table(pa.BufferReader(data), columns=list(columns))
     except (pa.ArrowException, OSError) as error:

@@ -1,4 +1,4 @@
-"""Records fetched from staged files by place: near ones in one read, many reads at a time."""
+"""Reads records from staged files by location: merges near reads, reads files in parallel."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pipelines.common.errors import UserError
 from pipelines.storage import filesystem, tfrecord
 
-GAP = 64 << 10  # bytes that are cheaper read and thrown away than skipped by a new read
-LONGEST = 16 << 20  # bytes of one read
-READERS = 8  # files read at a time
+GAP = 64 << 10  # bytes between two frames up to which one read is cheaper than two
+LONGEST = 16 << 20  # bytes; the bound of a merged read
+READERS = 8  # files read in parallel
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Place:
-    """Where a frame lies.
+class RecordLocation:
+    """The location of a record's frame in a staged file.
 
     Attributes:
-      unit: of the staged file.
-      offset: bytes.
-      length: bytes of the whole frame.
-      index: of the record among those that are wanted.
+      unit: the unit of the file.
+      offset: of the frame in the file, in bytes.
+      length: of the whole frame, in bytes.
+      index: of the record in the result of `gather`.
     """
 
     unit: str
@@ -31,24 +31,24 @@ class Place:
     index: int
 
 
-def gather(places: Iterable[Place], path: Callable[[str], str]) -> list[bytes]:
-    """Reads frames, each checked against its CRC.
+def gather(locations: Iterable[RecordLocation], path: Callable[[str], str]) -> list[bytes]:
+    """Reads records and checks their CRCs.
 
     Args:
-      places: of the frames, each with another index from 0.
-      path: unit -> its staged file.
+      locations: of the records' frames; their indices are 0, 1, 2, ... in any order.
+      path: unit -> path of its staged file.
 
     Returns:
-      the records by index.
+      The records in the order of their indices.
 
     Raises:
-      UserError: a staged file is missing, or is not the one that facts describe.
+      UserError: a staged file is missing, or does not match its facts.
     """
-    wanted = sorted(places)
+    wanted = sorted(locations)
     records: list[bytes] = [b""] * len(wanted)
-    units: dict[str, list[Place]] = {}
-    for place in wanted:
-        units.setdefault(place.unit, []).append(place)
+    units: dict[str, list[RecordLocation]] = {}
+    for location in wanted:
+        units.setdefault(location.unit, []).append(location)
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
         for found in pool.map(lambda unit: _read(path(unit), units[unit]), units):
             for index, record in found:
@@ -56,36 +56,38 @@ def gather(places: Iterable[Place], path: Callable[[str], str]) -> list[bytes]:
     return records
 
 
-def _read(path: str, places: list[Place]) -> list[tuple[int, bytes]]:
+def _read(path: str, locations: list[RecordLocation]) -> list[tuple[int, bytes]]:
     found = []
     with filesystem.open_ranges(path) as file:
-        for run in _runs(places):
-            start = run[0].offset
+        for group in _merged(locations):
+            start = group[0].offset
             file.seek(start)
-            data = memoryview(file.read(run[-1].offset + run[-1].length - start))
-            for place in run:
-                part = bytes(data[place.offset - start : place.offset - start + place.length])
-                found.append((place.index, _record(path, place, part)))
+            data = memoryview(file.read(group[-1].offset + group[-1].length - start))
+            for location in group:
+                part = bytes(
+                    data[location.offset - start : location.offset - start + location.length]
+                )
+                found.append((location.index, _record(path, location, part)))
     return found
 
 
-def _runs(places: list[Place]) -> Iterator[list[Place]]:
-    run: list[Place] = []
-    for place in places:
-        if run:
-            gap = place.offset - run[-1].offset - run[-1].length
-            if gap > GAP or place.offset + place.length - run[0].offset > LONGEST:
-                yield run
-                run = []
-        run.append(place)
-    yield run
+def _merged(locations: list[RecordLocation]) -> Iterator[list[RecordLocation]]:
+    group: list[RecordLocation] = []
+    for location in locations:
+        if group:
+            gap = location.offset - group[-1].offset - group[-1].length
+            if gap > GAP or location.offset + location.length - group[0].offset > LONGEST:
+                yield group
+                group = []
+        group.append(location)
+    yield group
 
 
-def _record(path: str, place: Place, data: bytes) -> bytes:
+def _record(path: str, location: RecordLocation, data: bytes) -> bytes:
     try:
         return tfrecord.unframe(data)
     except tfrecord.Corrupt as error:
         raise UserError(
-            f"{path} byte {place.offset}: {error}; remove {path} and its done.json, "
+            f"{path} byte {location.offset}: {error}; remove {path} and its done.json, "
             "then run gld2 download again"
         ) from None

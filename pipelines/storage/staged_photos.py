@@ -1,4 +1,4 @@
-"""Staged photos of some ids: their facts, decisions and JPEGs, found among millions"""
+"""Looks up the facts, decisions and JPEGs of staged photos by their ids."""
 
 from __future__ import annotations
 
@@ -18,39 +18,49 @@ from pipelines.common.paths import Output
 from pipelines.storage import filesystem, parquet, ranged_reads, tf_example
 
 DECISIONS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "split")}
-PLACE = ("unit", "offset", "length")
+LOCATION = ("unit", "offset", "length")
 HASHES = ("phash", "dhash", "fine_0", "fine_1")
-FACTS = {n: schema.FACTS[n] for n in ("id", *PLACE, *HASHES, "width", "height", "entropy")}
+FACTS = {n: schema.FACTS[n] for n in ("id", *LOCATION, *HASHES, "width", "height", "entropy")}
 Row = dict[str, Any]
 Rows = dict[str, Row]  # by id
 
 
 @dataclasses.dataclass
-class Known:
-    """What is known of the images on all sheets, by their ids.
+class KnownImages:
+    """The decisions and facts of the images that were looked up.
 
     Attributes:
-      decisions: DECISIONS.
-      facts: FACTS, of those staged; of an id staged twice, the first and then the other.
+      decisions: id -> row with the columns DECISIONS.
+      facts: id -> rows with the columns FACTS, one for each time that it was staged, in the
+        order of unit and offset.
     """
 
     decisions: Rows
     facts: dict[str, list[Row]]
 
 
-def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]) -> Known:
-    """Finds images by their ids in the files of decisions and of facts."""
-    # Of an id that came twice, what is said last is said: that one was kept.
+def look_up(ids: Collection[str], decisions: Iterable[str], facts: Iterable[str]) -> KnownImages:
+    """Returns the decisions and facts of images.
+
+    Args:
+      ids: of the images.
+      decisions: paths of files of decisions.
+      facts: paths of files of facts.
+
+    Raises:
+      UserError: a file is not Parquet, or lacks a column.
+    """
+    # Of an id with several rows the last one counts: by this order, the row that was kept.
     decided = _rows(decisions, DECISIONS, ids).sort_values("reason", na_position="last")
     staged = _rows(facts, FACTS, ids).dropna(subset="offset").sort_values(["unit", "offset"])
-    known = Known({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
+    known = KnownImages({row["id"]: row for row in parquet.to_rows(decided, DECISIONS)}, {})
     for row in parquet.to_rows(staged, FACTS):
         known.facts.setdefault(row["id"], []).append(row)
     return known
 
 
 def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]) -> pd.DataFrame:
-    """The rows of some ids; of the files, read side by side, no other column is read."""
+    """Returns the rows of some ids; reads the files in parallel, these columns alone."""
     wanted = pc.field("id").isin(pa.array(sorted(ids), pa.string()))
 
     def read(path: str) -> pa.Table:
@@ -65,10 +75,10 @@ def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]
     return parquet.frame(pa.concat_tables(found))
 
 
-def jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
-    """The photos of rows of facts, in their order."""
+def read_jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
+    """Returns the JPEGs of rows of facts, in their order."""
     places = [
-        ranged_reads.Place(row["unit"], row["offset"], row["length"], index)
+        ranged_reads.RecordLocation(row["unit"], row["offset"], row["length"], index)
         for index, row in enumerate(facts)
     ]
     records = ranged_reads.gather(places, output.staged)

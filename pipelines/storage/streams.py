@@ -1,4 +1,4 @@
-"""Byte streams from http(s), gs:// or a folder: retried, resumed where they broke, bounded."""
+"""Opens byte streams from http(s), gs:// or a folder; retries and resumes broken transfers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pipelines.storage.http_status import retry_after
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two bytes
-ATTEMPTS = 8  # in a row without one new byte; about a minute in all
-LOOKS = 5  # attempts where a person waits for an answer
+ATTEMPTS = 8  # in a row without a new byte; about a minute in all
+PROBE_ATTEMPTS = 5  # attempts of a probe, for whose answer a person waits
 LONGEST_WAIT = 120.0  # seconds
 REDIRECTS = 5
-MAX_SMALL = 1 << 20  # bytes of a file that is read whole
+MAX_SMALL = 1 << 20  # bytes; the bound of read_small
 BUFFER = 1 << 18  # bytes
 SCHEMES = ("http", "https", "gs")
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -34,23 +34,23 @@ OnRetry = Callable[[str], None]
 
 
 class Unreachable(OSError):
-    """A file that could not be fetched, after all attempts or for good."""
+    """A file could not be fetched: all attempts failed, or it is not available."""
 
 
 class Missing(Unreachable):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 class Forbidden(Unreachable):
-    """The server refuses it, and will again."""
+    """The server refuses access to the file."""
 
 
 class Changed(Unreachable):
-    """The file changed on the server while it was read; what was read is worth nothing."""
+    """The file changed on the server while it was read; discard what was read."""
 
 
-class _Passing(OSError):
-    """A fault that may have passed a little later."""
+class _TransientError(OSError):
+    """A fault after which another attempt may succeed."""
 
     def __init__(self, message: str, kind: str, retry_after: float | None = None):
         super().__init__(message)
@@ -58,92 +58,100 @@ class _Passing(OSError):
         self.retry_after = retry_after
 
 
-class _Local(threading.local):
-    """A session for each thread: connections are used again, and none is shared."""
+class _ThreadSession(threading.local):
+    """An HTTP session for each thread, so that connections are reused but not shared."""
 
     def __init__(self) -> None:
         self.session = requests.Session()
         self.session.max_redirects = REDIRECTS
         self.session.headers["User-Agent"] = USER_AGENT
-        # A transparent gzip would make offsets and digests mean other bytes.
+        # With transparent gzip, offsets and digests would not be those of the file's bytes.
         self.session.headers["Accept-Encoding"] = "identity"
 
 
-_local = _Local()
+_thread = _ThreadSession()
 
 
 def is_http(path: str) -> bool:
+    """Returns whether a path is an http or https URL."""
     return path.lower().startswith(("http://", "https://"))
 
 
 def open_stream(path: str, on_retry: OnRetry | None = None) -> IO[bytes]:
-    """Opens a file to be read once, front to back.
+    """Opens a file to be read once, from its start to its end.
 
     Args:
       path: http, https, gs:// or a local path.
-      on_retry: told of each fault that is tried again: the HTTP status, timeout,
-        dropped, no_connection or wrong_range.
+      on_retry: called with the kind of each fault that is retried: the HTTP status, or
+        timeout, dropped, no_connection or wrong_range.
 
     Raises:
-      Missing, Unreachable. Later reads raise Unreachable or Changed.
+      Missing: the file does not exist.
+      Unreachable: it could not be opened. Later reads raise Unreachable or Changed.
     """
     _check_scheme(path)
     if is_http(path):
         stream = HttpStream(path, ATTEMPTS, on_retry)
         return io.BufferedReader(stream, BUFFER)  # type: ignore[return-value]
     try:
-        return io.BufferedReader(_Stored(path), BUFFER)  # type: ignore[return-value]
+        return io.BufferedReader(_StoredFile(path), BUFFER)  # type: ignore[return-value]
     except UserError as error:
-        # Only what is known not to be there is missing: a store may have refused to say.
+        # A store may have refused access: only a file that is known to be absent is missing.
         raise (Unreachable if exists(path) else Missing)(str(error)) from None
 
 
 def exists(path: str) -> bool:
-    """Raises Unreachable where the server gives no answer."""
+    """Returns whether a file exists.
+
+    Raises:
+      Unreachable: the server does not answer.
+    """
     _check_scheme(path)
     if not is_http(path):
-        with _reaching(path):
+        with _raising_unreachable(path):
             return filesystem.exists(path)
     try:
-        HttpStream(path, LOOKS).close()
-    except (Missing, Forbidden):  # a bucket that may not be listed forbids what it lacks
+        HttpStream(path, PROBE_ATTEMPTS).close()
+    except (Missing, Forbidden):  # a bucket without the right to list answers so for absent files
         return False
     return True
 
 
 def version(path: str) -> str:
-    """What changes when the file does: its ETag, or its file system's checksum.
+    """Returns a text that changes with the file: its ETag or its file system's checksum.
 
     Raises:
-      Missing, Unreachable.
+      Missing: the file does not exist.
+      Unreachable: the server does not answer.
     """
     _check_scheme(path)
     if not is_http(path):
-        with _reaching(path):
+        with _raising_unreachable(path):
             return filesystem.checksum(path)
-    with HttpStream(path, LOOKS) as stream:
+    with HttpStream(path, PROBE_ATTEMPTS) as stream:
         return stream.version or ""
 
 
 def size(path: str) -> int | None:
-    """Bytes of a file, or None where its server does not say.
+    """Returns the size of a file in bytes, or None where its server does not report it.
 
     Raises:
-      Missing, Unreachable.
+      Missing: the file does not exist.
+      Unreachable: the server does not answer.
     """
     _check_scheme(path)
     if not is_http(path):
-        with _reaching(path):
+        with _raising_unreachable(path):
             return filesystem.size(path)
-    with HttpStream(path, LOOKS) as stream:
+    with HttpStream(path, PROBE_ATTEMPTS) as stream:
         return stream.size
 
 
 def read_small(path: str, on_retry: OnRetry | None = None) -> bytes:
-    """The content of a file of at most a megabyte.
+    """Returns the content of a file of at most MAX_SMALL bytes.
 
     Raises:
-      Unreachable: it could not be fetched, or is larger.
+      Unreachable: the file could not be fetched, or is larger.
     """
     with open_stream(path, on_retry) as stream:
         data = stream.read(MAX_SMALL + 1)
@@ -153,19 +161,19 @@ def read_small(path: str, on_retry: OnRetry | None = None) -> bytes:
 
 
 @contextlib.contextmanager
-def _reaching(path: str) -> Iterator[None]:
-    """What a file system gives up, as Unreachable."""
+def _raising_unreachable(path: str) -> Iterator[None]:
+    """Raises the errors of a file system as Unreachable."""
     try:
         yield
     except filesystem.unreadable() as error:
         raise Unreachable(f"{path}: {_cause(error)}") from None
 
 
-class _Stored(io.RawIOBase):
-    """A file on a disk or in an object store, whose client tries again by itself."""
+class _StoredFile(io.RawIOBase):
+    """A file on a disk or in an object store, whose client retries by itself."""
 
     def __init__(self, path: str):
-        """Raises UserError where it cannot be opened."""
+        """Opens the file; raises UserError where it cannot be opened."""
         self._path = path
         self._file = filesystem.open_read(path)
 
@@ -173,7 +181,7 @@ class _Stored(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
-        with _reaching(self._path):
+        with _raising_unreachable(self._path):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -185,18 +193,19 @@ class _Stored(io.RawIOBase):
 
 
 class HttpStream(io.RawIOBase):
-    """A remote file, read once. A dropped connection resumes at the byte it reached."""
+    """A remote file, read once; after a dropped connection it resumes at the next byte."""
 
     def __init__(self, url: str, attempts: int = ATTEMPTS, on_retry: OnRetry | None = None):
         """Connects.
 
         Args:
           url: http or https.
-          attempts: tries in a row without one new byte before it is given up.
+          attempts: in a row without a new byte before the file is given up.
           on_retry: see open_stream.
 
         Raises:
-          Missing, Unreachable.
+          Missing: the file does not exist.
+          Unreachable: the server does not answer.
         """
         self._url = url
         self._attempts = attempts
@@ -209,42 +218,45 @@ class HttpStream(io.RawIOBase):
 
     @property
     def version(self) -> str | None:
-        """The ETag, or when it was last modified, or None."""
+        """Returns the ETag or else the Last-Modified date, or None without either."""
         return self._version
 
     @property
     def size(self) -> int | None:
-        """Bytes, or None."""
+        """Returns the size in bytes, or None where the server does not report it."""
         return self._size
 
     def readable(self) -> bool:
+        """Returns True."""
         return True
 
     def readinto(self, buffer) -> int:
+        """Reads the next bytes into `buffer`; returns their number, 0 at the end."""
         data = self._retry(lambda: self._read(len(buffer)))
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
 
     def close(self) -> None:
+        """Closes the connection."""
         self._disconnect()
         super().close()
 
     def _retry(self, action):
         try:
             return tenacity.Retrying(
-                retry=tenacity.retry_if_exception_type(_Passing),
+                retry=tenacity.retry_if_exception_type(_TransientError),
                 stop=tenacity.stop_after_attempt(self._attempts),
                 wait=_wait,
-                before_sleep=self._tell,
+                before_sleep=self._report_retry,
                 reraise=True,
             )(action)
-        except _Passing as error:
+        except _TransientError as error:
             raise Unreachable(f"{self._url}: {error}, {self._attempts} times in a row") from None
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _report_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if self._on_retry and isinstance(error, _Passing):
+        if self._on_retry and isinstance(error, _TransientError):
             self._on_retry(error.kind)
 
     def _read(self, size: int) -> bytes:
@@ -252,20 +264,20 @@ class HttpStream(io.RawIOBase):
             self._connect()
         data = self._receive(size)
         if not data and self._size is not None and self._position < self._size:
-            self._disconnect()  # a server may answer with less than was asked for
-            raise _Passing(f"ended at byte {self._position} of {self._size}", "dropped")
+            self._disconnect()  # a server may send less than was requested
+            raise _TransientError(f"ended at byte {self._position} of {self._size}", "dropped")
         return data
 
     def _receive(self, size: int) -> bytes:
-        """What has arrived. Waiting for all of `size` would lose it when the line breaks."""
+        """Returns what has arrived; a read of all of `size` would lose it on a broken line."""
         assert self._response is not None
         try:
             return self._response.raw.read1(size)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._disconnect()
             if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-                raise _Passing(f"timed out at byte {self._position}", "timeout") from None
-            raise _Passing(f"broken off at byte {self._position}", "dropped") from None
+                raise _TransientError(f"timed out at byte {self._position}", "timeout") from None
+            raise _TransientError(f"broken off at byte {self._position}", "dropped") from None
 
     def _connect(self) -> None:
         self._response = self._get()
@@ -281,19 +293,19 @@ class HttpStream(io.RawIOBase):
         headers = {}
         if self._position:
             headers["Range"] = f"bytes={self._position}-"
-            if (self._version or "").startswith('"'):  # a date or a weak ETag may not be used
+            if (self._version or "").startswith('"'):  # If-Range: strong ETags only
                 headers["If-Range"] = self._version or ""
         try:
-            return _local.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
+            return _thread.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.Timeout:
-            raise _Passing("timed out", "timeout") from None
+            raise _TransientError("timed out", "timeout") from None
         except requests.ConnectionError as error:
-            raise _Passing(f"no connection ({_cause(error)})", "no_connection") from None
+            raise _TransientError(f"no connection ({_cause(error)})", "no_connection") from None
         except requests.TooManyRedirects:
             raise Unreachable(f"{self._url}: more than {REDIRECTS} redirects") from None
         except requests.exceptions.InvalidSchema:
             raise Unreachable(f"{self._url}: leads to what is neither http nor https") from None
-        # urllib3 and the text of a redirect raise some of their own.
+        # Errors of urllib3, and of a malformed redirect.
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise Unreachable(f"{self._url}: no request ({type(error).__name__})") from None
 
@@ -301,7 +313,7 @@ class HttpStream(io.RawIOBase):
         status = response.status_code
         if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
             asked = retry_after(response.headers.get("Retry-After", ""))
-            raise _Passing(f"HTTP status {status}", str(status), asked)
+            raise _TransientError(f"HTTP status {status}", str(status), asked)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise Missing(f"{self._url}: HTTP status {status}, there is no such file")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -323,16 +335,18 @@ class HttpStream(io.RawIOBase):
             raise Changed(f"{self._url}: it had {self._size} bytes and has {size}")
 
     def _size_in(self, response: requests.Response) -> int | None:
-        """Of the whole file, as the answer has it."""
+        """Returns the size of the whole file as the answer reports it, or None."""
         if response.status_code == HTTPStatus.OK:
             return _number(response.headers.get("Content-Length", ""))
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != self._position:
-            raise _Passing(f"answered with other bytes than {self._position}-", "wrong_range")
+            raise _TransientError(
+                f"answered with other bytes than {self._position}-", "wrong_range"
+            )
         return _number(found[2])
 
     def _skip(self, left: int) -> None:
-        """Reads past what was read before, for a server that answers with the whole file."""
+        """Skips what was read before, where a server answers with the whole file."""
         while left:
             data = self._receive(min(left, BUFFER))
             if not data:
@@ -352,7 +366,7 @@ def _check_scheme(path: str) -> None:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """As long as the server asks for, or ever longer; never in step with other workers."""
+    """Returns the seconds to wait: the server's, or an exponential backoff; both with jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = getattr(error, "retry_after", None)
     if asked is not None:
@@ -365,7 +379,7 @@ def _number(text: str) -> int | None:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason in one line, without the names of the objects around it."""
+    """Returns the innermost cause in one line, without the names of the objects around it."""
     inner = [getattr(error, "reason", None), *error.args]
     for layer in inner:
         if isinstance(layer, BaseException):

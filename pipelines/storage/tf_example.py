@@ -1,8 +1,8 @@
-"""tf.train.Example without TensorFlow.
+"""Encodes and decodes tf.train.Example without TensorFlow.
 
-The message type is declared here, in a pool of its own, for protobuf to encode
-and decode: importing TensorFlow for it would cost each download worker some
-seconds and 500 MB. The wire format is tensorflow/core/example/*.proto's.
+The message type is declared here for protobuf, in a descriptor pool of its own: an import
+of TensorFlow would cost each download worker some seconds and 500 MB. The wire format is
+that of tensorflow/core/example/*.proto.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ _Field = descriptor_pb2.FieldDescriptorProto
 
 
 def encode(features: Mapping[str, Value]) -> bytes:
-    """A serialised Example. The same features give the same bytes.
+    """Returns a serialized Example; the same features give the same bytes.
 
-    Two encoded Examples, one after the other, are an Example with the features
-    of both: that is how protobuf merges, and how a label joins a photo without
-    decoding it.
+    Two serialized Examples, one after the other, are an Example with the features of both,
+    as protobuf merges messages. So a label is added to a photo without decoding it.
 
     Args:
-      features: key -> bytes or int, each stored as a list of one.
+      features: key -> bytes or int, each stored as a list of one value.
     """
     example = _Example()
     for key, value in features.items():
@@ -36,7 +35,7 @@ def encode(features: Mapping[str, Value]) -> bytes:
 
 
 def decode(record: bytes) -> dict[str, Value]:
-    """The features of a serialised Example that hold one bytes or int value each."""
+    """Returns the features of a serialized Example, each of one bytes or int value."""
     features = _Example.FromString(record).features.feature
     return {key: _only(feature) for key, feature in features.items()}
 

@@ -1,8 +1,8 @@
-"""The TFRecord framing: length, its CRC, the record, its CRC.
+"""Frames and unframes records of TFRecord files: length, its CRC, record, its CRC.
 
-Our own dozen lines, because facts need the place of each frame, shards gather
-frames by ranged reads, and workers that move bytes need no 500 MB TensorFlow.
-Format: tensorflow/core/lib/io/record_writer.h.
+It is written here rather than taken from TensorFlow, because facts hold the location of
+each frame, shards read frames by ranged reads, and workers that copy bytes are spared 500 MB
+of TensorFlow. Format: tensorflow/core/lib/io/record_writer.h.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ OVERHEAD = HEADER.size + FOOTER.size
 
 
 class Corrupt(ValueError):
-    """A frame that is cut short or whose CRC does not fit its bytes."""
+    """A frame is truncated, or a CRC does not match its bytes."""
 
 
 def frame(record: bytes) -> bytes:
-    """The bytes that stand for one record in a TFRecord file."""
+    """Returns the frame of a record, as in a TFRecord file."""
     length = struct.pack("<Q", len(record))
     header = HEADER.pack(len(record), _masked_crc(length))
     return b"".join((header, record, FOOTER.pack(_masked_crc(record))))
 
 
 def unframe(data: bytes) -> bytes:
-    """The record in one whole frame.
+    """Returns the record of one whole frame.
 
     Raises:
-      Corrupt: naming what was expected and what came.
+      Corrupt: the frame is truncated, or a CRC does not match.
     """
     if len(data) < OVERHEAD:
         raise Corrupt(f"expected a frame of at least {OVERHEAD} bytes, found {len(data)}")
@@ -48,16 +48,16 @@ def unframe(data: bytes) -> bytes:
 
 
 def read(file: IO[bytes]) -> Iterator[bytes]:
-    """The records of a whole TFRecord file, in order."""
+    """Yields the records of a TFRecord file, in order."""
     while head := file.read(HEADER.size):
         yield unframe(head + file.read(length_of(head) + FOOTER.size))
 
 
 def length_of(head: bytes) -> int:
-    """Bytes of the record whose frame begins with these HEADER.size bytes.
+    """Returns the length of a record in bytes from the first HEADER.size bytes of its frame.
 
     Raises:
-      Corrupt: before a garbled length is believed and allocated.
+      Corrupt: the CRC of the length does not match, so that no memory is allocated for it.
     """
     if len(head) < HEADER.size:
         raise Corrupt("the file ends inside a frame")

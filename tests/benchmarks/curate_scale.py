@@ -34,8 +34,8 @@ from pipelines.common import schema
 from pipelines.common.paths import Output, join
 from pipelines.curate.near_duplicates import pair_search
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import normalise
-from pipelines.imaging.perceptual_hash import Perceptual
+from pipelines.imaging.normalize import normalize
+from pipelines.imaging.perceptual_hash import PerceptualHashes
 from pipelines.source.unit import RecordParameters
 from pipelines.storage import filesystem, parquet
 from tests import planted
@@ -111,13 +111,13 @@ def _hash(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     views = [data, *map(planted.jpeg, planted.corners(image))]
     copies = [kind.copy(image) for kind in planted.KINDS[::3]]
     hashes = np.array(
-        [_words(normalise(one, NormalizationConfig()).hashes) for one in views + copies], np.uint64
+        [_words(normalize(one, NormalizationConfig()).hashes) for one in views + copies], np.uint64
     )
     flips = hashes[len(views) :] ^ hashes[0]
     return hashes[: len(views)], flips[_within_reach(flips)]
 
 
-def _words(hashes: Perceptual) -> list[int]:
+def _words(hashes: PerceptualHashes) -> list[int]:
     return [hashes.phash, hashes.dhash, *hashes.fine]
 
 

@@ -33,7 +33,7 @@ import psutil
 from PIL import Image
 
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import normalise
+from pipelines.imaging.normalize import normalize
 from pipelines.storage.hashing import sha256
 from tests.conftest import MINI, ROOT
 
@@ -144,7 +144,7 @@ def bare(data: list[bytes]) -> None:
     for one in data:
         hashlib.md5(one).hexdigest()
         sha256(one)
-        normalise(one, NORMAL)
+        normalize(one, NORMAL)
 
 
 def bare_rate(data: Sequence[bytes], images: int) -> float:
@@ -160,7 +160,7 @@ def psnr(data: Sequence[bytes]) -> float:
     """Median dB of our result against Pillow's Lanczos, on every fifth photo."""
     found = []
     for one in data[::5]:
-        ours = Image.open(io.BytesIO(normalise(one, NORMAL).jpeg))
+        ours = Image.open(io.BytesIO(normalize(one, NORMAL).jpeg))
         best = (
             Image.open(io.BytesIO(one)).convert("RGB").resize(ours.size, Image.Resampling.LANCZOS)
         )

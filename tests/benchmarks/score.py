@@ -35,7 +35,7 @@ from PIL import Image, ImageEnhance
 from pipelines.common import quiet
 from pipelines.common.labels import Label, format_labels
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import normalise
+from pipelines.imaging.normalize import normalize
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
 
@@ -102,7 +102,7 @@ def bare(root: pathlib.Path, export: pathlib.Path, threads: int) -> float:
     model.predict(np.zeros([BATCH, SIZE, SIZE, 3], np.float32), verbose=0)
 
     def pixels(data: bytes):
-        photo = tf.io.decode_jpeg(normalise(data, NORMAL).jpeg, channels=3)
+        photo = tf.io.decode_jpeg(normalize(data, NORMAL).jpeg, channels=3)
         return tf.image.resize(photo, [SIZE, SIZE], antialias=True)
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:

@@ -13,7 +13,7 @@ import pytest
 from pipelines import prepare
 from pipelines.sample import http_server, writer
 from pipelines.sample.config import World
-from pipelines.sample.world import Summary, plan
+from pipelines.sample.world import Summary, plan_world
 from pipelines.storage import tf_example, tfrecord
 
 TINY = World(landmarks=12, train_images=150, test_images=40, defects=2, sides=(96, 128), seed=3)
@@ -23,13 +23,13 @@ FLAGS = ["--image_size=64", "--shard_size_mb=1"]
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     root = tmp_path_factory.mktemp("world")
-    writer.write(root, TINY)
+    writer.write_world(root, TINY)
     return root
 
 
 @pytest.fixture(scope="session")
 def summary() -> Summary:
-    return plan(TINY).summary
+    return plan_world(TINY).summary
 
 
 @pytest.fixture(scope="session")

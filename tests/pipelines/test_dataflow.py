@@ -146,7 +146,7 @@ def jobs(build: Build, download: Job, url: str, copied, bucket: str) -> dict[str
 def test_a_dry_run_says_that_nothing_ran(url: str, bucket: str, capsys: pytest.CaptureFixture):
     words = ["download", f"--source={url}", f"--output={bucket}/dry", *DATAFLOW, "--dry_run=true"]
     assert main.main(words) == 0
-    assert "built and not run" in capsys.readouterr().out
+    assert "the job was built but not run" in capsys.readouterr().out
     assert not filesystem.match(f"{bucket}/dry/**")
 
 

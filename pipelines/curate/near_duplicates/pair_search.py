@@ -54,7 +54,7 @@ class FindPairs(beam.PTransform):
         super().__init__()
 
     def expand(self, paths):
-        parts = partition.partitions(self.rows)
+        parts = partition.partition_count(self.rows)
         tick = beam.Map(progress.passed, self.progress_folder, "tables")
         found = (
             paths
@@ -130,7 +130,7 @@ def write_part(
     pairs = pd.DataFrame(np.unique(np.concatenate(list(found))))
     for column in ("a_split", "b_split"):
         pairs[column] = np.array(STAGED_SPLITS, object)[pairs[column]]
-    path = output.pairs(f"{name}-{paths.part(part, parts)}.parquet")
+    path = output.pairs(f"{name}-{paths.shard_suffix(part, parts)}.parquet")
     parquet.write(path, pairs, schema.PAIRS)
     return len(pairs)
 
@@ -169,7 +169,7 @@ def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions)
         return
     rows = sum(summary["images"] for summary in staged)
     paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-    steps = len(missing) * multi_index_hashing.BYTES * min(256, partition.partitions(rows))
+    steps = len(missing) * multi_index_hashing.BYTES * min(256, partition.partition_count(rows))
     with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
         for name in missing:  # one after the other: each holds a copy of the photos for each byte
             filesystem.remove(_done(output, name))

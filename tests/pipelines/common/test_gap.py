@@ -140,7 +140,9 @@ def test_repeated_queries_count_as_often_as_they_come(rows, times):
         expected = slow_gap(
             [(f"{q}-{n}", c, s) for q, c, s in made for n in range(often[q])], copies
         )
-        found = gap.repeated(np.flatnonzero(ranked.correct), count, labelled, gap.harmonic(100))
+        found = gap.resampled_gap(
+            np.flatnonzero(ranked.correct), count, labelled, gap.harmonic_numbers(100)
+        )
         assert found == pytest.approx(expected, abs=1e-12)
 
 

@@ -116,7 +116,7 @@ class Faulty(http_server.Handler):
     fault: Fault | None = None
 
     def reply(self) -> None:
-        if self.find() is None:
+        if self.find_file() is None:
             return super().reply()
         fault = self.fault = self.schedule.take(self.path, "Range" in self.headers)
         if fault in STATUSES:

@@ -22,9 +22,9 @@ from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
 from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
-from pipelines.download.tar_reader import BadArchive, Digest
+from pipelines.download.tar_reader import BadArchive, Md5Stream
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import Photo, Unreadable, normalise
+from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
 from pipelines.source.unit import RecordParameters, Unit
 from tests.pipelines.conftest import read_tables
 
@@ -166,13 +166,13 @@ def samples() -> dict[str, list[bytes]]:
 
 def outcome(data: bytes) -> str:
     try:
-        result = normalise(data, NORMAL)
+        result = normalize(data, NORMAL)
     except Unreadable as error:
         assert isinstance(error.reason, Reason)
         assert error.detail and error.detail.isprintable()
         assert " at 0x" not in error.detail  # an address would differ from run to run
         return error.reason
-    assert isinstance(result, Photo)
+    assert isinstance(result, NormalizedPhoto)
     assert 0 < max(result.width, result.height) <= NORMAL.image_size
     with Image.open(io.BytesIO(result.jpeg)) as image:
         assert (image.format, image.mode, image.size) == (
@@ -231,7 +231,7 @@ def claims(form: str, width: int, height: int) -> bytes:
 @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "JPEG"])
 def test_bombs_are_refused_undecoded(form: str):
     with pytest.raises(Unreadable) as caught:
-        normalise(claims(form, 60_000, 60_000), NormalizationConfig(64))
+        normalize(claims(form, 60_000, 60_000), NormalizationConfig(64))
     assert caught.value.reason == Reason.TOO_LARGE
     assert "60000 x 60000" in caught.value.detail
 
@@ -291,7 +291,9 @@ def test_broken_tars_are_read_or_refused():
     found: collections.Counter[str] = collections.Counter()
     for number in range(TARS):
         try:
-            for member in tar_reader.members(Digest(io.BytesIO(broken_tar(number))), 1 << 20):
+            for member in tar_reader.read_members(
+                Md5Stream(io.BytesIO(broken_tar(number))), 1 << 20
+            ):
                 assert (member.data is None) == (member.reason is not None)
                 assert member.data is None or schema.ID.match(member.id)
                 found[member.reason or "photo"] += 1

@@ -83,7 +83,7 @@ class Killer(http_server.Handler):
 @pytest.fixture(scope="module")
 def tars(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     root = tmp_path_factory.mktemp("tars")
-    writer.write(root, WORLD)
+    writer.write_world(root, WORLD)
     return root
 
 

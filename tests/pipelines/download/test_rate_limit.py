@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.common.errors import UserError
 from pipelines.download.options import UrlOptions
-from pipelines.download.rate_limit import Turns, opted_out, turns
+from pipelines.download.rate_limit import HostThrottle, host_throttle, opt_out_directive
 from pipelines.storage.http_status import LONGEST_PAUSE, retry_after
 
 
@@ -53,21 +53,21 @@ def test_lanes_share_the_limits():
 
 
 def test_a_pause_holds_back_who_already_waits():
-    queue, started = Turns(), []
-    queue.wait(0.05, threading.Event())
+    throttle, started = HostThrottle(), []
+    throttle.wait(0.05, threading.Event())
     waiter = threading.Thread(
-        target=lambda: (queue.wait(0.05, threading.Event()), started.append(time.monotonic()))
+        target=lambda: (throttle.wait(0.05, threading.Event()), started.append(time.monotonic()))
     )
     waiter.start()
     paused = time.monotonic()
-    queue.pause(0.4)
+    throttle.pause(0.4)
     waiter.join()
     assert started[0] - paused >= 0.4
 
 
 def test_http_and_https_are_one_server():
-    assert turns("example.org", None) is turns("Example.org", 443)
-    assert turns("example.org", None) is not turns("example.org", 8080)
+    assert host_throttle("example.org", None) is host_throttle("Example.org", 443)
+    assert host_throttle("example.org", None) is not host_throttle("example.org", 8080)
 
 
 def test_retry_after():
@@ -95,4 +95,4 @@ def test_retry_after():
     ],
 )
 def test_opting_out(headers: list[str], wish: str | None):
-    assert opted_out(headers) == wish
+    assert opt_out_directive(headers) == wish

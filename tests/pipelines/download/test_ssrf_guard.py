@@ -13,7 +13,7 @@ from hypothesis import strategies
 from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
 from pipelines.download.options import UrlOptions
-from pipelines.download.ssrf_guard import Refused
+from pipelines.download.ssrf_guard import UrlRejected
 
 PRIVATE = [
     "127.0.0.1", "127.255.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1",
@@ -52,7 +52,7 @@ def test_which_addresses_are_public():
 )  # fmt: skip
 def test_loopback_is_not_even_connected_to(listener: socket.socket, scheme: str, host: str):
     port = listener.getsockname()[1]
-    with pytest.raises(Refused, match="no public address") as refused:
+    with pytest.raises(UrlRejected, match="no public address") as refused:
         get(f"{scheme}://{host}:{port}/")
     assert refused.value.reason is Reason.FORBIDDEN_ADDRESS
     listener.setblocking(False)
@@ -71,7 +71,7 @@ def test_a_name_that_changes_its_address_gets_no_byte(
         "getaddrinfo",
         lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (answers.pop(0), port))],
     )
-    with pytest.raises(Refused, match=r"photos\.example is at 127\.0\.0\.1"):
+    with pytest.raises(UrlRejected, match=r"photos\.example is at 127\.0\.0\.1"):
         get(f"{scheme}://photos.example:{port}/")
     connection, _ = listener.accept()
     with connection:
@@ -89,7 +89,7 @@ def test_a_name_that_changes_its_address_gets_no_byte(
     ],
 )  # fmt: skip
 def test_bad_urls(url: str):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UrlRejected) as refused:
         ssrf_guard.parse(url)
     assert refused.value.reason is Reason.BAD_URL
     assert "cret" not in refused.value.detail
@@ -97,23 +97,23 @@ def test_bad_urls(url: str):
 
 @hypothesis.given(strategies.text() | strategies.text().map("http://{}".format))
 def test_any_text_is_a_url_or_refused(text: str):
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(UrlRejected):
         assert ssrf_guard.parse(text).scheme in ("http", "https")
-    assert len(ssrf_guard.shown(text)) <= ssrf_guard.MAX_SHOWN + 3
-    assert ssrf_guard.shown(text).isprintable()
+    assert len(ssrf_guard.redacted(text)) <= ssrf_guard.MAX_SHOWN + 3
+    assert ssrf_guard.redacted(text).isprintable()
 
 
 def test_messages_hold_no_secrets():
-    assert ssrf_guard.shown("https://a.org/b%20c.jpg") == "https://a.org/b%20c.jpg"
-    assert ssrf_guard.shown("https://me:pw@a.org/b?token=abc#d") == "https://a.org/b..."
-    assert ssrf_guard.shown("https://a.org/\x1b[2J") == r"https://a.org/\x1b[2J"
+    assert ssrf_guard.redacted("https://a.org/b%20c.jpg") == "https://a.org/b%20c.jpg"
+    assert ssrf_guard.redacted("https://me:pw@a.org/b?token=abc#d") == "https://a.org/b..."
+    assert ssrf_guard.redacted("https://a.org/\x1b[2J") == r"https://a.org/\x1b[2J"
 
 
 def test_one_level_is_unquoted_and_only_in_the_path():
-    assert ssrf_guard.once_unquoted("http://a/%25C3%25A9%2525%253Fx?q=%2541") == (
+    assert ssrf_guard.unquote_once("http://a/%25C3%25A9%2525%253Fx?q=%2541") == (
         "http://a/%C3%A9%25%3Fx?q=%2541"
     )
-    assert ssrf_guard.once_unquoted("http://a/100%25.jpg") == "http://a/100%25.jpg"
+    assert ssrf_guard.unquote_once("http://a/100%25.jpg") == "http://a/100%25.jpg"
 
 
 def test_own_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path):

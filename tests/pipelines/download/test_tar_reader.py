@@ -15,7 +15,7 @@ from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
 from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
-from pipelines.download.tar_reader import BadArchive, Digest, Member
+from pipelines.download.tar_reader import BadArchive, Md5Stream, Member
 from pipelines.imaging.config import NormalizationConfig
 from pipelines.source.unit import RecordParameters, Unit
 
@@ -57,7 +57,7 @@ END = b"\0" * 1024
 
 
 def read(data: bytes, max_bytes: int = MAX) -> list[Member]:
-    return list(tar_reader.members(Digest(io.BytesIO(data)), max_bytes))
+    return list(tar_reader.read_members(Md5Stream(io.BytesIO(data)), max_bytes))
 
 
 # ---- what is right --------------------------------------------------------------------------
@@ -88,8 +88,8 @@ def test_finds_what_tarfile_finds(form: int, seed: int):
 
 
 def test_the_digest_is_of_all_bytes_and_drains_what_is_left():
-    stream = Digest(io.BytesIO(photo(1) + END + b"tail"))
-    assert len(list(tar_reader.members(stream, MAX))) == 1
+    stream = Md5Stream(io.BytesIO(photo(1) + END + b"tail"))
+    assert len(list(tar_reader.read_members(stream, MAX))) == 1
     assert stream.drain() == tar_reader.hashlib.md5(photo(1) + END + b"tail").hexdigest()
 
 
@@ -172,7 +172,7 @@ def peak(file: Zeros, max_bytes: int = MAX) -> tuple[list[Member], int]:
     """What is read, and the most memory that it took."""
     tracemalloc.start()
     try:
-        found = list(tar_reader.members(Digest(io.BufferedReader(file)), max_bytes))
+        found = list(tar_reader.read_members(Md5Stream(io.BufferedReader(file)), max_bytes))
         return found, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -193,7 +193,7 @@ def test_giant_headers_are_refused_before_they_are_read(kind: bytes):
     giant = info("long", 300 << 20, kind).tobuf(tarfile.GNU_FORMAT)
     tracemalloc.start()
     with pytest.raises(BadArchive, match="a header of 314572800 bytes, over 1048576"):
-        list(tar_reader.members(Digest(io.BufferedReader(Zeros(giant, 300 << 20))), MAX))
+        list(tar_reader.read_members(Md5Stream(io.BufferedReader(Zeros(giant, 300 << 20))), MAX))
     memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert memory < 8 << 20

@@ -155,7 +155,7 @@ def polite(web: Web, **changes) -> UrlOptions:
 
 def get(web: Web, *paths: str, on_retry=None, **changes) -> list[Member]:
     rows = [(f"{number:016x}", web.url + path) for number, path in enumerate(paths)]
-    found = list(url_fetcher.members(rows, polite(web, **changes), MAX_BYTES, on_retry))
+    found = list(url_fetcher.fetch_members(rows, polite(web, **changes), MAX_BYTES, on_retry))
     assert [member.id for member in found] == [image_id for image_id, _ in rows]
     for member in found:
         assert (member.data is None) == (member.reason is not None)
@@ -200,7 +200,7 @@ def test_retry_after_holds_the_whole_host(web: Web):
 
 def test_a_long_pause_can_be_left(web: Web):
     rows = [("0" * 16, f"{web.url}ok/0"), ("1" * 16, f"{web.url}closed/1")]
-    found = url_fetcher.members(rows, polite(web), MAX_BYTES)
+    found = url_fetcher.fetch_members(rows, polite(web), MAX_BYTES)
     assert next(found).data == b"/ok/0"
     started = time.monotonic()
     found.close()  # type: ignore[attr-defined]
@@ -326,7 +326,7 @@ def test_rows_are_read_only_a_little_ahead(web: Web):
             read.append(number)
             yield f"{number:016x}", f"{web.url}ok/{number}"
 
-    found = url_fetcher.members(rows(), polite(web), MAX_BYTES)
+    found = url_fetcher.fetch_members(rows(), polite(web), MAX_BYTES)
     next(found)
     assert len(read) <= url_fetcher.WINDOW * 4
     found.close()  # type: ignore[attr-defined]

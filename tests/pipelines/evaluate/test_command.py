@@ -19,7 +19,7 @@ from pipelines.common.gap import rank
 from pipelines.evaluate import metrics, pr_curve, worst_errors
 from pipelines.imaging import contact_sheet
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import normalise
+from pipelines.imaging.normalize import normalize
 from tests.conftest import ROOT
 from tests.pipelines.common.test_gap import WORKED_ROWS, WORKED_TRUTH, tables
 from tests.pipelines.conftest import kaggle_layout
@@ -197,7 +197,7 @@ def test_photos_are_the_queries_own(prepared: pathlib.Path, world: pathlib.Path,
     for name in staged:
         small, large = (
             np.asarray(
-                Image.open(io.BytesIO(normalise(of[name], NormalizationConfig(64)).jpeg))
+                Image.open(io.BytesIO(normalize(of[name], NormalizationConfig(64)).jpeg))
             ).astype(int)
             for of in (staged, loose)
         )

@@ -11,8 +11,8 @@ from PIL import Image
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reason
 from pipelines.imaging.config import NormalizationConfig
-from pipelines.imaging.normalize import Unreadable, normalise
-from pipelines.imaging.perceptual_hash import perceptual
+from pipelines.imaging.normalize import Unreadable, normalize
+from pipelines.imaging.perceptual_hash import perceptual_hashes
 
 
 def photo(width=640, height=480) -> Image.Image:
@@ -32,14 +32,14 @@ def decoded(jpeg: bytes) -> np.ndarray:
 
 
 def test_bounds_the_longest_side():
-    found = normalise(encoded(photo()), NormalizationConfig(image_size=384))
+    found = normalize(encoded(photo()), NormalizationConfig(image_size=384))
     assert (found.width, found.height) == (384, 288)
     assert (found.source_width, found.source_height) == (640, 480)
     assert Image.open(io.BytesIO(found.jpeg)).size == (384, 288)
 
 
 def test_does_not_enlarge():
-    found = normalise(encoded(photo(100, 50)), NormalizationConfig(image_size=384))
+    found = normalize(encoded(photo(100, 50)), NormalizationConfig(image_size=384))
     assert (found.width, found.height) == (100, 50)
 
 
@@ -60,8 +60,8 @@ def test_turns_upright(orientation: int):
         lying = lying.transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = normalise(encoded(lying, exif=exif, quality=95), NormalizationConfig(image_size=160))
-    expected = normalise(encoded(upright, quality=95), NormalizationConfig(image_size=160))
+    found = normalize(encoded(lying, exif=exif, quality=95), NormalizationConfig(image_size=160))
+    expected = normalize(encoded(upright, quality=95), NormalizationConfig(image_size=160))
     assert (found.source_width, found.source_height) == (320, 240)
     assert np.abs(decoded(found.jpeg) - decoded(expected.jpeg)).mean() < 3
 
@@ -76,29 +76,29 @@ def test_turns_upright(orientation: int):
 def test_every_mode_becomes_rgb(mode: str, kind: str):
     grey = photo().convert("L")
     image = grey.convert("I;16") if mode == "I;16" else photo().convert(mode)
-    found = normalise(encoded(image, kind), NormalizationConfig())
+    found = normalize(encoded(image, kind), NormalizationConfig())
     assert Image.open(io.BytesIO(found.jpeg)).mode == "RGB"
 
 
 def test_transparent_pixels_are_white():
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
-    assert decoded(normalise(encoded(clear, "PNG"), NormalizationConfig()).jpeg).min() > 250
+    assert decoded(normalize(encoded(clear, "PNG"), NormalizationConfig()).jpeg).min() > 250
 
 
 def test_garbled_exif_does_not_cost_the_photo():
     data = encoded(photo(), exif=b"Exif\0\0" + bytes(range(40)))
-    assert normalise(data, NormalizationConfig()).width == 384
+    assert normalize(data, NormalizationConfig()).width == 384
 
 
 def test_zero_keeps_the_bytes_of_an_upright_jpeg():
     data = encoded(photo(), quality=80)
-    assert normalise(data, NormalizationConfig(image_size=0)).jpeg == data
+    assert normalize(data, NormalizationConfig(image_size=0)).jpeg == data
 
 
 def test_the_same_bytes_every_time():
     data = encoded(photo())
     assert (
-        normalise(data, NormalizationConfig()).jpeg == normalise(data, NormalizationConfig()).jpeg
+        normalize(data, NormalizationConfig()).jpeg == normalize(data, NormalizationConfig()).jpeg
     )
 
 
@@ -114,7 +114,7 @@ def test_the_same_bytes_every_time():
 )
 def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
     with pytest.raises(Unreadable) as caught:
-        normalise(data, NormalizationConfig())
+        normalize(data, NormalizationConfig())
     assert caught.value.reason is reason
     assert caught.value.detail
 
@@ -127,12 +127,12 @@ def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
 def test_a_bomb_is_not_decoded(side: int, kind: str, options: dict):
     bomb = encoded(Image.new("L", (side, side)), kind, **options)
     with pytest.raises(Unreadable) as caught:
-        normalise(bomb, NormalizationConfig())
+        normalize(bomb, NormalizationConfig())
     assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_a_large_photo_is_decoded_small():
-    found = normalise(encoded(Image.new("RGB", (9000, 6000))), NormalizationConfig())
+    found = normalize(encoded(Image.new("RGB", (9000, 6000))), NormalizationConfig())
     assert (found.width, found.height) == (384, 256)
 
 
@@ -148,8 +148,8 @@ def test_like_photos_have_near_hashes_and_others_far():
         coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
         return Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
 
-    base, other = perceptual(blobs(1)), perceptual(blobs(2))
-    again = perceptual(Image.open(io.BytesIO(encoded(blobs(1), quality=30))))
+    base, other = perceptual_hashes(blobs(1)), perceptual_hashes(blobs(2))
+    again = perceptual_hashes(Image.open(io.BytesIO(encoded(blobs(1), quality=30))))
     for name in ("phash", "dhash"):
         near = (getattr(base, name) ^ getattr(again, name)).bit_count()
         far = (getattr(base, name) ^ getattr(other, name)).bit_count()
@@ -161,5 +161,5 @@ def test_like_photos_have_near_hashes_and_others_far():
 
 def test_entropy_tells_a_plain_surface_from_a_photo():
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    assert perceptual(Image.new("RGB", (64, 64), "white")).entropy == 0
-    assert perceptual(Image.fromarray(noise)).entropy > 6
+    assert perceptual_hashes(Image.new("RGB", (64, 64), "white")).entropy == 0
+    assert perceptual_hashes(Image.fromarray(noise)).entropy > 6

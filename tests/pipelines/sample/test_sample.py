@@ -98,12 +98,12 @@ def test_tars_are_anonymous_and_sorted(root: pathlib.Path) -> None:
 
 
 def test_bytes_do_not_depend_on_workers(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    writer.write(tmp_path, TINY, workers=2)
+    writer.write_world(tmp_path, TINY, workers=2)
     assert digests(tmp_path) == digests(root)
 
 
 def test_another_seed_is_another_world() -> None:
-    first, second = (world.plan(World(seed=seed)) for seed in (0, 1))
+    first, second = (world.plan_world(World(seed=seed)) for seed in (0, 1))
     ids = [{x.id for x in world.photos["train"]} for world in (first, second)]
     assert not ids[0] & ids[1]
     assert not set(first.summary.landmarks) & set(second.summary.landmarks)
@@ -120,7 +120,7 @@ def test_command_prints_counts(
     monkeypatch.setattr(writer, "render", lambda photo: photo.id.encode())
     main(["--output", str(tmp_path), "--train_images", "200", "--workers", "1"])
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    counts = world.plan(World(train_images=200)).summary.counts()
+    counts = world.plan_world(World(train_images=200)).summary.counts()
     assert printed == {name: str(count) for name, count in counts.items()}
 
 
@@ -262,7 +262,7 @@ def test_forms_of_faults(summary: world.Summary, train: Members, test: Members) 
 @pytest.mark.parametrize("kind", structures.KINDS)
 def test_every_kind_can_be_seen(kind: str) -> None:
     size = (96, 72)
-    place = structures.structure(5, kind)
+    place = structures.build_structure(5, kind)
     assert 0.5 < place.height < 1.8
     bare, built = scenery.photograph(1, size), scenery.photograph(1, size, [place])
     assert built.size == size and built.mode == "RGB"

@@ -137,7 +137,7 @@ def test_decisions_of_another_run_are_refused(sharded: pathlib.Path):
     (path,) = (sharded / "decisions").glob("*.parquet")
     decisions = pd.read_parquet(path, dtype_backend="pyarrow")
     decisions.assign(keep=False).to_parquet(path)
-    assert "of another run than its done.json; run gld2 curate again" in failure(sharded)
+    assert "its digest differs from done.json; run gld2 curate again" in failure(sharded)
     path.unlink()
     assert "expected 1 files of decisions, found 0" in failure(sharded)
 

@@ -10,14 +10,14 @@ from google.cloud import storage
 from pipelines.common import paths
 from pipelines.common.errors import UserError
 from pipelines.storage import filesystem, ranged_reads, tfrecord
-from pipelines.storage.ranged_reads import Place
+from pipelines.storage.ranged_reads import RecordLocation
 
 RECORDS = [bytes([n]) * 3000 for n in range(100)]
 FRAME = len(tfrecord.frame(RECORDS[0]))
 
 
-def places(indices: range) -> list[Place]:
-    return [Place("unit", number * FRAME, FRAME, n) for n, number in enumerate(indices)]
+def places(indices: range) -> list[RecordLocation]:
+    return [RecordLocation("unit", number * FRAME, FRAME, n) for n, number in enumerate(indices)]
 
 
 def write(folder: str) -> None:
@@ -47,7 +47,7 @@ def test_an_object_store_is_asked_for_what_is_wanted_and_no_more(
     monkeypatch.setattr(storage.Blob, "download_as_bytes", spy)
     monkeypatch.setattr(ranged_reads, "GAP", FRAME)
     near, far = [0, 1, 3], [50, 99]
-    wanted = [Place("unit", n * FRAME, FRAME, i) for i, n in enumerate([*near, *far])]
+    wanted = [RecordLocation("unit", n * FRAME, FRAME, i) for i, n in enumerate([*near, *far])]
     ranged_reads.gather(wanted, lambda unit: f"{bucket}/staged/{unit}.tfrecord")
     assert sorted(asked) == pytest.approx([FRAME, FRAME, 4 * FRAME], abs=2)
 

@@ -341,14 +341,14 @@ def test_connections_are_used_again(root: pathlib.Path):
     ],
 )
 def test_retry_after_is_honoured_and_bounded(value, least: float, most: float):
-    error = streams._Passing("busy", "503", retry_after(value or ""))
+    error = streams._TransientError("busy", "503", retry_after(value or ""))
     waits = [WAIT(state(1, error)) for _ in range(50)]
     assert least <= min(waits) <= max(waits) <= most
     assert len(set(waits)) > 1 or least == most
 
 
 def test_waits_grow_and_are_bounded():
-    error = streams._Passing("busy", "503")
+    error = streams._TransientError("busy", "503")
     longest = [max(WAIT(state(n, error)) for _ in range(200)) for n in range(1, 12)]
     assert longest[0] < longest[2] < longest[4] < longest[-1] <= streams.LONGEST_WAIT
 
