@@ -1,4 +1,4 @@
-"""The version of a dataset that is looked at: its folder, its counts and its labels."""
+"""Finds a version of a dataset and loads its counts and labels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pipelines.storage import filesystem
 VERSION = re.compile(r"\d+(\.\d+)*\Z")
 
 
-def find(dataset: str) -> str:
-    """The version folder: `dataset` itself, or the newest version in it, as the trainer has it.
+def find_version(dataset: str) -> str:
+    """Returns the folder of a version: `dataset` itself, or the newest version in it.
+
+    The trainer takes the same version.
 
     Raises:
       UserError: there is none.
@@ -35,8 +37,8 @@ def _numbers(folder: str) -> list[int]:
     return [int(number) for number in folder.rpartition("/")[2].split(".")]
 
 
-def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
-    """stats.json and labels.csv of a version.
+def load_version(folder: str) -> tuple[dict[str, Any], list[Label]]:
+    """Reads stats.json and labels.csv of a version.
 
     Raises:
       UserError: one of them cannot be read.
