@@ -73,8 +73,8 @@ def _thresholds(axes: Axes, ranking: Ranking, scores: np.ndarray) -> None:
     kept = (ends + 1) / max(1, len(scores))
     axes.plot(kept, ranking.precision[ends], label="precision")
     axes.plot(kept, ranking.recall[ends], label="recall")
-    places = (SHARES * (len(scores) - 1)).astype(int)
-    ticks = [f"{share:.0%}\n{scores[place]:.4g}" for share, place in zip(SHARES, places, strict=True)
+    ranks = (SHARES * (len(scores) - 1)).astype(int)
+    ticks = [f"{share:.0%}\n{scores[rank]:.4g}" for share, rank in zip(SHARES, ranks, strict=True)
             if len(scores)]  # fmt: skip
     axes.set_xticks(SHARES[: len(ticks)], ticks)
     axes.set(xlim=(0, 1), xlabel="predictions that stay, and the lowest score among them")
