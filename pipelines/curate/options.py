@@ -209,7 +209,14 @@ class CurateOptions(SeedOptions):
 
 @dataclasses.dataclass(frozen=True)
 class CurateCommandOptions(Options):
-    """The flags of gld2 curate."""
+    """The flags of gld2 curate.
+
+    Attributes:
+      source: where the metadata is.
+      splits: that are curated.
+      output: folder of the run.
+      curate: the parameters of decisions.
+    """
 
     source: SourceOptions = group("source")
     splits: SplitsOptions = group()

@@ -26,13 +26,8 @@ from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example
 
 NAMED = 10  # faults of each kind that are listed one by one
-LOSSES = (
-    "crc",
-    "example",
-    "file",
-    "frame",
-    "label",
-)  # kinds of faults by which an image is not counted
+# Kinds of faults by which an image is not counted.
+LOSSES = ("crc", "example", "file", "frame", "label")
 INFO = "dataset_info.json"
 SHARD = re.compile(rf"{schema.DATASET}-(\w+)\.tfrecord-(\d{{5}})-of-(\d{{5}})\Z")
 BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.json", INFO,

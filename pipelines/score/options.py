@@ -146,7 +146,14 @@ class RerankOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class InferenceOptions(Options):
-    """The flags that gld2 score and gld2 embed share."""
+    """The flags that gld2 score and gld2 embed share.
+
+    Attributes:
+      source: root of a source of photos, and what is read of it.
+      photos: the split, or prepared photos.
+      model: the export and its batch size.
+      fetch: how photos are fetched.
+    """
 
     source: OptionalSourceOptions = group("source")
     photos: PhotosOptions = group()
@@ -164,7 +171,12 @@ class InferenceOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions(InferenceOptions):
-    """The flags of gld2 score."""
+    """The flags of gld2 score: those of inference, and two more groups.
+
+    Attributes:
+      submission: the output.
+      reranking: the method and its parameters.
+    """
 
     submission: SubmissionOptions = group()
     reranking: RerankOptions = group("re-ranking")
@@ -172,6 +184,10 @@ class ScoreOptions(InferenceOptions):
 
 @dataclasses.dataclass(frozen=True)
 class EmbedOptions(InferenceOptions):
-    """The flags of gld2 embed."""
+    """The flags of gld2 embed: those of inference, and the output.
+
+    Attributes:
+      output: folder of the embeddings.
+    """
 
     output: OutputOptions = group()

@@ -35,7 +35,7 @@ PHOTO = np.dtype(
         ("fine_1", "<u8"),
         ("id", "<u8"),
         ("shape", "i1"),
-        ("split", "u1"),  # 0 where pairs within the split are wanted (train), else 1, 2, ...
+        ("split", "u1"),  # a pair is wanted where one of the two has 0 (train)
     ]
 )
 PAIR = np.dtype(
