@@ -1,4 +1,4 @@
-"""Which train images are kept for what they are and what is said of them. Over columns. No Beam."""
+"""Filters train images by size, content and metadata. Functions over columns. No Beam."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pipelines.source import metadata_csv
 from pipelines.storage import parquet
 
 CREDITS = {"id": "string", "licensed": "bool", "excluded": "bool"}
-SAYS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")
+CATEGORY_COLUMNS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")
 
 
 def mark(images: pd.DataFrame, rows: pd.Series, reason: Reason) -> None:
-    """Gives `reason` to those of `rows` that have none yet: the first reason is the one told."""
+    """Sets `reason` of those of `rows` that have none yet: an image keeps its first reason."""
     rows = rows.reindex(images.index, fill_value=False).fillna(False).astype(bool)
     images.loc[rows & images["reason"].isna(), "reason"] = str(reason)
 
@@ -39,7 +39,7 @@ def drop(
       allowed: landmark ids of the categories asked for; None for any.
 
     Returns:
-      the same rows with `reason` set where an image goes.
+      the same rows with `reason` set where an image is dropped.
     """
     images = images.copy()
     train = images["split"] == "train"
@@ -66,42 +66,45 @@ def _drops(
 
 
 def read_credits(path: str, filters: FilterOptions) -> Iterator[pd.DataFrame]:
-    """Blocks of the attributions, judged where they are read, so that no free text travels."""
+    """Yields blocks of the attribution CSV as columns CREDITS.
+
+    Licences and authors are matched here, so that no free text is shuffled between workers.
+    """
     licences = "|".join(map(re.escape, filters.licences))
-    authors = _plain(pa.array(filters.excluded_authors, pa.string()))
+    authors = _normalized(pa.array(filters.excluded_authors, pa.string()))
     for table in metadata_csv.blocks(path, metadata_csv.ATTRIBUTION):
         licensed = pc.match_substring_regex(table["license"], licences, ignore_case=True)
-        excluded = pc.is_in(_plain(table["author"]), authors)
+        excluded = pc.is_in(_normalized(table["author"]), authors)
         columns = {"id": table["id"], "licensed": licensed, "excluded": excluded}
         yield parquet.frame(pa.table(columns))
 
 
 def allowed_landmarks(path: str | None, categories: Sequence[str]) -> np.ndarray | None:
-    """Ids of the landmarks that are of one of the categories; None where any will do.
+    """Returns the ids of the landmarks in the categories; None where every landmark is allowed.
 
     Raises:
-      UserError: no landmark is of one of them, which is a slip of the pen.
+      UserError: a category has no landmark, which is most likely a typing error.
     """
     if not path or not categories:
         return None
-    names = [name for name in SAYS if name in metadata_csv.header(path)]
+    names = [name for name in CATEGORY_COLUMNS if name in metadata_csv.header(path)]
     columns = {"landmark_id": "int64"} | dict.fromkeys(names, "string")
     blocks = map(parquet.frame, metadata_csv.blocks(path, columns))
     landmarks = pd.concat([parquet.empty(columns), *blocks], ignore_index=True)
-    # Of each landmark, not of each image: Arrow cannot decode %C3%A9.
-    said = landmarks[names].apply(lambda column: column.map(category_name))
+    # In Python, as Arrow cannot decode %C3%A9; there is one row a landmark, not one an image.
+    found = landmarks[names].apply(lambda column: column.map(category_name))
     for category in categories:
-        if not said.isin([category_name(category)]).any(axis=None):
-            raise UserError(f"--categories: expected what {path} names, found {category!r}")
-    chosen = said.isin([category_name(category) for category in categories]).any(axis=1)
+        if not found.isin([category_name(category)]).any(axis=None):
+            raise UserError(f"--categories: expected a category of {path}, found {category!r}")
+    chosen = found.isin([category_name(category) for category in categories]).any(axis=1)
     return landmarks.loc[chosen, "landmark_id"].unique().to_numpy(np.int64)
 
 
 def category_name(text: str) -> str:
-    """`http://.../Category:Eiffel_Tower`, as a person writes it: eiffel tower."""
+    """Returns the plain name of a category: `http://.../Category:Eiffel_Tower` is eiffel tower."""
     title = urllib.parse.unquote(text.rpartition("Category:")[2])
     return title.replace("_", " ").strip().casefold()
 
 
-def _plain(names: pa.Array) -> pa.Array:
+def _normalized(names: pa.Array) -> pa.Array:
     return pc.utf8_lower(pc.utf8_trim_whitespace(names))

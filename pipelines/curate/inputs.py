@@ -1,4 +1,4 @@
-"""The metadata that curate's filters read"""
+"""Finds the metadata CSVs that curate's filters read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pipelines.source.discover import Source, attribution_csv, find_csv
 
 
 def with_filters(source: Source, filters: FilterOptions) -> Source:
-    """The source with the CSVs that filters read; without them, no server is asked for them.
+    """Returns the source with the paths of the CSVs that the filters read.
+
+    A CSV that no filter reads is not looked for, so that no server is asked for it.
 
     Raises:
-      UserError: a filter wants what the source does not have, a category among it.
+      UserError: the source lacks a CSV that a filter needs, or a category that it names.
     """
     if filters.clean_only and not source.clean_csv:
         raise UserError(f"--clean_only: found no {paths.CLEAN_CSV} at {source.root}")
@@ -28,5 +30,5 @@ def with_filters(source: Source, filters: FilterOptions) -> Source:
         categories = find_csv(
             source.root, "--categories", metadata_csv.CATEGORY, *paths.CATEGORY_CSVS
         )
-        allowed_landmarks(categories, filters.categories)  # a slip of the pen shows at once
+        allowed_landmarks(categories, filters.categories)  # to report an unknown category at once
     return dataclasses.replace(source, attribution_csv=attribution, categories_csv=categories)

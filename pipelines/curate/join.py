@@ -1,4 +1,4 @@
-"""Facts meet metadata: each image with its landmark, and what the filters say of it."""
+"""Joins facts with metadata by image id, and filters the images."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Counts = dict[str, int]
 
 @dataclasses.dataclass
 class Join(beam.PTransform):
-    """Tables of facts -> ((partition, table of WORK), counts of what in metadata is amiss).
+    """Turns tables of facts into (partition, table of WORK) and counts of metadata problems.
 
     Attributes:
-      source: whose metadata is joined; `source.with_filters` has found what the filters need.
+      source: whose metadata is joined; from `inputs.with_filters`, with the CSVs of the filters.
       filters: which train images are kept.
       parts: number of partitions by id.
     """
@@ -39,6 +39,7 @@ class Join(beam.PTransform):
         super().__init__()
 
     def expand(self, facts):
+        """Returns two PCollections: (partition, table of WORK), and dicts of counts."""
         by_id = partition.by_hex("id", self.parts)
         keyed = {
             name: table | f"Split_{name}" >> beam.FlatMap(partition.split, by_id)
@@ -82,25 +83,28 @@ def join(
     filters: FilterOptions,
     allowed: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Counts]:
-    """Facts with their landmark, whether the clean list has them, and why they go.
+    """Joins the tables of one partition by id; their rows may be in any order.
 
     Args:
-      facts, train, clean, credits: the tables of one partition by id, in any order.
+      facts: of the images; columns decisions.FACTS.
+      train: rows of train.csv.
+      clean: ids and landmarks of train_clean.csv.
+      credits: attributions; columns filters.CREDITS.
       filters: which train images are kept.
       allowed: landmark ids of the categories asked for; None for any.
 
     Returns:
-      a row of WORK for each row of facts, and counts of what in metadata is repeated, contradicts
-      itself or has no image.
+      a row of WORK for each row of facts, with landmark_id, clean and reason; and counts of
+      metadata rows that are repeated, contradict each other or have no image.
     """
     rows = _concat(train, metadata_csv.TRAIN)
-    landmarks = rows.drop_duplicates()  # more than one row for an id: they disagree
+    landmarks = rows.drop_duplicates()  # several rows for an id: several landmarks
     listed = _concat(clean, metadata_csv.CLEAN_IDS)
     cleans = _compared(listed.drop_duplicates(), landmarks)
     images = _concat(facts, decisions.FACTS)
     images = images.sort_values(["id", "split", "unit", "offset"], ignore_index=True)
     images = images.merge(landmarks.drop_duplicates("id", keep=False), on="id", how="left")
-    images = images.merge(_judged(credits), on="id", how="left")
+    images = images.merge(_combined(credits), on="id", how="left")
     is_train = images["split"] == "train"
     images["landmark_id"] = images["landmark_id"].where(is_train)
     images["clean"] = is_train & images["id"].isin(cleans.loc[cleans["agrees"], "id"])
@@ -118,7 +122,7 @@ def _join(keyed, filters, allowed):
 
 
 def _mark_unusable(images: pd.DataFrame, landmarks: pd.DataFrame) -> None:
-    """Before any filter: what cannot be trained on, whatever it shows."""
+    """Marks, before any filter, the images that cannot be trained on."""
     is_train, in_csv = images["split"] == "train", images["id"].isin(landmarks["id"])
     mark(images, is_train & ~in_csv, Reason.NO_LANDMARK)
     mark(images, is_train & images["landmark_id"].isna(), Reason.SEVERAL_LANDMARKS)
@@ -128,10 +132,10 @@ def _mark_unusable(images: pd.DataFrame, landmarks: pd.DataFrame) -> None:
 
 
 def _compared(cleans: pd.DataFrame, landmarks: pd.DataFrame) -> pd.DataFrame:
-    """The clean list beside train.csv: columns id, known, agrees; no id twice.
+    """Compares the clean list with train.csv: columns id, known, agrees; each id once.
 
-    An id is known where train.csv has it, and agrees where both give it the same landmark and
-    the clean list no other.
+    An id is known where train.csv has it, and agrees where the clean list gives it one landmark,
+    the same as train.csv.
     """
     both = cleans.merge(landmarks, on=list(metadata_csv.TRAIN), how="left", indicator="found")
     both["agrees"] = both["found"] == "both"
@@ -139,13 +143,13 @@ def _compared(cleans: pd.DataFrame, landmarks: pd.DataFrame) -> pd.DataFrame:
     return both.groupby("id", as_index=False)[["known", "agrees"]].all()
 
 
-def _judged(credits: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """One row for each id. Where attributions repeat one, all have to please."""
+def _combined(credits: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Returns one row for each id; where an id has several attributions, all have to pass."""
     by_id = _concat(credits, CREDITS).groupby("id", as_index=False)
     return by_id.agg({"licensed": "all", "excluded": "any"})
 
 
-# ---- what is told of metadata: the keys are read by people, with spaces for underscores ------
+# ---- counts of metadata problems: summary prints the keys with spaces for underscores --------
 
 
 def _train_counts(rows: pd.DataFrame, landmarks: pd.DataFrame) -> Counts:
@@ -176,5 +180,5 @@ def _image_counts(
 
 
 def _concat(found: Iterable[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
-    """One table of all rows, in no particular order, with its columns even where it has no row."""
+    """Returns one table of all rows, in no particular order; its columns are there without rows."""
     return pd.concat([parquet.empty(columns), *found], ignore_index=True)

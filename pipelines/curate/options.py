@@ -1,4 +1,4 @@
-"""The flags of gld2 curate: what decisions depend on, beside facts and metadata."""
+"""The flags of gld2 curate: the parameters of its decisions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from pipelines.common.options import Options, OutputOptions, SeedOptions, flag, group
 from pipelines.source.options import SourceOptions, SplitsOptions
 
-MAX_RADIUS = 7  # bits; the widest that the bands of the search find without a miss
+MAX_RADIUS = 7  # bits; the largest for which the search finds all pairs
 CONFLICTS = ("drop", "keep_clean", "keep_first")
-LEAKS = ("test", "index")  # splits whose photos train may be kept free of
+LEAKS = ("test", "index")  # splits whose photos may be removed from train
 ONE_PER_CLASS = "one_per_class"
 
 
 def parse_radius(text: str) -> int | None:
-    """Returns bits; None to go by the files' bytes alone.
+    """Returns a radius in bits; None (for "none") to compare only the files' bytes.
 
     Raises:
-      ValueError: neither none nor a number of bits that can be searched for.
+      ValueError: the text is neither none nor a number from 0 to MAX_RADIUS.
     """
     if text == "none":
         return None
     if text.isdecimal() and int(text) > MAX_RADIUS:
         raise ValueError(
-            f"expected at most {MAX_RADIUS} bits, found {text}; beyond, different photos would be "
-            "joined"
+            f"expected at most {MAX_RADIUS} bits, found {text}; a larger radius would join "
+            "different photos"
         )
     if not text.isdecimal():
         raise ValueError(f"expected none or 0 to {MAX_RADIUS} bits, found {text!r}")
@@ -34,10 +34,10 @@ def parse_radius(text: str) -> int | None:
 
 
 def parse_leaks(text: str) -> tuple[str, ...]:
-    """Returns splits, in one order however they were given.
+    """Returns the splits that a text names, in the order of LEAKS.
 
     Raises:
-      ValueError: a text that names anything else.
+      ValueError: the text names anything else.
     """
     found = set(text.split(",")) if text != "none" else set()
     if not found <= set(LEAKS):
@@ -46,10 +46,10 @@ def parse_leaks(text: str) -> tuple[str, ...]:
 
 
 def parse_share(text: str) -> float | None:
-    """Returns the share of images that validation takes; None for one of each class.
+    """Returns the share of images that go to validation; None for one of each class.
 
     Raises:
-      ValueError: neither a name nor a fraction below 1.
+      ValueError: the text is neither one_per_class nor none nor a fraction below 1.
     """
     if text == ONE_PER_CLASS:
         return None
@@ -63,7 +63,7 @@ def parse_share(text: str) -> float | None:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Returns what commas separate, without blanks around, in one order however it was given."""
+    """Returns the names that commas separate, without blanks around them, each once, sorted."""
     return sorted_names(text.split(","))
 
 
@@ -74,54 +74,54 @@ def sorted_names(found: list[str]) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class FilterOptions(Options):
-    """What a train image has to be. Test images are never filtered.
+    """The conditions that a train image has to meet. Test images are never filtered.
 
     Attributes:
-      min_side: pixels of the source's shorter side.
-      max_aspect: its longer side over its shorter side.
-      min_entropy: bits, of its grey levels.
-      clean_only: only what the clean list has.
-      licences: its licence contains one of these; empty takes any.
-      excluded_authors: its author is none of these.
-      categories: its landmark is of one of these; empty takes any.
+      min_side: least length of the shorter side as published, pixels.
+      max_aspect: largest ratio of the longer side to the shorter side.
+      min_entropy: least entropy of the grey levels, bits.
+      clean_only: whether the clean list has to contain the image.
+      licences: the licence has to contain one of these texts; empty for any.
+      excluded_authors: the author may be none of these.
+      categories: the landmark has to be in one of these; empty for any.
     """
 
     min_side: int = flag(
         32,
-        "drop a photo whose shorter side, as published, has fewer",
+        "drop a photo whose shorter side, as published, has fewer pixels",
         metavar="PIXELS",
         least=0,
     )
     max_aspect: float = flag(
         5.0,
-        "drop a photo whose longer side is more than so many times its shorter one: squeezed to a "
-        "square, a strip shows nothing (default: {default}; 1000 keeps all)",
+        "drop a photo whose longer side is more than so many times its shorter one: a strip "
+        "resized to a square shows nothing (default: {default}; 1000 keeps all)",
         metavar="RATIO",
         least=1,
     )
     min_entropy: float = flag(
         1.0,
-        "drop a photo with less in its grey levels: 0 is a plain surface, most photos have 6 to 8 "
-        "(default: {default}; 0 keeps all)",
+        "drop a photo whose grey levels have less entropy: a plain surface has 0, most photos "
+        "6 to 8 (default: {default}; 0 keeps all)",
         metavar="BITS",
         least=0,
     )
     clean_only: bool = flag(
         False,
-        "keep only what train_clean.csv lists: 1.6 of 4.1 million, each seen to match others of "
-        "its landmark",
+        "keep only the photos that train_clean.csv lists: 1.6 of 4.1 million, each checked to "
+        "match others of its landmark",
     )
     licences: tuple[str, ...] = flag(
         (),
-        "keep photos whose licence in train_attribution.csv contains one of these, as "
-        "/by/2.0,/by/4.0; one without attribution goes (default: any)",
+        "keep photos whose licence in train_attribution.csv contains one of these texts, such as "
+        "/by/2.0,/by/4.0; a photo without attribution is dropped (default: any)",
         metavar="TEXT,...",
         parse=parse_names,
     )
     excluded_authors: tuple[str, ...] = flag(
         (),
-        "drop photos of whom train_attribution.csv names so, in full; give the flag again for "
-        "another (names contain commas)",
+        "drop photos of this author, spelt as in train_attribution.csv; repeat the flag for "
+        "another author (names may contain commas)",
         name="exclude_author",
         metavar="NAME",
         repeats=True,
@@ -129,68 +129,68 @@ class FilterOptions(Options):
     )
     categories: tuple[str, ...] = flag(
         (),
-        "keep landmarks of one of these, as church,bridge or natural: their Commons category, "
-        "supercategory, label or natural_or_human_made in train_label_to_hierarchical.csv; %2C "
-        "stands for a comma (default: any)",
+        "keep landmarks in one of these categories, such as church,bridge or natural: compared "
+        "with the Commons category, supercategory, label and natural_or_human_made of "
+        "train_label_to_hierarchical.csv; write %2C for a comma in a name (default: any)",
         metavar="NAME,...",
         parse=parse_names,
     )
 
     @property
     def needs_credits(self) -> bool:
-        """Whether the attribution CSV has to be read."""
+        """Tells whether the attribution CSV has to be read."""
         return bool(self.licences or self.excluded_authors)
 
 
 @dataclasses.dataclass(frozen=True)
 class CurateOptions(SeedOptions):
-    """What decisions depend on, beside facts and metadata.
+    """The parameters that decisions depend on, beside facts and metadata.
 
     Attributes:
       seed: of the choice of validation images.
-      near_duplicate_radius: bits in which the hashes of like photos may differ; None for files of
-        the same bytes only.
+      near_duplicate_radius: bits in which the hashes of near duplicates may differ; None to
+        compare only the files' bytes.
       exclude_leaks_from: the splits whose photos may not be in train.
-      on_conflict: what becomes of a photo under several landmarks, one of CONFLICTS.
+      on_conflict: what is done with a photo of several landmarks, one of CONFLICTS.
       min_images_per_class: a landmark with fewer images left is dropped.
-      validation_share: of the images; None takes one of each landmark that can spare it.
+      validation_share: of the images; None for one image of each landmark with more than three.
       filters: which train images are kept.
     """
 
     near_duplicate_radius: int | None = flag(
         MAX_RADIUS,
-        "photos are the same where their 64-bit hashes differ in so many bits or fewer, "
-        f"0 to {MAX_RADIUS}: 0 finds copies at other sizes and qualities, more finds crops and "
-        "touched-up ones too; none goes by the files' bytes alone",
+        "two photos are near duplicates where their 64-bit hashes differ in at most so many bits, "
+        f"0 to {MAX_RADIUS}: 0 finds copies of another size or quality, more bits find crops and "
+        "edited copies, too; none compares only the files' bytes",
         metavar="BITS|none",
         parse=parse_radius,
     )
     exclude_leaks_from: tuple[str, ...] = flag(
         ("test",),
-        "drop train photos that are also in test, or in index, which has to be downloaded: either "
-        "or both, separated by a comma, or none to keep them. A model that has seen its test "
-        "photos scores better than it is",
+        "drop train photos that are also in these splits: test, index (which has to be "
+        "downloaded), or both, separated by a comma; none keeps them. A model that was trained on "
+        "test photos gets a score that is too high",
         metavar="SPLITS|none",
         parse=parse_leaks,
         old_names=["against"],
     )
     on_conflict: str = flag(
         "keep_clean",
-        "of a photo that several landmarks have, drop all copies, or keep one: keep_clean where "
-        "the clean list confirms one landmark alone, keep_first in any case, a clean one before "
-        "others, then that of most pixels",
+        "where copies of a photo have several landmarks: drop removes all copies, keep_clean keeps "
+        "one if the clean list confirms exactly one landmark, keep_first keeps one in any case, "
+        "first a clean one, then the one with most pixels",
         choices=CONFLICTS,
     )
     min_images_per_class: int = flag(
         4,
-        "drop a landmark with fewer images left (default: {default}, so that one can go to "
-        "validation and three stay)",
+        "drop a landmark with fewer images left (default: {default}: one for validation and three "
+        "for train)",
         least=1,
     )
     validation_share: float | None = flag(
         None,
-        "one_per_class (one image of each landmark that has more than three), none, or a fraction "
-        "such as 0.05",
+        "images for validation: one_per_class (one image of each landmark that has more than "
+        "three), none, or a fraction such as 0.05",
         name="validation",
         metavar="SHARE",
         shown=ONE_PER_CLASS,
@@ -198,18 +198,25 @@ class CurateOptions(SeedOptions):
     )
     filters: FilterOptions = group(
         "filters",
-        "of train images; all test images are kept, as a submission has to name each",
+        "of train images; all test images are kept, as a submission needs a row for each",
         factory=FilterOptions,
     )
 
     def as_json(self) -> dict[str, Any]:
-        """The values as done.json gives them back: a tuple has become a list."""
+        """Returns the values as they are read back from done.json, with lists for tuples."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
 @dataclasses.dataclass(frozen=True)
 class CurateCommandOptions(Options):
-    """The flags of gld2 curate."""
+    """The flags of gld2 curate.
+
+    Attributes:
+      source: where the metadata is.
+      splits: that are curated.
+      output: folder of the run.
+      curate: the parameters of decisions.
+    """
 
     source: SourceOptions = group("source")
     splits: SplitsOptions = group()

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.common import paths, schema
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
+from pipelines.curate.near_duplicates.multi_index_hashing import WINDOW
 from pipelines.storage import filesystem, parquet
 
 LEAKS = 5  # that are named; decisions name all
@@ -25,9 +26,12 @@ def show(output: Output, done: dict[str, Any]) -> None:
     for what, number in sorted(done["unseen"].items()):
         if number:
             print(f"curate: {number} {what.replace('_', ' ')}")
-    crowded = sum(counts["crowded"] for counts in done["pairs"].values())
-    if crowded:
-        print(f"curate: {crowded} photos of crowds were compared with some of their like only")
+    oversized = sum(counts["crowded"] for counts in done["pairs"].values())
+    if oversized:
+        print(
+            f"curate: {oversized} photos fell in oversized hash buckets; only their {WINDOW} "
+            "nearest neighbours in sort order were compared"
+        )
     _show_leaks(output, done["funnel"])
 
 

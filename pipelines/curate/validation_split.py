@@ -1,4 +1,4 @@
-"""Which kept images go to validation: a choice by hash, the same on every run."""
+"""Chooses the validation images by a hash of their ids, so that every run chooses the same."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import pandas as pd
 
 from pipelines.storage.hashing import order_key
 
-MORE_THAN = 3  # images of a landmark before one of them can be spared
+MORE_THAN = 3  # images that a landmark needs more of to give one to validation
 
 
 def choose_validation(train: pd.DataFrame, share: float | None, seed: int) -> np.ndarray:
-    """Which kept train images go to validation.
+    """Marks the kept train images that go to validation.
 
     Args:
-      train: columns id, landmark_id. All kept images of a landmark are in it.
-      share: of the images, chosen alone; None takes one of each landmark that
-        has more than three.
-      seed: of the choice.
+      train: columns id, landmark_id; with all kept images of each landmark in it.
+      share: of the images, each chosen independently; None takes one image of each
+        landmark that has more than MORE_THAN.
+      seed: of the hash.
 
     Returns:
       [rows] bool. No landmark loses its last train image.
@@ -28,7 +28,7 @@ def choose_validation(train: pd.DataFrame, share: float | None, seed: int) -> np
     first = rank.reindex(train.index) == 0
     if share is None:
         chosen = first & (by_landmark["id"].transform("size") > MORE_THAN)
-    else:  # the first in order would be chosen first: it is the one that stays if all are
+    else:  # where all images of a landmark are chosen, the first in order stays in train
         limit = np.uint64(min(share * 2.0**64, 2.0**64 - 2048))
         chosen = train["order"] < limit
         everyone = chosen.groupby(train["landmark_id"]).transform("all")

@@ -1,4 +1,4 @@
-"""Landmark ids -> labels, by a tensorflow-transform vocabulary with a frequency threshold."""
+"""Maps landmark ids to labels with a tensorflow-transform vocabulary and a frequency threshold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 from pipelines.common import paths, quiet
 from pipelines.storage import filesystem
 
-# tensorflow and tft are imported where they are used: they take four seconds,
-# and --help, download and shard do without.
+# tensorflow and tft are imported where they are used: that takes four seconds, which --help,
+# download and shard need not wait for.
 
 FILENAME = "landmarks"
 FEATURE = "landmark_id"
-# TFT orders equally frequent keys from the largest text down. Counting ids down
-# from here, at equal width, makes that the order of landmark ids upwards.
+# TFT orders equally frequent keys by text, the largest first. Ids are subtracted from this number
+# and padded to equal width, so that the order is that of ascending landmark ids.
 COUNT_DOWN = 10**18
 WIDTH = 18
 ARROW = pa.schema([(FEATURE, pa.list_(pa.int64()))])
@@ -26,16 +26,16 @@ ARROW = pa.schema([(FEATURE, pa.list_(pa.int64()))])
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """Maps landmark ids to labels.
+    """A mapping from landmark ids to labels.
 
     Attributes:
-      landmark_ids: [classes] int64, of each label in turn.
+      landmark_ids: [classes] int64, the landmark of each label.
     """
 
     landmark_ids: np.ndarray
 
     def lookup(self, landmark_ids: pd.Series) -> pd.Series:
-        """[rows] int64, null for a landmark that is not in the vocabulary."""
+        """Returns the labels of landmarks, [rows] int64; null where the vocabulary has none."""
         index = pd.Index(self.landmark_ids)
         found = pd.array(index.get_indexer(landmark_ids.fillna(-1)), dtype="int64[pyarrow]")
         labels = pd.Series(found, landmark_ids.index)
@@ -47,12 +47,12 @@ NO_LABELS = Labels(np.zeros(0, np.int64))
 
 @dataclasses.dataclass
 class LearnLabels(beam.PTransform):
-    """Tables of kept train images -> Labels (one element); saves the transform function.
+    """Turns tables of kept train images into one Labels and saves the transform function.
 
     Attributes:
-      min_images_per_class: a landmark with fewer gets no label.
-      path: where the transform function is saved.
-      temp_dir: for TFT's intermediate files.
+      min_images_per_class: a landmark with fewer images gets no label.
+      path: folder that the transform function is saved in.
+      temp_dir: folder of TFT's intermediate files.
     """
 
     min_images_per_class: int
@@ -63,6 +63,7 @@ class LearnLabels(beam.PTransform):
         super().__init__()
 
     def expand(self, images):
+        """Returns a PCollection of one Labels."""
         with quiet.tensorflow():
             import tensorflow_transform as tft
             import tensorflow_transform.beam as tft_beam
@@ -94,26 +95,26 @@ class LearnLabels(beam.PTransform):
 
 
 def save(saved_model: str, path: str, written: str) -> str:
-    """Copies a SavedModel; returns where it is now.
+    """Copies a SavedModel; returns the folder of the copy.
 
-    TFT's WriteTransformFn renames folders. That fails where an engine runs the step again
-    because its worker was lost, and in an object store that is busy for a moment. And nothing
-    waits for it: labels are read from this copy, so that what comes after has it.
+    TFT's WriteTransformFn renames folders instead. That fails where an engine runs the step
+    again because its worker was lost, or where an object store is busy for a moment; and no
+    later step waits for it. Labels are read from this copy, so that later steps find it complete.
 
     Args:
-      saved_model: the folder.
-      path: the folder that shall hold it.
-      written: where the metadata beside it is, so that it is there as well.
+      saved_model: folder to copy.
+      path: folder of the copy.
+      written: folder of the metadata, which is thus written before this step runs.
     """
     for source in filesystem.match(paths.join(str(saved_model), "**")):
         name = source.removeprefix(f"{saved_model}/")
-        if not name.startswith("."):  # TFT's own notes
+        if not name.startswith("."):  # TFT's temporary files
             filesystem.write(paths.join(path, name), filesystem.read(source))
     return path
 
 
 def preprocessing(min_images_per_class: int):
-    """TFT's preprocessing_fn: {landmark_id: [rows] int64} -> {label: [rows] int64}."""
+    """Returns TFT's preprocessing_fn: {landmark_id: [rows] int64} -> {label: [rows] int64}."""
 
     def preprocessing_fn(inputs):
         import tensorflow as tf
@@ -146,6 +147,6 @@ def _adapter_config():
 
 def _read_labels(saved_model: str) -> Labels:
     lines = filesystem.read(paths.join(saved_model, "assets", FILENAME)).split()
-    # Where there is no key, TFT writes a word of its own.
+    # Where there is no key, TFT writes a placeholder that is no number.
     keys = np.array([line for line in lines if line.isdigit()], dtype=np.int64)
     return Labels(COUNT_DOWN - keys)

@@ -1,4 +1,4 @@
-"""How sure the difference between two submissions is: a paired bootstrap over queries. No Beam."""
+"""Estimates the difference between submissions by a paired bootstrap over queries. No Beam."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ INTERVAL = (2.5, 97.5)  # percent
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """A submission's ranking over the queries that it shares with others.
+class RankedSubmission:
+    """A submission's ranking over the queries that all compared submissions share.
 
     Attributes:
       ranking: of its predictions.
-      queries: [predictions] int64, the query of each, in rank order.
+      queries: [predictions] int64, index of the query of each prediction, in rank order.
     """
 
     ranking: Ranking
@@ -29,7 +29,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What resamples give.
+    """The metrics of submissions on each resample.
 
     Attributes:
       gap, accuracy: [submissions, resamples] float64.
@@ -41,12 +41,12 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A metric of one submission less that of another.
+    """A metric of one submission minus that of another.
 
     Attributes:
-      difference: on the queries as they are.
-      low, high: of the 95 % percentile interval over resamples.
-      better, worse: shares of the resamples in which it is above 0, below 0.
+      difference: on the original queries.
+      low, high: bounds of the 95 % percentile interval over resamples.
+      better, worse: shares of the resamples in which it is above 0, and below 0.
     """
 
     difference: float
@@ -56,22 +56,24 @@ class Difference:
     worse: float
 
 
-def resample(entries: Sequence[Entry], labelled: np.ndarray, resamples: int, seed: int) -> Scores:
+def resample(
+    entries: Sequence[RankedSubmission], labelled: np.ndarray, resamples: int, seed: int
+) -> Scores:
     """Scores submissions on queries drawn with replacement, the same for all of them.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile
     intervals); paired as in Koehn, "Statistical significance tests for machine translation
-    evaluation", EMNLP 2004. A resample is how often each query comes, so that rankings stay as
-    they are and no more than one resample is held.
+    evaluation", EMNLP 2004. A resample is stored as the number of times that each query is drawn,
+    so that the rankings are computed once, and one resample is in memory at a time.
 
     Args:
-      entries: a submission each.
+      entries: one for each submission.
       labelled: [queries] bool, whether a query has a landmark.
-      resamples: how many; one without a labelled query has no GAP and is left out.
+      resamples: number of draws; one without a labelled query has no GAP and is left out.
       seed: of the draws.
 
     Raises:
-      UserError: none has a labelled query.
+      UserError: no resample has a labelled query.
     """
     rng, count = np.random.default_rng(seed), len(labelled)
     right = [np.flatnonzero(entry.ranking.correct) for entry in entries]
@@ -86,17 +88,19 @@ def resample(entries: Sequence[Entry], labelled: np.ndarray, resamples: int, see
             gaps = [gap.resampled_gap(places, mine, total, sums) for places, mine in pairs]
             rows.append((gaps, [mine[places].sum() / total for places, mine in pairs]))
     if not rows:
-        raise UserError(f"--resamples {resamples}: expected more, none drew a labelled query")
+        raise UserError(
+            f"--resamples {resamples}: expected more resamples, as none has a labelled query"
+        )
     found = np.array(rows)
     return Scores(found[:, 0].T, found[:, 1].T)
 
 
 def difference(observed: Sequence[float], resampled: np.ndarray) -> Difference:
-    """The first of two submissions less the second.
+    """Returns a metric of the first of two submissions minus that of the second.
 
     Args:
-      observed: [2], of one metric.
-      resampled: [2, resamples], at least one.
+      observed: [2] on the original queries.
+      resampled: [2, resamples] on the resamples, of which there is at least one.
     """
     differences = resampled[0] - resampled[1]
     low, high = np.percentile(differences, INTERVAL)

@@ -73,6 +73,8 @@ def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Co
     return Comparison(metrics, pairs, drawn.gap.shape[1], seed)
 
 
-def entry(queries: pd.DataFrame) -> bootstrap.Entry:
+def entry(queries: pd.DataFrame) -> bootstrap.RankedSubmission:
     ranked = ranking(queries)
-    return bootstrap.Entry(ranked, np.flatnonzero(queries["score"].notna())[ranked.order])
+    return bootstrap.RankedSubmission(
+        ranked, np.flatnonzero(queries["score"].notna())[ranked.order]
+    )

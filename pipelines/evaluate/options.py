@@ -7,34 +7,45 @@ import dataclasses
 from pipelines.common.errors import UserError
 from pipelines.common.options import SeedOptions, flag
 
-DEFAULTS = ("metrics.json", "comparison.json")  # what is written: of one submission, of several
+DEFAULTS = ("metrics.json", "comparison.json")  # output for one submission, and for several
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(SeedOptions):
-    """What is scored, against what, and where the figures go."""
+    """The flags of gld2 evaluate.
+
+    Attributes:
+      submissions: paths of CSVs, given without a flag.
+      submission: path of one CSV, given with the flag; None for none.
+      solution: path of the solution CSV.
+      output: JSON file of the metrics; "" for the default.
+      images: where the test photos are; None for no contact sheet.
+      resamples: of the bootstrap.
+    """
 
     submissions: tuple[str, ...] = flag(
         (),
-        "submissions; two or more are compared",
+        "submissions (id,landmarks); two or more are compared",
         metavar="CSV",
         positional=True,
         repeats=True,
     )
-    submission: str | None = flag(None, "the one submission: id,landmarks", metavar="CSV")
-    solution: str = flag(about="id,landmarks,Usage", metavar="CSV")
+    submission: str | None = flag(
+        None, "a submission (id,landmarks), in place of the argument", metavar="CSV"
+    )
+    solution: str = flag(about="the solution (id,landmarks,Usage)", metavar="CSV")
     output: str = flag(
         "",
-        "JSON; pr_curve.png and mistakes.jpg are written beside it "
-        f"(default: {DEFAULTS[0]}, or {DEFAULTS[1]} where several are compared)",
+        "JSON file for the metrics; pr_curve.png and mistakes.jpg are written to the same folder "
+        f"(default: {DEFAULTS[0]}, or {DEFAULTS[1]} for several submissions)",
     )
     images: str | None = flag(
         None,
-        "test photos, for a contact sheet of the worst mistakes: OUT of gld2 prepare, a dataset, "
-        "or a folder in Kaggle's layout",
+        "where the test photos are, for a contact sheet of the worst errors: OUT of gld2 "
+        "prepare, a dataset, or a folder in Kaggle's layout",
         metavar="PLACE",
     )
-    resamples: int = flag(1000, "of the bootstrap", least=1)
+    resamples: int = flag(1000, "number of resamples of the bootstrap", least=1)
 
     def __post_init__(self) -> None:
         """Raises UserError for no submission, the same twice, or several with --images."""
@@ -43,14 +54,14 @@ class EvaluateOptions(SeedOptions):
         if not found or len(set(found)) < len(found):
             raise UserError("expected --submission, or several different submissions")
         if self.images and len(found) > 1:
-            raise UserError("--images: expected one submission, whose mistakes to show")
+            raise UserError("--images: expected one submission, as its errors are shown")
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The submissions, however they were given."""
+        """Returns the paths of all submissions, given with or without the flag."""
         return (*self.submissions, *([self.submission] if self.submission else []))
 
     @property
     def output_path(self) -> str:
-        """Where the figures go."""
+        """Returns the path of the JSON file for the metrics."""
         return self.output or DEFAULTS[len(self.paths) > 1]

@@ -1,4 +1,4 @@
-"""Precision and recall of a ranking, drawn. No Beam."""
+"""Plots precision and recall of a ranking. No Beam."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from matplotlib.figure import Figure
 
 from pipelines.common.gap import Ranking
 
-POINTS = 2000  # about as many as there are pixels, of a curve over thresholds
-SHARES = np.linspace(0, 1, 6)  # of the predictions, where a threshold is told
+POINTS = 2000  # of a curve over thresholds: about the number of pixels
+SHARES = np.linspace(0, 1, 6)  # of the predictions, at which the threshold is printed
 
 
 def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
-    """Precision over recall, and both over the confidence threshold; PNG.
+    """Plots precision over recall, and both over the confidence threshold.
 
     Args:
-      rankings: of each subset of queries; thresholds are those of the first.
-      scores: [predictions] float64 of the first, in rank order.
+      rankings: by the name of the subset of queries; the second plot shows the first of them.
+      scores: [predictions] float64 of the first ranking, in rank order.
+
+    Returns:
+      PNG.
     """
     figure = Figure(figsize=(11, 4.5))
     figure.subplots_adjust(left=0.06, right=0.97, bottom=0.17, top=0.92, wspace=0.13)
@@ -40,20 +43,22 @@ def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
     for axes in (recall, threshold):
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper right")  # to look for the best place takes longer than to draw
+        axes.legend(loc="upper right")  # "best" takes longer than the drawing
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()
 
 
 def corners(ranking: Ranking) -> np.ndarray:
-    """The ranks, from 0, where precision turns: in between it falls while recall stays."""
+    """Returns the ranks, from 0, between which precision falls while recall stays the same."""
     right = ranking.correct
     return np.flatnonzero(right | np.append(right[1:], True)[: len(right)])
 
 
 def thresholds(scores: np.ndarray) -> np.ndarray:
-    """The last rank, from 0, of each score: a threshold takes all predictions of a score or none.
+    """Returns the last rank, from 0, of each score.
+
+    A threshold accepts either all predictions of the same score or none of them.
 
     Args:
       scores: [predictions] float64, in rank order.
@@ -62,14 +67,14 @@ def thresholds(scores: np.ndarray) -> np.ndarray:
 
 
 def _thresholds(axes: Axes, ranking: Ranking, scores: np.ndarray) -> None:
-    """Over the share of predictions that stay, as scores may be of any size; ticks tell scores."""
+    """Plots over the share of accepted predictions, as scores have any range; ticks show scores."""
     ends = thresholds(scores)
     ends = ends[np.linspace(0, len(ends) - 1, min(len(ends), POINTS)).astype(int)]
     kept = (ends + 1) / max(1, len(scores))
     axes.plot(kept, ranking.precision[ends], label="precision")
     axes.plot(kept, ranking.recall[ends], label="recall")
-    places = (SHARES * (len(scores) - 1)).astype(int)
-    told = [f"{share:.0%}\n{scores[place]:.4g}" for share, place in zip(SHARES, places, strict=True)
+    ranks = (SHARES * (len(scores) - 1)).astype(int)
+    ticks = [f"{share:.0%}\n{scores[rank]:.4g}" for share, rank in zip(SHARES, ranks, strict=True)
             if len(scores)]  # fmt: skip
-    axes.set_xticks(SHARES[: len(told)], told)
+    axes.set_xticks(SHARES[: len(ticks)], ticks)
     axes.set(xlim=(0, 1), xlabel="predictions that stay, and the lowest score among them")

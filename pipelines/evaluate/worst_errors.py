@@ -1,4 +1,4 @@
-"""The worst mistakes of a submission: wrong predictions that rank highest, with their photos."""
+"""Shows a submission's worst errors: the wrong predictions that rank highest, with photos."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pipelines.storage import filesystem, photo_records, staged_photos
 
 SPLIT = "test"
 WIDTH = 24  # characters of a line
-EACH = 3 * contact_sheet.COLUMNS  # photos of a kind
-WRONG, NOTHING = "#c0392b", "#d97706"  # frames: of another landmark, of none
+EACH = 3 * contact_sheet.COLUMNS  # photos of each kind of error
+WRONG, NOTHING = "#c0392b", "#d97706"  # frames of photos of another landmark, of no landmark
 
 
 def worst(made: pd.DataFrame, number: int = EACH) -> pd.DataFrame:
-    """The first wrong predictions of each kind.
+    """Returns the first wrong predictions: of photos of another landmark, and of no landmark.
 
     Args:
       made: predictions in rank order, with the columns of metrics.join.
-      number: rows of queries that show another landmark, and as many of those that show none.
+      number: at most so many rows of either kind.
     """
     wrong = made[~made["correct"]]
     return wrong.groupby("labelled", sort=False).head(number)
 
 
 def picture(mistakes: pd.DataFrame, place: str) -> bytes:
-    """A contact sheet as JPEG: those of another landmark, then those of none.
+    """Draws a contact sheet as JPEG: photos of another landmark, then photos of no landmark.
 
     Raises:
       UserError: none of the photos is at `place`.
@@ -50,11 +50,11 @@ def picture(mistakes: pd.DataFrame, place: str) -> bytes:
 def _tile(row, photo: bytes | None) -> contact_sheet.Tile:
     truth = f"shows {row.landmarks}"[:WIDTH] if row.labelled else "shows no landmark"
     lines = (row.id, f"said {row.landmark_id} at {row.score:.4g}", truth)
-    return contact_sheet.Tile(_shown(photo), lines, WRONG if row.labelled else NOTHING)
+    return contact_sheet.Tile(_thumbnail(photo), lines, WRONG if row.labelled else NOTHING)
 
 
-def _shown(photo: bytes | None) -> bytes | None:
-    """Photos of a folder are as they came; one that cannot be read leaves its place empty."""
+def _thumbnail(photo: bytes | None) -> bytes | None:
+    """Normalises a photo, as a folder's are as published; None where it cannot be read."""
     try:
         return (
             None
@@ -65,23 +65,23 @@ def _shown(photo: bytes | None) -> bytes | None:
         return None
 
 
-# ---- where the photos are -------------------------------------------------------------------
+# ---- reading the photos ---------------------------------------------------------------------
 
 
 def photos(place: str, ids: Collection[str]) -> dict[str, bytes]:
-    """Test photos by their ids, as far as they are there.
+    """Reads test photos; returns those that are found, by id.
 
     Args:
       place: OUT of gld2 prepare, a dataset folder or a pattern of TFRecords, or a folder of
         photos in Kaggle's layout.
-      ids: which.
+      ids: of the photos.
 
     Raises:
-      UserError: none is there.
+      UserError: none is found.
     """
     if found := _loose(place, ids) or _staged(Output(place), ids) or _records(place, ids):
         return found
-    raise UserError(f"--images {place}: found none of {len(ids)} photos of mistakes there")
+    raise UserError(f"--images {place}: found none of the {len(ids)} photos to show there")
 
 
 def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
@@ -96,14 +96,14 @@ def _loose(place: str, ids: Collection[str]) -> dict[str, bytes]:
 
 
 def _staged(output: Output, ids: Collection[str]) -> dict[str, bytes]:
-    """By facts, which say where each photo lies: no other is read."""
+    """Reads staged photos at the offsets in their facts; no other photo is read."""
     facts = staged_photos.look_up(ids, [], filesystem.match(output.facts(f"{SPLIT}-*"))).facts
     rows = {name: places[0] for name, places in facts.items()}
     return dict(zip(rows, staged_photos.read_jpegs(rows.values(), output), strict=True))
 
 
 def _records(place: str, ids: Collection[str]) -> dict[str, bytes]:
-    """By reading records until all are found."""
+    """Reads records from the start until all photos are found."""
     found: dict[str, bytes] = {}
     for path in photo_records.find(place, SPLIT):
         for image_id, jpeg in photo_records.read(path):

@@ -10,20 +10,25 @@ from pipelines.common.options import SeedOptions, flag
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectOptions(SeedOptions):
-    """What is looked at, and how closely."""
+    """The flags of gld2 inspect.
+
+    Attributes:
+      dataset: folder of the dataset, or of one of its versions.
+      output: folder that the pictures are written to.
+      verify: whether every byte is read.
+      workers: number of processes that verify.
+    """
 
     dataset: str = flag(
-        about="OUT/dataset (its newest version), or a version folder",
+        about="OUT/dataset (for its newest version), or the folder of a version",
         metavar="DATASET",
         positional=True,
     )
-    output: str = flag("inspect", "folder for classes.png and photos.jpg, outside the dataset")
-    verify: bool = flag(
-        False, "read all: every CRC, whether each photo decodes, each label and id, all sums"
-    )
+    output: str = flag("inspect", "folder for classes.png and photos.jpg; not in the dataset")
+    verify: bool = flag(False, "read every byte: check all CRCs, photos, labels, ids and sums")
     workers: int = flag(
         os.cpu_count() or 1,
-        "processes that verify (default: the cores of this machine)",
+        "number of processes that verify (default: the cores of this machine)",
         shown="",
         least=1,
     )

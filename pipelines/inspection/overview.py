@@ -86,7 +86,7 @@ def _tiles(
         return []
     paths = [join(folder, names[n]) for n in rng.integers(len(names), size=TRIES)]
     with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
-        found = pool.map(tfrecord_scan.near, paths, rng.random(TRIES))
+        found = pool.map(tfrecord_scan.first_after, paths, rng.random(TRIES))
         records = dict.fromkeys(frame.record for frame in found if frame)
     return [tile for record in records if record for tile in _tile(record, split)][:TILES]
 
@@ -94,9 +94,9 @@ def _tiles(
 def _tile(data: bytes, split: str) -> Iterator[contact_sheet.Tile]:
     """One tile, or none where the photo cannot be shown."""
     faults = verify.Faults()
-    record = verify.parse(data, "", faults)
+    record = verify.parse_record(data, "", faults)
     if record:
-        verify.photo(record, "", faults)
+        verify.check_photo(record, "", faults)
     if record and not faults.counts["photo"]:
         label, landmark = record.get(schema.LABEL), record.get(schema.LANDMARK_ID)
         whose = f"{split} photo" if label is None else f"landmark {landmark!r}"

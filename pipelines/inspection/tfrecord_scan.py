@@ -1,4 +1,4 @@
-"""The frames of a TFRecord file that may be damaged, or of which a few are wanted. No Beam."""
+"""Reads frames of a TFRecord file that may be damaged: all, or one after an offset. No Beam."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pipelines.storage import filesystem, tfrecord
 from pipelines.storage.tfrecord import HEADER, OVERHEAD, Corrupt
 
 BLOCK = 1 << 16  # bytes searched at a time
-ZEROS = re.compile(rb"\0{4,}")  # the upper half of every length below 4 GB
+ZEROS = re.compile(rb"\0{4,}")  # each length below 4 GB has four of them in its upper half
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A frame, or bytes that should be one.
+    """A frame of a TFRecord file, or the bytes in its place where it is damaged.
 
     Attributes:
       number: of the record in its file, from 0.
-      offset: bytes.
-      end: where the next frame begins, bytes.
-      record: None where it is damaged.
-      damage: what was expected and what came; empty where nothing is damaged.
-      is_bounded: whether its length can be believed.
+      offset: of the frame in the file, bytes.
+      end: offset of the next frame, bytes.
+      record: the data; None where the frame is damaged.
+      damage: what was expected and what was found; empty where nothing is damaged.
+      is_bounded: whether the CRC of its length is right, so that `end` is sure.
     """
 
     number: int
@@ -36,13 +36,13 @@ class Frame:
 
 
 def scan(file: IO[bytes], size: int) -> Iterator[Frame]:
-    """Every frame of a file in order, damaged ones too.
+    """Yields every frame of a file in order, damaged ones too.
 
-    Behind a length that cannot be believed, the next frame is searched for, and all that lies
-    between counts as one.
+    After a length whose CRC is wrong, the next frame is searched for, and all bytes up to it
+    count as one frame.
 
     Args:
-      file: that can seek.
+      file: open for reading, and seekable.
       size: of the file, bytes.
     """
     number = offset = 0
@@ -52,10 +52,11 @@ def scan(file: IO[bytes], size: int) -> Iterator[Frame]:
         number, offset = number + 1, frame.end
 
 
-def near(path: str, share: float) -> Frame | None:
-    """The first whole frame behind some share of a file, or else the file's first one.
+def first_after(path: str, share: float) -> Frame | None:
+    """Returns the first frame that begins after a share of a file, or else the file's first frame.
 
-    Little more than that frame is read.
+    Little more than that frame is read. The result is None where that frame is damaged, or where
+    the file has none.
     """
     size = filesystem.size(path)
     with filesystem.open_ranges(path) as file:
@@ -67,7 +68,13 @@ def near(path: str, share: float) -> Frame | None:
 
 
 def find(file: IO[bytes], start: int, size: int) -> int:
-    """Where the first frame at or behind `start` begins, as its length's CRC tells; else `size`."""
+    """Returns the offset of the first frame at or after `start`, by the CRC of its length.
+
+    Args:
+      file: open for reading, and seekable.
+      start: offset to search from, bytes.
+      size: of the file, bytes; returned where there is no frame.
+    """
     file.seek(start)
     window = b""
     while block := file.read(BLOCK):
@@ -76,12 +83,12 @@ def find(file: IO[bytes], start: int, size: int) -> int:
         for at in _headers(window):
             if base + at + OVERHEAD + tfrecord.length_of(window[at : at + HEADER.size]) <= size:
                 return base + at
-        window = window[1 - HEADER.size :]  # where a header may have begun
+        window = window[1 - HEADER.size :]  # the start of a header may be there
     return size
 
 
 def _headers(window: bytes) -> Iterator[int]:
-    """Where a frame may begin. A length is not zero, so its upper half is at a run's start."""
+    """Yields offsets where a length has the right CRC; its upper half begins a run of zeros."""
     for run in ZEROS.finditer(window):
         for upper in range(max(run.start(), 4), min(run.start() + 4, run.end() - 3)):
             try:
@@ -92,6 +99,7 @@ def _headers(window: bytes) -> Iterator[int]:
 
 
 def _at(file: IO[bytes], number: int, offset: int, size: int) -> Frame:
+    """Reads the frame at an offset."""
     file.seek(offset)
     head = file.read(HEADER.size)
     try:

@@ -1,4 +1,4 @@
-"""Everything about a dataset that can be wrong, looked for in every byte. No Beam."""
+"""Verifies a dataset: its files, and with `verify` every byte of its shards. No Beam."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from pipelines.imaging import normalize
 from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example
 
-NAMED = 10  # faults of a kind that are told one by one
-LOSSES = ("crc", "example", "file", "frame", "label")  # kinds that keep an image from being counted
+NAMED = 10  # faults of each kind that are listed one by one
+# Kinds of faults by which an image is not counted.
+LOSSES = ("crc", "example", "file", "frame", "label")
 INFO = "dataset_info.json"
 SHARD = re.compile(rf"{schema.DATASET}-(\w+)\.tfrecord-(\d{{5}})-of-(\d{{5}})\Z")
 BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.json", INFO,
@@ -39,21 +40,29 @@ Record = dict[str, tf_example.Value]
 
 @dataclasses.dataclass
 class Faults:
-    """What is wrong.
+    """The faults of a dataset, or of a part of it.
 
     Attributes:
-      counts: of each kind.
-      named: the first few of each kind, a line each.
+      counts: number of faults by kind.
+      named: a line for each of the first NAMED faults, by kind.
     """
 
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     named: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def add(self, kind: str, where: str, what: str) -> None:
+        """Adds one fault.
+
+        Args:
+          kind: in one word, such as crc or label.
+          where: the file, and the record in it.
+          what: was expected and was found.
+        """
         self.counts[kind] += 1
         self._name(kind, [f"{where}: {kind}: {what}"])
 
     def update(self, other: Faults) -> None:
+        """Adds the faults of another part."""
         self.counts.update(other.counts)
         for kind, lines in other.named.items():
             self._name(kind, lines)
@@ -64,17 +73,17 @@ class Faults:
 
 
 @dataclasses.dataclass
-class Read:
-    """What was found in one shard.
+class ShardContents:
+    """What was found in one shard. The lists become arrays once the shard is read.
 
     Attributes:
       name: of the file.
-      faults: what is wrong in it.
-      records: that were found, damaged ones too.
-      size: bytes.
-      ids: of the records whose id is good; [.] uint64 once all are read.
-      numbers: of those records in the shard, from 0.
-      labels: of the records whose label is good.
+      faults: of the shard.
+      records: number of records that were found, damaged ones too.
+      size: of the file, bytes.
+      ids: [good ids] uint64, those of the records whose id is good.
+      numbers: [good ids] int64, the numbers of those records in the shard, from 0.
+      labels: [good labels] int64, those of the records whose label is good.
     """
 
     name: str
@@ -89,18 +98,18 @@ class Read:
 def verify(
     folder: str, stats: Mapping[str, Any], labels: Sequence[Label], workers: int
 ) -> tuple[Faults, int]:
-    """Reads a version of a dataset whole.
+    """Verifies a version of a dataset by reading every byte of it.
 
     Args:
-      folder: with the shards, local or gs://.
-      stats: as stats.json has them.
-      labels: as labels.csv has them.
-      workers: processes.
+      folder: of the version, local or gs://.
+      stats: the contents of stats.json.
+      labels: the rows of labels.csv.
+      workers: number of processes.
 
     Returns:
-      what is wrong, and how many records were found.
+      the faults, and the number of records that were found.
     """
-    faults = look(folder, stats)
+    faults = check_files(folder, stats)
     paths = [join(folder, name) for name in shards(folder, stats)]
     landmarks = np.array([label.landmark_id for label in labels], np.int64)
     found = _read_all(paths, landmarks, min(workers, len(paths)))
@@ -113,12 +122,13 @@ def verify(
     return faults, sum(read.records for read in reads)
 
 
-def _read_all(paths: Sequence[str], landmarks: np.ndarray, workers: int) -> Iterator[Read]:
+def _read_all(paths: Sequence[str], landmarks: np.ndarray, workers: int) -> Iterator[ShardContents]:
     tables = itertools.repeat(landmarks)
-    if workers <= 1:  # another process would cost the seconds that it takes to start
+    if workers <= 1:  # starting another process takes seconds
         yield from map(read_shard, paths, tables)
         return
-    # Not forked, whatever threads this process has. An interrupt ends them without a word.
+    # Spawned, as a process with threads cannot be forked safely. An interrupt ends the workers
+    # without a traceback.
     context = multiprocessing.get_context("spawn")
     interrupt = (signal.SIGINT, signal.SIG_DFL)
     with concurrent.futures.ProcessPoolExecutor(
@@ -130,28 +140,28 @@ def _read_all(paths: Sequence[str], landmarks: np.ndarray, workers: int) -> Iter
 # ---- the folder -----------------------------------------------------------------------------
 
 
-def look(folder: str, stats: Mapping[str, Any]) -> Faults:
-    """The files that should be there and are not, or are and should not. None is opened."""
+def check_files(folder: str, stats: Mapping[str, Any]) -> Faults:
+    """Finds files of a version that are missing or unexpected, without opening any."""
     faults = Faults()
     names, wanted = _names(folder), set(_wanted(stats))
     for name in sorted(wanted - names):
         faults.add("file", name, "is missing")
     if INFO not in names:
-        faults.add("file", INFO, "is missing: an older gld2 made this, and TFDS cannot read it")
+        faults.add("file", INFO, "is missing: an older gld2 made this dataset; TFDS cannot read it")
     for name in sorted(names - wanted - BESIDE):
-        what = "is a shard that stats.json does not know" if SHARD.match(name) else "is foreign"
+        what = "is a shard that stats.json does not list" if SHARD.match(name) else "is unexpected"
         faults.add("file", name, what)
     return faults
 
 
 def shards(folder: str, stats: Mapping[str, Any]) -> list[str]:
-    """Names of the dataset's shards that are there."""
+    """Returns the file names of the dataset's shards that are there."""
     names = _names(folder)
     return [name for name in _wanted(stats) if name in names]
 
 
 def split_of(name: str) -> str:
-    """The split that a shard belongs to, by its name."""
+    """Returns the split that a shard belongs to, by its file name."""
     match = SHARD.match(name)
     assert match, name
     return match[1]
@@ -172,21 +182,21 @@ def _wanted(stats: Mapping[str, Any]) -> list[str]:
 # ---- one shard ------------------------------------------------------------------------------
 
 
-def read_shard(path: str, landmarks: np.ndarray) -> Read:
+def read_shard(path: str, landmarks: np.ndarray) -> ShardContents:
     """Verifies all records of a shard.
 
     Args:
       path: of the shard.
-      landmarks: label -> landmark_id.
+      landmarks: [classes] int64, the landmark id of each label.
     """
-    read = Read(path.rsplit("/", 1)[1])
+    read = ShardContents(path.rsplit("/", 1)[1])
     faults: tuple[type[Exception], ...] = (UserError, *filesystem.unreadable())
     try:
         read.size = filesystem.size(path)
         with filesystem.open_read(path) as file:
             for frame in tfrecord_scan.scan(file, read.size):
                 read.records += 1
-                _frame(frame, landmarks, read)
+                _check_frame(frame, landmarks, read)
     except faults as error:
         read.faults.add("file", read.name, f"cannot be read to its end: {error}")
     read.ids = np.array(read.ids, np.uint64)
@@ -195,31 +205,40 @@ def read_shard(path: str, landmarks: np.ndarray) -> Read:
     return read
 
 
-def _frame(frame: tfrecord_scan.Frame, landmarks: np.ndarray, read: Read) -> None:
+def _check_frame(frame: tfrecord_scan.Frame, landmarks: np.ndarray, read: ShardContents) -> None:
     where = f"{read.name} record {frame.number}"
     if frame.record is None:
-        # Where the length is good, so is the place of the next frame.
+        # "crc": the length is good, so the next frame was found; "frame": it was searched for.
         kind = "crc" if frame.is_bounded else "frame"
         read.faults.add(kind, where, f"{frame.damage} (byte {frame.offset})")
         return
-    record = parse(frame.record, where, read.faults)
+    record = parse_record(frame.record, where, read.faults)
     if record is None:
         return
     image_id = _id(record, where, read.faults)
     if image_id is not None:
         read.ids.append(image_id)
         read.numbers.append(frame.number)
-    photo(record, where, read.faults)
+    check_photo(record, where, read.faults)
     label = _label(record, landmarks, split_of(read.name), where, read.faults)
     if label is not None:
         read.labels.append(label)
 
 
-def parse(data: bytes, where: str, faults: Faults) -> Record | None:
-    """The features, where those are there that all others hang on."""
+def parse_record(data: bytes, where: str, faults: Faults) -> Record | None:
+    """Parses a record and checks the types of its features.
+
+    Args:
+      data: a serialised tf.train.Example.
+      where: the file and the record, for faults.
+      faults: changed in place.
+
+    Returns:
+      the features; None where one that TYPES requires is missing or of another type.
+    """
     try:
         record = tf_example.decode(data)
-    except Exception as error:  # protobuf's own kinds
+    except Exception as error:  # protobuf raises errors of several types
         faults.add("example", where, f"expected a tf.train.Example, found {error}")
         return None
     wrong = [key for key, kind in TYPES.items() if not isinstance(record.get(key), kind)]
@@ -241,19 +260,27 @@ def _id(record: Record, where: str, faults: Faults) -> int | None:
     return int(text, 16)
 
 
-def photo(record: Record, where: str, faults: Faults) -> None:
-    """Decodes a record's photo whole."""
-    said = (record[schema.WIDTH], record[schema.HEIGHT])
+def check_photo(record: Record, where: str, faults: Faults) -> None:
+    """Decodes a record's photo and checks its size.
+
+    Args:
+      record: as `parse_record` returns it.
+      where: the file and the record, for faults.
+      faults: changed in place.
+    """
+    recorded = (record[schema.WIDTH], record[schema.HEIGHT])
     try:
         image = Image.open(io.BytesIO(record[schema.ENCODED]), formats=("JPEG",))  # type: ignore[arg-type]
-        if image.size != said:
-            what = f"expected {said[0]!r} x {said[1]!r}, found {image.width} x {image.height}"
+        if image.size != recorded:
+            what = (
+                f"expected {recorded[0]!r} x {recorded[1]!r}, found {image.width} x {image.height}"
+            )
             faults.add("size", where, what)
         if image.width * image.height > normalize.ORIGINAL_PIXELS:
             faults.add("photo", where, f"expected at most {normalize.ORIGINAL_PIXELS} pixels")
-            return  # before pixels are made of a size that is absurd
+            return  # before an absurd number of pixels is decoded
         image.load()
-    except Exception as error:  # garbled files make decoders raise all sorts
+    except Exception as error:  # decoders raise errors of many types on garbled files
         detail = normalize.OBJECT_ADDRESS.sub("", str(error))
         faults.add("photo", where, f"expected a whole JPEG, found: {detail}")
         return
@@ -286,8 +313,8 @@ def _short(value: object) -> str:
 # ---- all shards together --------------------------------------------------------------------
 
 
-def _repeated(reads: Sequence[Read], faults: Faults) -> None:
-    """Ids that come more than once, each time but the first."""
+def _repeated(reads: Sequence[ShardContents], faults: Faults) -> None:
+    """Adds a fault for each record whose id an earlier record has."""
     ids = np.concatenate([np.zeros(0, np.uint64), *(read.ids for read in reads)])
     numbers = np.concatenate([np.zeros(0, np.int64), *(read.numbers for read in reads)])
     shard = np.repeat(np.arange(len(reads)), [len(read.ids) for read in reads])
@@ -295,12 +322,14 @@ def _repeated(reads: Sequence[Read], faults: Faults) -> None:
     same = ids[order][1:] == ids[order][:-1]
     pairs = np.stack([order[1:][same], order[:-1][same]], axis=1)
     for later, before in pairs[np.argsort(pairs[:, 0])]:
-        place, other = (f"{reads[shard[n]].name} record {numbers[n]}" for n in (later, before))
-        faults.add("repeated", place, f"id {ids[later]:016x} is in {other} too")
+        later_record, first_record = (
+            f"{reads[shard[n]].name} record {numbers[n]}" for n in (later, before)
+        )
+        faults.add("repeated", later_record, f"id {ids[later]:016x} is in {first_record} too")
 
 
-def _classes(labels: Sequence[Label], reads: Sequence[Read], faults: Faults) -> None:
-    """What was read against labels.csv; a class may lack what is told of already."""
+def _classes(labels: Sequence[Label], reads: Sequence[ShardContents], faults: Faults) -> None:
+    """Compares images of each class with labels.csv; images that faults explain may be missing."""
     lossy = any(faults.counts[kind] for kind in LOSSES)
     found = np.zeros(len(labels), np.int64)
     for read in reads:
@@ -311,10 +340,12 @@ def _classes(labels: Sequence[Label], reads: Sequence[Read], faults: Faults) -> 
             faults.add("sum", f"labels.csv label {label.label}", what)
 
 
-def _sums(folder: str, stats: Mapping[str, Any], reads: Mapping[str, Read], faults: Faults) -> None:
-    """What was read against what stats.json and dataset_info.json say."""
-    said = {"stats.json": stats["splits"], INFO: _info(folder, faults)}
-    for source, splits in said.items():
+def _sums(
+    folder: str, stats: Mapping[str, Any], reads: Mapping[str, ShardContents], faults: Faults
+) -> None:
+    """Compares counts of what was read with those in stats.json and dataset_info.json."""
+    recorded = {"stats.json": stats["splits"], INFO: _info(folder, faults)}
+    for source, splits in recorded.items():
         for split, counts in splits.items():
             for what, expected, found in _counts(split, counts, stats, reads):
                 if expected != found:
@@ -322,9 +353,12 @@ def _sums(folder: str, stats: Mapping[str, Any], reads: Mapping[str, Read], faul
 
 
 def _counts(
-    split: str, counts: Mapping[str, Any], stats: Mapping[str, Any], reads: Mapping[str, Read]
+    split: str,
+    counts: Mapping[str, Any],
+    stats: Mapping[str, Any],
+    reads: Mapping[str, ShardContents],
 ) -> Iterator[tuple[str, int, int]]:
-    """What is counted, what a file says of it, and what was found."""
+    """Yields what is counted, the number in a file, and the number that was found."""
     names = _wanted({"splits": {split: stats["splits"].get(split, {"shards": 0})}})
     lengths = counts.get("shard_lengths")
     if lengths is not None:
@@ -332,17 +366,17 @@ def _counts(
         for name, length in zip(names, lengths, strict=False):
             if name in reads:
                 yield f"{name} records", length, reads[name].records
-    if all(name in reads for name in names):  # else the sums cannot be right
+    if all(name in reads for name in names):  # a missing shard is a fault already
         mine = [reads[name] for name in names]
         yield f"{split} images", counts["images"], sum(read.records for read in mine)
         yield f"{split} bytes", counts["bytes"], sum(read.size for read in mine)
 
 
 def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
-    """What dataset_info.json says, as stats.json would say it."""
+    """Returns the counts in dataset_info.json, in the form of stats.json."""
     path = join(folder, INFO)
     if not filesystem.exists(path):
-        return {}  # told of already
+        return {}  # check_files reports that
     try:
         splits = {}
         for split in filesystem.read_json(path)["splits"]:

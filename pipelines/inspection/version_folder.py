@@ -1,4 +1,4 @@
-"""The version of a dataset that is looked at: its folder, its counts and its labels."""
+"""Finds a version of a dataset and loads its counts and labels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pipelines.common.schema import DATASET, OUTPUT_SPLITS
 from pipelines.storage import filesystem
 
 
-def find(dataset: str) -> str:
-    """The version folder: `dataset` itself, or the newest version in it.
+def find_version(dataset: str) -> str:
+    """Returns the folder of a version: `dataset` itself, or the newest version in it.
+
+    The trainer takes the same version.
 
     Raises:
       UserError: there is none.
@@ -28,8 +30,8 @@ def find(dataset: str) -> str:
     raise UserError(f"{dataset}: expected {DATASET}/<version>/labels.csv in it; run gld2 shard")
 
 
-def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
-    """stats.json and labels.csv of a version.
+def load_version(folder: str) -> tuple[dict[str, Any], list[Label]]:
+    """Reads stats.json and labels.csv of a version.
 
     Raises:
       UserError: one of them cannot be read.

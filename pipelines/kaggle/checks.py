@@ -1,4 +1,4 @@
-"""What Kaggle would refuse in a submission: all that is wrong, not the first fault alone."""
+"""Checks a submission: finds all rows that Kaggle would reject, not only the first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.labels import parse_labels
 from pipelines.kaggle import csv_rows, submission
 from pipelines.kaggle.csv_rows import Fault
-from pipelines.kaggle.ids import listed
+from pipelines.kaggle.ids import read_ids
 from pipelines.kaggle.options import ValidateOptions
 from pipelines.kaggle.submission import Predictions
 from pipelines.source import discover, metadata_csv
@@ -23,18 +23,18 @@ COMMAND = "validate-submission"
 
 
 def validate(options: ValidateOptions) -> bool:
-    """Looks for all that is wrong with a submission, prints it; returns whether it is good.
+    """Checks a submission and prints all its faults; returns whether it has no errors.
 
     Raises:
-      UserError: a file cannot be read, or the source lists no ids.
+      UserError: a file cannot be read, or the source has no list of ids.
     """
     found = submission.parse(options.submission)
     path = options.ids or _ids_path(options.source)
-    faults = found.faults + compare_ids(found, listed(path), path)
+    faults = found.faults + compare_ids(found, read_ids(path), path)
     if names := options.labels or options.train:
-        landmarks = labels(names) if options.labels else train(names)
+        landmarks = label_landmarks(names) if options.labels else train_landmarks(names)
         faults += compare_landmarks(found, landmarks, names)
-    tell(options.submission, found, faults)
+    print_faults(options.submission, found, faults)
     return not any(fault.is_error for fault in faults)
 
 
@@ -45,8 +45,8 @@ def _ids_path(root: str) -> str:
     raise UserError(f"--source {root}: found no {wanted} there")
 
 
-def labels(path: str) -> pa.Array:
-    """The landmarks that a model knows, by its labels.csv; [landmarks] int64."""
+def label_landmarks(path: str) -> pa.Array:
+    """Reads the landmarks that a model predicts from its labels.csv, [landmarks] int64."""
     try:
         with streams.open_stream(path) as stream:
             text = stream.read().decode("utf-8", "replace")
@@ -55,8 +55,8 @@ def labels(path: str) -> pa.Array:
     return pa.array([label.landmark_id for label in parse_labels(text, path)], pa.int64())
 
 
-def train(path: str) -> pa.Array:
-    """The landmarks of train.csv; [landmarks] int64."""
+def train_landmarks(path: str) -> pa.Array:
+    """Reads the landmarks of train.csv, each once, [landmarks] int64."""
     columns = {"landmark_id": metadata_csv.TRAIN["landmark_id"]}
     metadata_csv.check_header(path, columns)
     found = [table["landmark_id"].unique() for table in metadata_csv.blocks(path, columns)]
@@ -64,25 +64,25 @@ def train(path: str) -> pa.Array:
 
 
 def compare_ids(found: Predictions, ids: pa.Array, name: str) -> list[Fault]:
-    """Extra and missing ids, and rows in another order.
+    """Finds extra ids, missing ids, and rows in another order.
 
     Args:
       found: the submission.
-      ids: those that it should have, each once.
-      name: of the file that lists them.
+      ids: the ids that it should have, each once, in order.
+      name: of the file that lists these ids.
     """
-    if found.ids.equals(ids):  # as it should be: no need to look for each
+    if found.ids.equals(ids):  # the usual case, which is quick to check
         return []
-    places = pc.index_in(found.ids, ids)
-    extra = np.asarray(places.is_null())
+    positions = pc.index_in(found.ids, ids)
+    extra = np.asarray(positions.is_null())
     faults = csv_rows.find("extra id", f"an id of {name}", extra, found.numbers, found.ids)
-    known = np.asarray(places.drop_null())
+    known = np.asarray(positions.drop_null())
     missing = np.bincount(known, minlength=len(ids)) == 0
-    wanted = f"a row for each id of {name}, whose rows these are"
+    wanted = f"a row for each id of {name}; row numbers are those of {name}"
     faults += csv_rows.find("missing id", wanted, missing, np.arange(2, len(ids) + 2), ids)
     there = ~extra & ~submission.repeated(found.ids)
-    places, rows = np.asarray(places.filter(pa.array(there))), np.flatnonzero(there)
-    late = places < np.maximum.accumulate(places)
+    positions, rows = np.asarray(positions.filter(pa.array(there))), np.flatnonzero(there)
+    late = positions < np.maximum.accumulate(positions)
     order = csv_rows.find(
         "order", f"the order of {name}", late, found.numbers[rows], found.ids.take(pa.array(rows))
     )
@@ -90,14 +90,26 @@ def compare_ids(found: Predictions, ids: pa.Array, name: str) -> list[Fault]:
 
 
 def compare_landmarks(found: Predictions, landmarks: pa.Array, name: str) -> list[Fault]:
-    """Predictions of landmarks that are not among `landmarks`."""
+    """Finds predictions of unknown landmarks.
+
+    Args:
+      found: the submission.
+      landmarks: the known landmarks, int64.
+      name: of the file that lists these landmarks.
+    """
     unknown = pc.and_(found.landmarks.is_valid(), pc.invert(pc.is_in(found.landmarks, landmarks)))
     expected = f"a landmark of {name}"
     return csv_rows.find("unknown landmark", expected, unknown, found.numbers, found.cells)
 
 
-def tell(path: str, found: Predictions, faults: Sequence[Fault]) -> None:
-    """Prints the counts, and of each kind of fault how many rows and the first few."""
+def print_faults(path: str, found: Predictions, faults: Sequence[Fault]) -> None:
+    """Prints counts of rows, and the number and first few rows of each kind of fault.
+
+    Args:
+      path: of the submission.
+      found: its rows.
+      faults: of its rows.
+    """
     predicted = len(found.scores) - found.scores.null_count
     empty = int(pc.sum(pc.equal(found.cells, "")).as_py() or 0)
     left_out = sum(fault.count for fault in faults if fault.kind in csv_rows.LEFT_OUT)

@@ -1,7 +1,7 @@
-"""CSVs of ids and numbers, as columns; nothing stops at a bad line. No Beam.
+"""Reads CSVs of ids and numbers as columns; bad rows are reported and left out. No Beam.
 
-Neither ids nor landmarks hold a comma or a line break, so a row is a line, and a stray quote
-spoils no more than its own.
+Neither ids nor landmarks contain a comma or a line break, so each line is a row, and a stray quote
+affects no other line.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pipelines.common.errors import UserError
 from pipelines.storage import streams
 
 BLOCK = 8 << 20  # bytes read at a time
-MAX_BYTES = 256 << 20  # of a file: twice a row for each of GLDv2's four million photos
-EXAMPLES = 5  # rows named of each fault
-SHOWN = 100  # characters of what was found
-NOT_UTF8, CELLS = LEFT_OUT = ("not UTF-8", "cells")  # kinds of faults that leave a row out
+MAX_BYTES = 256 << 20  # of a file: twice that of a row for each of GLDv2's four million photos
+EXAMPLES = 5  # rows that are listed of each fault
+SHOWN = 100  # characters of a cell that are printed
+NOT_UTF8, CELLS = LEFT_OUT = ("not UTF-8", "cells")  # kinds of faults whose rows are left out
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What is wrong with some rows.
+    """A fault that some rows have.
 
     Attributes:
       kind: in a word or two.
       expected: what a good row has.
-      count: of rows.
-      examples: the numbers of the first few, the header being row 1, and what was found there.
-      is_error: or else a warning.
+      count: number of rows.
+      examples: row numbers of the first few, from 1 for the header, and what was found there.
+      is_error: whether it is an error; otherwise it is a warning.
     """
 
     kind: str
@@ -46,12 +46,12 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """The rows of a file that have as many cells as its header should have.
+    """The rows of a file that have as many cells as the expected header.
 
     Attributes:
-      numbers: [rows] int64, of each row in the file; the header is row 1.
-      columns: [rows] string for each column.
-      faults: of the header, and of the rows that are left out.
+      numbers: [rows] int64, the number of each row in the file; the header is row 1.
+      columns: one array [rows] string for each column.
+      faults: of the header, and of the rows that were left out.
     """
 
     numbers: np.ndarray
@@ -62,24 +62,25 @@ class Rows:
 def find(
     kind: str, expected: str, wrong: pa.Array | np.ndarray, numbers: np.ndarray, cells: pa.Array
 ) -> list[Fault]:
-    """One fault of all rows that are wrong, or none.
+    """Returns a list of one fault for all wrong rows; an empty list where no row is wrong.
 
     Args:
-      kind, expected: see Fault.
-      wrong: [rows] bool.
-      numbers: [rows] int64, of the rows.
-      cells: [rows], what to show of them.
+      kind: of the fault, in a word or two.
+      expected: what a good row has.
+      wrong: [rows] bool, which rows have the fault.
+      numbers: [rows] int64, the number of each row in the file.
+      cells: [rows], the cells to print as examples.
     """
-    places = np.flatnonzero(np.asarray(wrong))
-    found = tuple((int(numbers[i]), _shown(cells[int(i)].as_py())) for i in places[:EXAMPLES])
-    return [Fault(kind, expected, len(places), found)] if found else []
+    rows = np.flatnonzero(np.asarray(wrong))
+    found = tuple((int(numbers[i]), _excerpt(cells[int(i)].as_py())) for i in rows[:EXAMPLES])
+    return [Fault(kind, expected, len(rows), found)] if found else []
 
 
 def read(path: str, header: Sequence[str]) -> Rows:
-    """Reads a file. Blank lines are passed over, but counted, so that a row's number is its line's.
+    """Reads a file; skips blank lines but counts them, so that row numbers are line numbers.
 
     Raises:
-      UserError: it cannot be read at all.
+      UserError: the file cannot be read at all.
     """
     try:
         with streams.open_stream(path) as stream:
@@ -95,7 +96,13 @@ def read(path: str, header: Sequence[str]) -> Rows:
 
 @dataclasses.dataclass(frozen=True)
 class _Lines:
-    """Lines that are not blank: numbers [lines] int64 and lines [lines] binary."""
+    """The lines of a block that are not blank.
+
+    Attributes:
+      numbers: [lines] int64, the number of each line in the file.
+      lines: [lines] binary.
+      faults: of the block.
+    """
 
     numbers: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     lines: pa.Array = dataclasses.field(default_factory=lambda: pa.array([], pa.binary()))
@@ -120,7 +127,7 @@ def _blocks(stream: IO[bytes]) -> Iterator[_Lines]:
 
 
 def _lines(data: bytes, first: int) -> _Lines:
-    """The lines of a block whose first has the number `first`."""
+    """Splits a block into lines, numbered from `first`."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
     lines = pc.split_pattern(pa.array([data], pa.binary()), "\n").values
@@ -134,8 +141,8 @@ def _check_header(line: bytes, header: Sequence[str]) -> list[Fault]:
     found = line.decode("utf-8", "replace").replace('"', "")
     if found == expected:
         return []
-    shown = _shown(found) if line else "an empty file"
-    return [Fault("header", f"the header {expected}", 1, ((1, shown),))]
+    excerpt = _excerpt(found) if line else "an empty file"
+    return [Fault("header", f"the header {expected}", 1, ((1, excerpt),))]
 
 
 def _split(numbers: np.ndarray, lines: pa.Array, width: int, faults: list[Fault]) -> Rows:
@@ -152,10 +159,10 @@ def _split(numbers: np.ndarray, lines: pa.Array, width: int, faults: list[Fault]
 
 
 def _not_utf8(lines: pa.Array) -> np.ndarray:
-    """[lines] bool. Few lines have other bytes than ASCII's: those are looked at one by one."""
+    """Marks lines that are not UTF-8, [lines] bool; decodes only lines that are not ASCII."""
     wrong = np.asarray(pc.match_substring_regex(lines, r"[\x80-\xff]")).copy()
-    for place in np.flatnonzero(wrong):
-        wrong[place] = not _is_utf8(lines[int(place)].as_py())
+    for row in np.flatnonzero(wrong):
+        wrong[row] = not _is_utf8(lines[int(row)].as_py())
     return wrong
 
 
@@ -173,6 +180,6 @@ def _unquoted(cells: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(cells, r'^"([^"]*)"$', r"\1")
 
 
-def _shown(found: str | bytes) -> str:
+def _excerpt(found: str | bytes) -> str:
     text = found if isinstance(found, str) else found.decode("utf-8", "replace")
     return repr(text[:SHOWN])

@@ -1,4 +1,4 @@
-"""The ids that a submission has to have"""
+"""Reads the ids that a submission has to have."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from pipelines.common.errors import UserError
 from pipelines.kaggle import submission
 from pipelines.source import metadata_csv
 
-# ---- what it is compared with ---------------------------------------------------------------
 
-
-def listed(path: str) -> pa.Array:
-    """The ids of test.csv or of a sample submission, in its order; [rows] string.
+def read_ids(path: str) -> pa.Array:
+    """Reads the ids of test.csv or of a sample submission, in order, [rows] string.
 
     Raises:
-      UserError: it cannot be read, holds what is no id, or an id twice.
+      UserError: the file cannot be read, or has a cell that is no id, or an id twice.
     """
     metadata_csv.check_header(path, metadata_csv.IDS)
     blocks = [table["id"] for table in metadata_csv.blocks(path, metadata_csv.IDS)]

@@ -11,12 +11,12 @@ from pipelines.kaggle.options import ValidateOptions
 COMMAND = Command(
     "validate-submission",
     ValidateOptions,
-    "Look for all that is wrong with a submission: its header, its cells, its ids, its "
-    "landmarks. Of each kind of fault the rows are counted and the first few named.",
+    "Check the header, cells, ids and landmarks of a submission. All faults are found; of each "
+    "kind the rows are counted and the first few printed.",
     """\
-exits with 0 where the submission is good, with 1 where it is not, and with 2 where it could not be
-looked at: a file that cannot be read, or a flag that makes no sense. Rows in another order than the
-ids' are a warning: Kaggle joins rows by id, but gld2 score keeps the order.
+exits with 0 where the submission has no errors, with 1 where it has some, and with 2 where it could
+not be checked: a file cannot be read, or a flag is wrong. Rows in another order than the ids are a
+warning only: Kaggle joins rows by id, but gld2 score keeps the order.
 
 examples:
   gld2 validate-submission --submission submission.csv --ids sample_submission.csv
@@ -27,7 +27,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns 0, or 1 where the submission is not good."""
+    """Runs the command; returns 0, or 1 where the submission has errors."""
     options = COMMAND.parse(argv)
     from pipelines.kaggle.checks import validate  # Arrow, which is slow to import
 

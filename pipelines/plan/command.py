@@ -27,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0."""
     options = COMMAND.parse(argv)
     from pipelines.plan import calibrate, markdown, rates  # Beam, for which --help should not wait
-    from pipelines.plan.source_counts import count
+    from pipelines.plan.source_counts import count_source
     from pipelines.plan.stage_costs import PUBLISHED
     from pipelines.storage import filesystem
 
     known = rates.read(options.prices)
-    splits = count(options.source) if options.source else PUBLISHED
+    splits = count_source(options.source) if options.source else PUBLISHED
     text = markdown.render(options, splits, calibrate.known_or_measured(options.cost), known)
     print(text)
     if options.output:

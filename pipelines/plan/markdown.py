@@ -1,4 +1,4 @@
-"""A plan as a page of Markdown: what is counted, what it takes, what is measured and assumed."""
+"""Renders a plan as Markdown: counts, costs, the bill, measurements and assumptions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.plan.stage_costs import HOUR, Split, Stage
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Lines of Markdown; a blank one comes last."""
+    """Yields the lines of a Markdown table and a blank line."""
     yield "| " + " | ".join(head) + " |"
     yield "|" + " --- |" * len(head)
     for row in rows:
@@ -22,41 +22,50 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str
 
 
 def number(value: float) -> str:
-    """Three digits that count, and no more."""
+    """Formats a number with three significant digits, or as an integer from 100 up."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def render(
-    options: PlanOptions, splits: Mapping[str, Split], per: Calibration, known: Rates
+    options: PlanOptions, splits: Mapping[str, Split], calibration: Calibration, rates: Rates
 ) -> str:
-    """The plan, as Markdown; the same for the same arguments."""
+    """Renders the plan as Markdown; the result depends on nothing but the arguments.
+
+    Args:
+      options: what is planned.
+      splits: counts of the source.
+      calibration: the cost of a photo.
+      rates: prices and assumptions.
+    """
     _, gmacs = NETWORKS[options.backbone]
-    found = stage_costs.stages(splits, per, gmacs, known)
+    found = stage_costs.stages(splits, calibration, gmacs, rates)
     *prepared, _ = found
-    workers = stage_costs.workers_for(prepared, options.deadline_hours, known)
+    workers = stage_costs.workers_for(prepared, options.deadline_hours, rates)
     used = workers or stage_costs.MAX_WORKERS
-    speed = pricing.images_per_second(options.backbone, options.image_size, known)
+    speed = pricing.images_per_second(options.backbone, options.image_size, rates)
     images = splits["train"].images * options.epochs if "train" in splits else 0
     hours = images / speed / HOUR
     return "\n".join(
         [
             "# What it takes",
             "",
-            *_counted(splits, options.source, per),
-            *_staged(found, used, known),
-            _deadline(options, prepared, workers, known),
+            *_counted(splits, options.source, calibration),
+            *_staged(found, used, rates),
+            _deadline(options, prepared, workers, rates),
             "",
             *_training(options, images, speed, hours),
-            *_paid(found, used, hours, known),
-            *_measured(per),
-            *_assumed(known),
+            *_paid(found, used, hours, rates),
+            *_measured(calibration),
+            *_assumed(rates),
         ]
     )
 
 
-def _counted(splits: Mapping[str, Split], source: str | None, per: Calibration) -> Iterator[str]:
+def _counted(
+    splits: Mapping[str, Split], source: str | None, calibration: Calibration
+) -> Iterator[str]:
     yield f"Counted at {source}:" if source else "As GLDv2 is published (nothing was asked for):"
     yield ""
     rows = (
@@ -64,21 +73,21 @@ def _counted(splits: Mapping[str, Split], source: str | None, per: Calibration) 
             name,
             f"{split.images:,}",
             split.units,
-            number(stage_costs.fetched_bytes(split, per) / 1e9),
+            number(stage_costs.fetched_bytes(split, calibration) / 1e9),
         )
         for name, split in splits.items()
     )
     yield from table(("split", "photos", "archives or blocks", "GB to fetch"), rows)
 
 
-def _staged(found: Sequence[Stage], workers: int, known: Rates) -> Iterator[str]:
-    yield f"## On {_workers(workers)} of {number(known['worker_vcpus'])} vCPUs"
+def _staged(found: Sequence[Stage], workers: int, rates: Rates) -> Iterator[str]:
+    yield f"## On {_workers(workers)} of {number(rates['worker_vcpus'])} vCPUs"
     yield ""
     hours = ["CPU hours", "vCPU hours", "wall-clock hours"]
     head = ["stage", *hours, "GB in", "GB out", "GB shuffled", "class A", "class B requests"]
-    yield from table(head, (_row(stage, workers, known) for stage in found))
+    yield from table(head, (_row(stage, workers, rates) for stage in found))
     kept = number(sum(stage.gb_out for stage in found))
-    disk = number(workers * known["worker_disk_gb"])
+    disk = number(workers * rates["worker_disk_gb"])
     yield f"On Cloud Storage lie {kept} GB at the end (were every photo kept); the workers' disks"
     yield f"are {disk} GB together."
     yield ""
@@ -88,11 +97,11 @@ def _workers(count: int) -> str:
     return f"{count} worker{'s' if count > 1 else ''}"
 
 
-def _row(stage: Stage, workers: int, known: Rates) -> list[str]:
+def _row(stage: Stage, workers: int, rates: Rates) -> list[str]:
     values = (
         stage.core_hours,
-        stage_costs.vcpu_hours(stage, known),
-        stage_costs.wall_hours(stage, workers, known),
+        stage_costs.vcpu_hours(stage, rates),
+        stage_costs.wall_hours(stage, workers, rates),
         stage.gb_in,
         stage.gb_out,
         stage.shuffle_gb,
@@ -103,10 +112,10 @@ def _row(stage: Stage, workers: int, known: Rates) -> list[str]:
 
 
 def _deadline(
-    options: PlanOptions, prepared: Sequence[Stage], workers: int | None, known: Rates
+    options: PlanOptions, prepared: Sequence[Stage], workers: int | None, rates: Rates
 ) -> str:
     most = stage_costs.MAX_WORKERS
-    hours = sum(stage_costs.wall_hours(stage, workers or most, known) for stage in prepared)
+    hours = sum(stage_costs.wall_hours(stage, workers or most, rates) for stage in prepared)
     if workers:
         return (
             f"Download, curate and shard take {number(hours)} hours on {_workers(workers)}: "
@@ -130,41 +139,44 @@ def _training(options: PlanOptions, images: int, speed: float, hours: float) -> 
     yield ""
 
 
-def _paid(found: Sequence[Stage], workers: int, hours: float, known: Rates) -> Iterator[str]:
+def _paid(found: Sequence[Stage], workers: int, hours: float, rates: Rates) -> Iterator[str]:
     head = ("for", "quantity", "price", "dollars")
-    lines = list(pricing.bill(found, workers, hours, known))
+    lines = list(pricing.bill(found, workers, hours, rates))
     total = sum(line.dollars for line in lines)
-    others = pricing.alternatives(found, workers, hours, known)
+    others = pricing.alternatives(found, workers, hours, rates)
     yield "## The bill, about"
     yield ""
-    yield from table(head, [*_lines(lines, known), ("**in all**", "", "", f"{total:,.2f}")])
+    yield from table(head, [*_lines(lines, rates), ("**in all**", "", "", f"{total:,.2f}")])
     yield "Instead, or on top:"
     yield ""
-    yield from table(head, _lines(others, known))
+    yield from table(head, _lines(others, rates))
 
 
-def _lines(lines: Iterable[Line], known: Rates) -> Iterator[tuple[str, ...]]:
+def _lines(lines: Iterable[Line], rates: Rates) -> Iterator[tuple[str, ...]]:
     for line in lines:
-        price = f"`{line.price}` {known[line.price]:g}"
+        price = f"`{line.price}` {rates[line.price]:g}"
         yield line.what, number(line.quantity), price, f"{line.dollars:,.2f}"
 
 
-def _measured(per: Calibration) -> Iterator[str]:
-    yield f"## Measured, on {per.source}"
+def _measured(calibration: Calibration) -> Iterator[str]:
+    yield f"## Measured, on {calibration.source}"
     yield ""
     rows = (
-        ("photos", per.photos),
-        ("bytes of a photo as published", number(per.source_bytes)),
-        (f"bytes of it staged, to {per.image_size} pixels", number(per.staged_bytes)),
-        ("bytes of its facts", number(per.facts_bytes)),
-        ("ms of a core to stage it, more where it has more bytes", per.stage_ms),
-        ("ms of a core to shard it", per.shard_ms),
+        ("photos", calibration.photos),
+        ("bytes of a photo as published", number(calibration.source_bytes)),
+        (
+            f"bytes of it staged, to {calibration.image_size} pixels",
+            number(calibration.staged_bytes),
+        ),
+        ("bytes of its facts", number(calibration.facts_bytes)),
+        ("ms of a core to stage it, more where it has more bytes", calibration.stage_ms),
+        ("ms of a core to shard it", calibration.shard_ms),
     )
     yield from table(("what", "mean"), rows)
 
 
-def _assumed(known: Rates) -> Iterator[str]:
+def _assumed(rates: Rates) -> Iterator[str]:
     yield "## Prices, and what is assumed"
     yield ""
-    rows = ((name, f"{value:g}", unit, note) for name, (value, unit, note) in known.rows.items())
+    rows = ((name, f"{value:g}", unit, note) for name, (value, unit, note) in rates.rows.items())
     yield from table(("name", "value", "unit", "note"), rows)

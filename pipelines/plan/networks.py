@@ -1,6 +1,6 @@
-"""The networks whose training and scoring can be planned, and what each computes."""
+"""The networks that a plan can be made for, with their input size and multiply-adds."""
 
-NETWORKS = {  # side of the input, pixels, and multiply-adds of a photo, GMAC: see gld2 describe
+NETWORKS = {  # (side of the input in pixels, multiply-adds of a photo in GMAC), from gld2 describe
     "efficientnet_b0": (224, 0.386),
     "efficientnet_b1": (240, 0.687),
     "efficientnet_b2": (260, 0.994),

@@ -1,4 +1,4 @@
-"""What training takes, and what everything costs: the end of gld2 plan's arithmetic. No Beam."""
+"""Computes the speed of training and the bill in dollars. No Beam."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from pipelines.plan.stage_costs import Stage, wall_hours
 
 
 def images_per_second(backbone: str, image_size: int | None, rates: Mapping[str, float]) -> float:
-    """Training on a v3-8: ResNet-50's, by multiply-adds, which go with the area of the photo."""
+    """Estimates the speed of training on a TPU v3-8, images a second.
+
+    The speed of ResNet-50 is scaled by multiply-adds, which grow with the area of the input.
+
+    Args:
+      backbone: a name of NETWORKS.
+      image_size: side of the input, pixels; None for the network's own.
+      rates: prices and assumptions.
+    """
     side, gmacs = NETWORKS[backbone]
     scaled = gmacs * ((image_size or side) / side) ** 2
     return rates["resnet50_v3_8_images_s"] * NETWORKS["resnet50"][1] / scaled
@@ -21,9 +29,9 @@ class Line:
     """One line of the bill.
 
     Attributes:
-      what: is paid for.
-      quantity: in units of the price.
-      price: name of the rate.
+      what: the thing that is paid for.
+      quantity: in the unit of the price.
+      price: name of the price in the table of rates.
       dollars: quantity times price.
     """
 
@@ -36,12 +44,12 @@ class Line:
 def bill(
     stages: Sequence[Stage], workers: int, tpu_hours: float, rates: Mapping[str, float]
 ) -> Iterator[Line]:
-    """What preparing, scoring, training and a time of storage cost.
+    """Yields the lines of the bill for preparing, scoring, training and storage.
 
     Args:
       stages: all of them; workers are paid from the start of a job to its end.
-      workers: of every job.
-      tpu_hours: of a v3-8.
+      workers: number of workers of each job.
+      tpu_hours: hours of a TPU v3-8.
       rates: prices and assumptions.
     """
     hours = workers * sum(wall_hours(stage, workers, rates) for stage in stages)
@@ -62,7 +70,14 @@ def bill(
 def alternatives(
     stages: Sequence[Stage], workers: int, tpu_hours: float, rates: Mapping[str, float]
 ) -> Iterator[Line]:
-    """What may come instead, or on top."""
+    """Yields lines that replace some of the bill's, or come on top of them.
+
+    Args:
+      stages: all of them.
+      workers: number of workers of each job.
+      tpu_hours: hours of a TPU v3-8.
+      rates: prices and assumptions.
+    """
     hours = workers * sum(wall_hours(stage, workers, rates) for stage in stages)
     v5e = tpu_hours / rates["v5e_8_of_v3_8"]
     shards = next(stage.gb_out for stage in stages if stage.name == "shard")

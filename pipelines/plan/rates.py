@@ -1,4 +1,4 @@
-"""Prices and assumptions of gld2 plan: a table that anyone may edit. No Beam."""
+"""Reads the prices and assumptions of gld2 plan, which a user may override. No Beam."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FILE = "rates.csv"
 
 
 class Rates(Mapping[str, float]):
-    """Values by name, in the order of the package's own table.
+    """The prices and assumptions: values by name, in the order of the package's table.
 
     Attributes:
-      rows: name -> value, unit, note.
+      rows: name -> (value, unit, note).
     """
 
     def __init__(self, rows: dict[str, tuple[float, str, str]]):
@@ -36,17 +36,21 @@ class Rates(Mapping[str, float]):
 
 
 def read(path: str | None = None) -> Rates:
-    """The package's table, and over it the rows of a user's: CSV, or JSON of names and values.
+    """Reads the package's table and overrides its rows with those of a user's file.
+
+    Args:
+      path: of a CSV with the columns of HEADER, or of a JSON object of names and values.
 
     Raises:
-      UserError: the file cannot be read, or has a name or a value that makes no sense.
+      UserError: the file cannot be read, or has an unknown name, or a value that is no number
+        from 0 up.
     """
     own = (importlib.resources.files("pipelines.plan") / FILE).read_text(encoding="utf-8")
     rows = dict(_rows(own, FILE))
     if path:
         for name, (value, unit, note) in _rows(_text(path), path):
             if name not in rows:
-                raise UserError(f"{path}: expected names of {FILE}, found {name!r}")
+                raise UserError(f"{path}: expected only names of {FILE}, found {name!r}")
             rows[name] = (value, unit or rows[name][1], note or f"from {path}")
     return Rates(rows)
 

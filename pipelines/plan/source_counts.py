@@ -1,4 +1,4 @@
-"""How many photos, tars and bytes a source has, without fetching them."""
+"""Counts the photos, tars and bytes of a source without fetching the photos."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipelines.source.discover import BLOCK, discover_source
 from pipelines.source.unit import Unit
 from pipelines.storage import streams
 
-ASKED = 16  # tars whose sizes are asked for at once
+ASKED = 16  # requests for the sizes of tars that run at once
 
 
-def count(root: str) -> dict[str, Split]:
-    """Counts a source: rows of its CSVs, its tars and their sizes.
+def count_source(root: str) -> dict[str, Split]:
+    """Counts the photos (rows of CSVs), tars and bytes of each split of a source.
 
     Raises:
-      UserError: it has no photos, or does not answer.
+      UserError: the source has no photos, or its server does not answer.
     """
     source = discover_source(root, STAGED_SPLITS)
     listings = {"train": source.train_csv, "test": source.test_csv}
@@ -39,7 +39,7 @@ def _rows(path: str) -> int:
 
 
 def _bytes(tars: Sequence[str]) -> int | None:
-    """Of all of them; None where a server does not say."""
+    """Returns the size of all tars, bytes; None where the server does not tell that of each."""
     try:
         with ThreadPoolExecutor(ASKED) as pool:
             sizes = list(pool.map(streams.size, tars))

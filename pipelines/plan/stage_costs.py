@@ -1,6 +1,6 @@
-"""What all of a source costs: arithmetic over counts, a calibration and a table of rates. No Beam.
+"""Computes the cost of each stage from counts, a calibration and a table of rates. No Beam.
 
-Sums are kept plain, so that each can be done again with a pencil.
+The arithmetic is simple enough to be checked by hand.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from pipelines.plan.calibration import Calibration
 
 HOUR = 3600
 GB = 1e9
-SHARD = 200e6  # bytes; gld2 shard's default
-PARTITION = 100_000  # rows; repartition's
-# Bytes of a row as it travels, in columns of Arrow.
-JOINED = 180  # facts without hashes and entropy: id, split, unit, place, status, sha256, size
+SHARD = 200e6  # bytes; the default of gld2 shard
+PARTITION = 100_000  # rows; as in runner/partition
+# Bytes of a row when it is shuffled, in columns of Arrow.
+JOINED = 180  # facts without hashes and entropy: id, split, unit, offset, status, sha256, size
 LISTED = 30  # id and landmark of a metadata CSV
 COMPARED = 90  # id, split, sha256
 LEARNT = 45  # id, landmark, reason, label
 KEPT = 60  # id, split, label, landmark
-PLACED = 110  # where a kept photo lies, and its place in the order
+PLACED = 110  # the location of a kept photo, and its position in the order
 HASHES = 2
-UNIT_FILES = 4  # of a unit: photos, facts, rejects, done; each written and given its name
-WRITES = 3  # class A requests of a file that gets its name last: write, copy, remove
-PART_FILES = 4  # of a partition: pairs of two hashes, decisions, and one for the rest
+UNIT_FILES = 4  # files of a unit: photos, facts, rejects, done
+WRITES = 3  # class A requests of a file that is written and renamed: write, copy, remove
+PART_FILES = 4  # files of a partition: pairs of two hashes, decisions, and one for all others
 MAX_WORKERS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """What a source has of a split.
+    """The counts of one split of a source.
 
     Attributes:
-      images: in all.
-      units: archives, or blocks of loose photos: what one process works on at a time.
-      bytes: to fetch; None where nothing says, and the calibration's photos do.
+      images: number of photos.
+      units: number of archives, or of blocks of loose photos; one process works on one at a time.
+      bytes: to fetch; None where that is not known and estimated from the calibration.
     """
 
     images: int
@@ -54,17 +54,18 @@ PUBLISHED = {
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stage of the pipelines, for all photos.
+    """The cost of one stage of the pipelines for all photos.
 
     Attributes:
       name: of the command.
-      core_hours: of the machine that was calibrated.
-      gb_in, gb_out: read and written.
-      shuffle_gb: what moves between workers.
-      class_a, class_b: requests to Cloud Storage that write, that read.
-      units: pieces that one process works on at a time; more processes do not help.
-      unit_hours: the least time a piece takes, whatever the processor.
-      jobs: that are started.
+      core_hours: of a core of the machine that was calibrated.
+      gb_in, gb_out: gigabytes that are read and written.
+      shuffle_gb: gigabytes that are shuffled between workers.
+      class_a, class_b: requests to Cloud Storage that write, and that read.
+      units: number of pieces of work; a piece is done by one process, so that more processes
+        than units do not help.
+      unit_hours: the least time of a piece, however fast the processor.
+      jobs: number of Beam jobs.
     """
 
     name: str
@@ -80,42 +81,44 @@ class Stage:
 
 
 def stages(
-    splits: Mapping[str, Split], per: Calibration, gmacs: float, rates: Mapping[str, float]
+    splits: Mapping[str, Split], calibration: Calibration, gmacs: float, rates: Mapping[str, float]
 ) -> list[Stage]:
-    """The stages in order; the last scores test.
+    """Returns the cost of each stage in order; the last one scores the test photos.
 
     Args:
       splits: counts of the source.
-      per: what a photo costs.
-      gmacs: multiply-adds of the network that scores.
+      calibration: the cost of a photo.
+      gmacs: multiply-adds of the network for a photo, in 10^9.
       rates: prices and assumptions.
     """
     return [
-        _download(splits, per, rates),
-        _curate(splits, per, rates),
-        _shard(splits, per, rates),
-        _score(splits, per, gmacs, rates),
+        _download(splits, calibration, rates),
+        _curate(splits, calibration, rates),
+        _shard(splits, calibration, rates),
+        _score(splits, calibration, gmacs, rates),
     ]
 
 
-def fetched_bytes(split: Split, per: Calibration) -> float:
-    """As the source says, or as the calibration's photos have it."""
-    return per.source_bytes * split.images if split.bytes is None else split.bytes
+def fetched_bytes(split: Split, calibration: Calibration) -> float:
+    """Returns the bytes to fetch, estimated from the calibration where the source tells none."""
+    return calibration.source_bytes * split.images if split.bytes is None else split.bytes
 
 
-def _stage_seconds(fetched: float, per: Calibration) -> float:
-    """Of a core: photos of twice the bytes have about twice the pixels to decode and resize."""
-    return fetched / per.source_bytes * per.stage_ms / 1000
+def _stage_seconds(fetched: float, calibration: Calibration) -> float:
+    """Returns core seconds; photos of twice the bytes have about twice the pixels to decode."""
+    return fetched / calibration.source_bytes * calibration.stage_ms / 1000
 
 
-def _download(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
+def _download(
+    splits: Mapping[str, Split], calibration: Calibration, rates: Mapping[str, float]
+) -> Stage:
     images, units = _sum(splits, "images"), _sum(splits, "units")
-    fetched = sum(fetched_bytes(split, per) for split in splits.values())
+    fetched = sum(fetched_bytes(split, calibration) for split in splits.values())
     return Stage(
         "download",
-        core_hours=_stage_seconds(fetched, per) / HOUR,
+        core_hours=_stage_seconds(fetched, calibration) / HOUR,
         gb_in=fetched / GB,
-        gb_out=images * (per.staged_bytes + per.facts_bytes) / GB,
+        gb_out=images * (calibration.staged_bytes + calibration.facts_bytes) / GB,
         shuffle_gb=0.0,
         class_a=units * UNIT_FILES * WRITES,
         class_b=units,
@@ -125,7 +128,9 @@ def _download(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str,
     )
 
 
-def _curate(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
+def _curate(
+    splits: Mapping[str, Split], calibration: Calibration, rates: Mapping[str, float]
+) -> Stage:
     images, train = _sum(splits, "images"), _train(splits)
     parts = math.ceil(images / PARTITION)
     pairs = images * HASHES * BYTES * PHOTO.itemsize
@@ -133,7 +138,7 @@ def _curate(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, f
     return Stage(
         "curate",
         core_hours=images * rates["curate_core_us"] / 1e6 / HOUR,
-        gb_in=images * per.facts_bytes * (HASHES + 1) / GB,
+        gb_in=images * calibration.facts_bytes * (HASHES + 1) / GB,
         gb_out=images * KEPT / GB,
         shuffle_gb=(pairs + joins) / GB,
         class_a=parts * PART_FILES * WRITES,
@@ -144,17 +149,19 @@ def _curate(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, f
     )
 
 
-def _shard(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, float]) -> Stage:
+def _shard(
+    splits: Mapping[str, Split], calibration: Calibration, rates: Mapping[str, float]
+) -> Stage:
     made = {name: split for name, split in splits.items() if name != "index"}
     images = _sum(made, "images")
-    size = images * per.staged_bytes
+    size = images * calibration.staged_bytes
     shards = max(1, round(size / SHARD))
     opened = shards * _sum(made, "units")
     reads = images + opened
     waits = reads / shards * rates["request_ms"] / 1000 / rates["requests_at_once"]
     return Stage(
         "shard",
-        core_hours=images * per.shard_ms / 1000 / HOUR,
+        core_hours=images * calibration.shard_ms / 1000 / HOUR,
         gb_in=size / GB,
         gb_out=size / GB,
         shuffle_gb=images * (JOINED / 2 + KEPT + PLACED) / GB,
@@ -167,16 +174,16 @@ def _shard(splits: Mapping[str, Split], per: Calibration, rates: Mapping[str, fl
 
 
 def _score(
-    splits: Mapping[str, Split], per: Calibration, gmacs: float, rates: Mapping[str, float]
+    splits: Mapping[str, Split], calibration: Calibration, gmacs: float, rates: Mapping[str, float]
 ) -> Stage:
     test = {name: split for name, split in splits.items() if name == "test"}
     images, units = _sum(test, "images"), max(1, _sum(test, "units"))
-    fetched = sum(fetched_bytes(split, per) for split in test.values())
+    fetched = sum(fetched_bytes(split, calibration) for split in test.values())
     # A vCPU's rate, as cores of the machine that was calibrated.
     infer = gmacs / rates["vcpu_gmacs"] * rates["vcpu_of_a_core"]
     return Stage(
         "score",
-        core_hours=(_stage_seconds(fetched, per) + images * infer) / HOUR,
+        core_hours=(_stage_seconds(fetched, calibration) + images * infer) / HOUR,
         gb_in=fetched / GB,
         gb_out=0.0,
         shuffle_gb=0.0,
@@ -200,7 +207,15 @@ def _train(splits: Mapping[str, Split]) -> int:
 
 
 def wall_hours(stage: Stage, workers: int, rates: Mapping[str, float]) -> float:
-    """From a stage's request to its end: its pieces go in waves over the processes."""
+    """Returns the hours from the request for a stage's jobs to their end.
+
+    The pieces are done in waves, one piece a process.
+
+    Args:
+      stage: its cost.
+      workers: number of workers.
+      rates: prices and assumptions.
+    """
     processes = min(stage.units, workers * rates["worker_vcpus"])
     piece = max(vcpu_hours(stage, rates) / stage.units, stage.unit_hours)
     waves = math.ceil(stage.units / processes)
@@ -208,11 +223,12 @@ def wall_hours(stage: Stage, workers: int, rates: Mapping[str, float]) -> float:
 
 
 def vcpu_hours(stage: Stage, rates: Mapping[str, float]) -> float:
+    """Converts a stage's core hours to hours of a worker's vCPU."""
     return stage.core_hours / rates["vcpu_of_a_core"]
 
 
 def workers_for(stages: Sequence[Stage], deadline: float, rates: Mapping[str, float]) -> int | None:
-    """The fewest workers with which all stages, one after the other, end within a deadline.
+    """Returns the least number of workers that end all stages, in turn, within a deadline.
 
     Args:
       stages: in order.
@@ -220,7 +236,7 @@ def workers_for(stages: Sequence[Stage], deadline: float, rates: Mapping[str, fl
       rates: prices and assumptions.
 
     Returns:
-      None where no number of workers is enough.
+      the number of workers; None where MAX_WORKERS are too few.
     """
     for workers in range(1, MAX_WORKERS + 1):
         if sum(wall_hours(stage, workers, rates) for stage in stages) <= deadline:

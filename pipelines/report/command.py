@@ -12,17 +12,26 @@ from pipelines.common.paths import Output
 
 @dataclasses.dataclass(frozen=True)
 class ReportOptions(Options):
-    """The flags of gld2 report."""
+    """The flags of gld2 report.
+
+    Attributes:
+      output: the folder of the run that is reported on.
+      job_dir: of a training whose curves are shown; None for none.
+      metrics: path of metrics.json that is shown; None for none.
+    """
 
     output: OutputOptions = group()
-    job_dir: str | None = flag(None, "of gld2 train, to show its curves")
-    metrics: str | None = flag(None, "metrics.json of gld2 evaluate, to show it")
+    job_dir: str | None = flag(None, "--job_dir of gld2 train, to show its training curves")
+    metrics: str | None = flag(
+        None, "path of metrics.json, made by gld2 evaluate, to show the scores"
+    )
 
 
 COMMAND = Command(
     "report",
     ReportOptions,
-    "Make a page to look at: the funnel, class sizes, what was dropped.",
+    "Write a web page about a prepared dataset: how many images each filter dropped, class sizes, "
+    "and contact sheets.",
     """\
 examples:
   gld2 report --output OUT

@@ -1,4 +1,4 @@
-"""Contact sheets with their photos: a few images are found among millions and put on tiles."""
+"""Draws the report's contact sheets: reads the selected photos and labels their tiles."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from pipelines.imaging import contact_sheet
 from pipelines.report.selection import Group, Sheet
 from pipelines.storage.staged_photos import HASHES, KnownImages, Row, Rows, read_jpegs
 
-REFERENCES = ("test", "index")  # splits that train is compared with
-KEPT, REFERENCE = "#2e8b57", "#d97706"  # frames of a group's first photo
+REFERENCES = ("test", "index")  # splits that train photos are compared with
+KEPT, REFERENCE = "#2e8b57", "#d97706"  # colours of the frame of a group's first photo
 
 
 def picture(chosen: Sheet, known: KnownImages, output: Output) -> bytes | None:
-    """The sheet as JPEG; None where no photo of it was ever staged."""
+    """Draws a contact sheet.
+
+    Args:
+      chosen: the selection for the sheet.
+      known: decisions and facts of its photos.
+      output: whose staged photos are read.
+
+    Returns:
+      JPEG; None where none of the photos was staged.
+    """
     which = -1 if chosen.reason == Reason.REPEATED_ID else 0
     staged = {name: known.facts[name][which] for name in chosen.ids if name in known.facts}
     if not staged:
@@ -31,12 +40,12 @@ def picture(chosen: Sheet, known: KnownImages, output: Output) -> bytes | None:
 def _alone(
     group: Group, decisions: Rows, staged: Rows, photos: dict[str, bytes]
 ) -> list[contact_sheet.Tile]:
-    """Photos with what the filters look at."""
+    """Returns tiles of single photos, labelled with what the filters measure."""
     tiles = []
     for name in group.ids:
         if row := staged.get(name):
-            looks = f"{row['width']} x {row['height']}, entropy {row['entropy']:.1f}"
-            lines = (name, _whose(decisions[name]), looks)
+            measured = f"{row['width']} x {row['height']}, entropy {row['entropy']:.1f}"
+            lines = (name, _landmark(decisions[name]), measured)
             tiles.append(contact_sheet.Tile(photos[name], lines))
     return tiles
 
@@ -44,25 +53,26 @@ def _alone(
 def _grouped(
     group: Group, decisions: Rows, staged: Rows, photos: dict[str, bytes]
 ) -> list[contact_sheet.Tile]:
-    """The first photo in a frame that says what it is, and then those that went for it."""
-    head, *others = group.ids
-    row = decisions[head]
-    tiles = [contact_sheet.Tile(photos.get(head), (head, _whose(row), _fate(row)), _frame(row))]
+    """Returns tiles of a group: the representative in a coloured frame, then its duplicates."""
+    first, *others = group.ids
+    row = decisions[first]
+    lines = (first, _landmark(row), _decision(row))
+    tiles = [contact_sheet.Tile(photos.get(first), lines, _frame(row))]
     for name in others:
         row = decisions[name]
-        fate = _fate(row) + _distance(staged.get(head), staged.get(name))
-        tiles.append(contact_sheet.Tile(photos.get(name), (name, _whose(row), fate)))
+        decision = _decision(row) + _distance(staged.get(first), staged.get(name))
+        tiles.append(contact_sheet.Tile(photos.get(name), (name, _landmark(row), decision)))
     if group.more:
         tiles.append(contact_sheet.Tile(None, (f"and {group.more:,} more",)))
     return tiles
 
 
-def _fate(row: Row) -> str:
+def _decision(row: Row) -> str:
     return (row["reason"] or "kept").replace("_", " ")
 
 
-def _whose(row: Row) -> str:
-    """Test and index photos have no landmarks."""
+def _landmark(row: Row) -> str:
+    """Names a photo's landmark, or its split where that has no landmarks."""
     if row["split"] in REFERENCES:
         return f"{row['split']} photo"
     return "no landmark" if row["landmark_id"] is None else f"landmark {row['landmark_id']}"
@@ -75,7 +85,7 @@ def _frame(row: Row) -> str | None:
 
 
 def _distance(first: Row | None, other: Row | None) -> str:
-    """Bits in which two photos differ: of the hash by which they are nearer, and of the finer."""
+    """Tells in how many bits two photos differ: of the nearer hash, and of the finer one."""
     if not first or not other:
         return ""
     phash, dhash, *fine = ((first[name] ^ other[name]).bit_count() for name in HASHES)

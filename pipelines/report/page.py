@@ -92,7 +92,7 @@ def _some(rejects: pd.DataFrame) -> pd.DataFrame:
 # ---- pictures -------------------------------------------------------------------------------
 
 
-def landmarks_plot(found: selection.Digest, threshold: int) -> bytes:
+def landmarks_plot(found: selection.DecisionDigest, threshold: int) -> bytes:
     """Images of each landmark, by rank and as a histogram, before and after; PNG."""
     from matplotlib.figure import Figure
 
@@ -123,7 +123,7 @@ def landmarks_plot(found: selection.Digest, threshold: int) -> bytes:
     return out.getvalue()
 
 
-def _sheets(found: selection.Digest, output: Output) -> list[dict[str, Any]]:
+def _sheets(found: selection.DecisionDigest, output: Output) -> list[dict[str, Any]]:
     """Draws the contact sheets that have photos; returns what the page says of each."""
     sheets = list(selection.sheets(found))
     decided, facts = (

@@ -1,4 +1,4 @@
-"""Which photos go on the report's contact sheets. Pure functions over columns of decisions."""
+"""Selects photos for the report's contact sheets. Pure functions over columns of decisions."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ KEPT = "kept"
 PHOTOS = 4 * contact_sheet.COLUMNS  # on a sheet without groups
 LARGEST = 6  # groups of a reason, with at most two rows of photos
 SAMPLED = 18  # groups of a reason, with at most one row of photos
-SEED = 2020  # not 0: that order chooses validation images, and they would fill the sheets
+SEED = 2020  # not 0, whose order chooses the validation images: they would fill the sheets
 
 COLUMNS = {n: schema.DECISIONS[n] for n in ("id", "landmark_id", "reason", "duplicate_of", "split")}
 SAMPLE = {n: COLUMNS[n] for n in ("id", "reason")}
 REPEAT = {n: COLUMNS[n] for n in ("id", "reason", "duplicate_of")}
 
 
-# ---- what decisions say ---------------------------------------------------------------------
+# ---- decisions, digested --------------------------------------------------------------------
 
 
 @dataclasses.dataclass
-class Digest:
-    """What the decisions say, small enough to hold.
+class DecisionDigest:
+    """The decisions of a dataset, condensed to fit in memory.
 
     Attributes:
-      before, after: [landmark_id] images seen, images kept.
-      samples: SAMPLE, up to PHOTOS images of each reason and of those kept.
-      repeats: REPEAT, all images that repeat another.
+      before, after: numbers of images seen, and of images kept, indexed by landmark_id.
+      samples: columns SAMPLE; up to PHOTOS images of each reason, and of those kept.
+      repeats: columns REPEAT; all images that duplicate another.
     """
 
     before: pd.Series
@@ -42,8 +42,8 @@ class Digest:
     repeats: pd.DataFrame
 
 
-def digest(paths: Iterable[str]) -> Digest:
-    """Reads decisions a file at a time."""
+def digest(paths: Iterable[str]) -> DecisionDigest:
+    """Reads files of decisions, one at a time, and condenses those on train and validation."""
     before = after = pd.Series(dtype="int64")
     samples, repeats = parquet.empty(SAMPLE), [parquet.empty(REPEAT)]
     for path in paths:
@@ -56,7 +56,7 @@ def digest(paths: Iterable[str]) -> Digest:
         repeats.append(images.loc[repeat, list(REPEAT)])
         alone = images.loc[~repeat, list(SAMPLE)].fillna({"reason": KEPT})
         samples = sample(pd.concat([samples, sample(alone, PHOTOS)]), PHOTOS)
-    return Digest(before, after, samples, pd.concat(repeats, ignore_index=True))
+    return DecisionDigest(before, after, samples, pd.concat(repeats, ignore_index=True))
 
 
 def _add(counts: pd.Series, landmarks: pd.Series) -> pd.Series:
@@ -64,7 +64,13 @@ def _add(counts: pd.Series, landmarks: pd.Series) -> pd.Series:
 
 
 def sample(rows: pd.DataFrame, number: int, key: Sequence[str] = ("id",)) -> pd.DataFrame:
-    """Up to `number` rows of each reason, by a hash of the columns `key`."""
+    """Returns up to `number` rows of each reason, sampled by a hash of some columns.
+
+    Args:
+      rows: column reason, and those of `key`.
+      number: of rows of each reason.
+      key: the columns that are hashed; strings.
+    """
     texts = rows[key[0]]
     for name in key[1:]:
         texts = texts + rows[name]
@@ -72,16 +78,17 @@ def sample(rows: pd.DataFrame, number: int, key: Sequence[str] = ("id",)) -> pd.
     return ordered.groupby("reason").head(number).drop(columns="order")
 
 
-# ---- what goes on a sheet -------------------------------------------------------------------
+# ---- sheets ---------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Photos that belong together.
+    """Photos that are shown together.
 
     Attributes:
-      ids: the survivor's, or the test photo's, and then those that went for it.
-      more: how many others went.
+      ids: of the representative (the photo that was kept, or a test or index photo), and then of
+        photos that were removed as its duplicates.
+      more: number of other photos that were removed as its duplicates.
     """
 
     ids: tuple[str, ...]
@@ -90,11 +97,11 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """What is on a contact sheet.
+    """The selection for one contact sheet.
 
     Attributes:
       reason: a Reason, or KEPT.
-      which: "largest" or "sampled" groups, or photos "alone".
+      which: "largest" or "sampled" for groups of duplicates, "alone" for single photos.
       groups: in the order of the sheet.
     """
 
@@ -104,45 +111,46 @@ class Sheet:
 
     @property
     def grouped(self) -> bool:
+        """Tells whether the sheet shows groups of duplicates."""
         return self.which != "alone"
 
     @property
     def ids(self) -> set[str]:
+        """Returns the ids of all photos of the sheet."""
         return {name for group in self.groups for name in group.ids}
 
 
-def sheets(found: Digest) -> Iterator[Sheet]:
-    """The sheets of a report: those of images kept, then of each reason in its order."""
-    repeats = _without_heads(found.repeats)
+def sheets(found: DecisionDigest) -> Iterator[Sheet]:
+    """Yields the sheets of a report: those of images kept, then those of each Reason in order."""
+    repeats = _without_representatives(found.repeats)
     for reason in (KEPT, *map(str, Reason)):
-        largest, sampled = _heads(repeats[repeats["reason"] == reason])
-        for which, heads, rows in (("largest", largest, 2), ("sampled", sampled, 1)):
-            if len(heads):
-                yield Sheet(
-                    reason, which, _groups(repeats, reason, heads, rows * contact_sheet.COLUMNS)
-                )
+        largest, sampled = _representatives(repeats[repeats["reason"] == reason])
+        for which, representatives, rows in (("largest", largest, 2), ("sampled", sampled, 1)):
+            if len(representatives):
+                cells = rows * contact_sheet.COLUMNS
+                yield Sheet(reason, which, _groups(repeats, reason, representatives, cells))
         alone = found.samples.loc[found.samples["reason"] == reason, "id"]
         if len(alone):
             yield Sheet(reason, "alone", (Group(tuple(alone)),))
 
 
-def _without_heads(repeats: pd.DataFrame) -> pd.DataFrame:
-    """Leaves out that the head of a conflict points back at one of its own group.
+def _without_representatives(repeats: pd.DataFrame) -> pd.DataFrame:
+    """Removes the rows in which the representative of a conflict points at one of its group.
 
-    Where a conflict drops all, two images point at each other; the head is the
-    one that more of them point at.
+    Where a conflict drops a whole group, two of its images point at each other; the
+    representative is the one that more images point at.
     """
     conflicts = repeats[repeats["reason"] == Reason.LABEL_CONFLICT]
     points = conflicts.drop_duplicates("id").set_index("id")["duplicate_of"]
     mutual = points[points.map(points) == points.index]
     sizes = points.value_counts()
     mine, others = sizes.reindex(mutual.index).to_numpy(), sizes.reindex(mutual).to_numpy()
-    is_head = (mine > others) | ((mine == others) & (mutual.index < mutual))
-    return repeats[~repeats["id"].isin(mutual.index[is_head])]
+    is_representative = (mine > others) | ((mine == others) & (mutual.index < mutual))
+    return repeats[~repeats["id"].isin(mutual.index[is_representative])]
 
 
-def _heads(repeats: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The first photos of the largest groups, and of a sample of the others, of one reason."""
+def _representatives(repeats: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Returns ids of the representatives of the largest groups and of a sample of the others."""
     sizes = repeats.groupby(["duplicate_of", "reason"]).size().reset_index(name="size")
     sizes = sizes.rename(columns={"duplicate_of": "id"})
     several = sizes[sizes["size"] > 1].sort_values(["size", "id"], ascending=[False, True])
@@ -150,17 +158,19 @@ def _heads(repeats: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return largest, sample(sizes[~sizes["id"].isin(largest)], SAMPLED)["id"]
 
 
-def _groups(repeats: pd.DataFrame, reason: str, heads: pd.Series, room: int) -> tuple[Group, ...]:
-    """All that went for these heads, those of the reason first."""
-    found = repeats[repeats["duplicate_of"].isin(heads)]
+def _groups(
+    repeats: pd.DataFrame, reason: str, representatives: pd.Series, cells: int
+) -> tuple[Group, ...]:
+    """Returns the groups of representatives, duplicates of the given reason first."""
+    found = repeats[repeats["duplicate_of"].isin(representatives)]
     found = found.assign(other=found["reason"] != reason).sort_values(["other", "id"])
     members = found.groupby("duplicate_of")["id"].agg(list)
-    return tuple(_group(head, members[head], room) for head in heads)
+    return tuple(_group(first, members[first], cells) for first in representatives)
 
 
-def _group(head: str, members: list[str], room: int) -> Group:
-    """A group that fits into so many cells; one of them says how many are not shown."""
-    if 1 + len(members) <= room:
-        return Group((head, *members))
-    shown = members[: room - 2]
-    return Group((head, *shown), len(members) - len(shown))
+def _group(representative: str, members: list[str], cells: int) -> Group:
+    """Cuts a group to a number of cells, the last of which counts the photos left out."""
+    if 1 + len(members) <= cells:
+        return Group((representative, *members))
+    shown = members[: cells - 2]
+    return Group((representative, *shown), len(members) - len(shown))

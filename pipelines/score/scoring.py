@@ -1,4 +1,4 @@
-"""Photos through a model and into a submission: the whole of gld2 score behind its flags."""
+"""Runs gld2 score: scores photos with a model, re-ranks on request, writes the submission."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> dict[str, int
     """Scores photos and writes the submission; prints and returns its counts.
 
     Raises:
-      UserError: the model, the photos or the ids cannot be used, or no photo could be scored.
+      UserError: the model, the photos or the ids cannot be read or do not fit, or no photo could
+        be scored.
     """
     wanted, reranking = options.submission, options.reranking
     filesystem.check_output("--output", wanted.output)
     place = model.find(options.model.model)
-    place.labels()  # before any photo is fetched
+    place.labels()  # to report a bad model before any photo is fetched
     found = inputs.named(options, inputs.normal_of(place.export))
     ids = listed_ids(wanted.ids or found.ids)
     retrieves = reranking.rerank == "retrieval"
     job = Job(found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves)
-    filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # that a killed run left
+    filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # left by a killed run
     _claim(job)
     predict(job, options, beam_options, "score")
     answers: Answers = functools.partial(classified, job)
@@ -53,9 +54,11 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> dict[str, int
 
 
 def _claim(job: Job) -> None:
-    """Predictions that another model made, or with other flags, are of no use here."""
+    """Removes predictions that were made with another model or with other flags."""
     if other := job.parts.claim(job.inputs):
-        print(f"score: {job.parts.root} was made with another {', '.join(other)}: made anew")
+        print(
+            f"score: {job.parts.root} was made with another {', '.join(other)}; scoring all again"
+        )
         filesystem.remove(job.parts.root)
         job.parts.claim(job.inputs)
 
@@ -71,7 +74,7 @@ def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
     )
     if failed:
         print(
-            f"score: {len(failed)} units could not be read ({', '.join(failed[:5])}); the rejects "
-            "say why; run the same command again to try them again"
+            f"score: {len(failed)} units could not be read ({', '.join(failed[:5])}); the file of "
+            "rejects says why; the same command, run again, retries them"
         )
     print(f"score: {path}, {beside(path, 'rejects.jsonl')}")

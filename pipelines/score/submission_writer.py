@@ -13,7 +13,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import TOP_K
 from pipelines.kaggle import submission
-from pipelines.kaggle.ids import listed
+from pipelines.kaggle.ids import read_ids
 from pipelines.score import prediction_store
 from pipelines.score.pipeline import Job
 from pipelines.score.prediction_store import beside
@@ -110,7 +110,7 @@ def listed_ids(path: str | None) -> list[str] | None:
     """
     if path is None:
         return None
-    if not (ids := listed(path).to_pylist()):
+    if not (ids := read_ids(path).to_pylist()):
         raise UserError(f"{path}: expected ids, one to a row, found none")
     return ids
 

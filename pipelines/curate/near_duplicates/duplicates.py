@@ -1,4 +1,4 @@
-"""Which images are the same photo, and which of them stays. Pure functions over columns."""
+"""Groups images that show the same photo and picks the one to keep. Pure functions over columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipelines.common.reasons import Reason
 
-PAIR = ["a", "b", "a_split", "b_split", "same"]  # as pairs.read has them
+PAIR = ["a", "b", "a_split", "b_split", "same"]  # the columns of pair_search.read
 KEY = ["split", "id"]
 LEAKS = {
     "test": (Reason.IN_TEST, Reason.NEAR_TEST),
@@ -21,20 +21,23 @@ CONFLICTS = ("drop", "keep_clean", "keep_first")
 
 
 def id_numbers(ids: pd.Series) -> np.ndarray:
-    """[rows] uint64: the numbers that ids of 16 hex are."""
+    """Converts ids of 16 hexadecimal digits to numbers, [rows] uint64."""
     return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64)
 
 
 def comparable(images: pd.DataFrame) -> pd.DataFrame:
-    """Those that nothing speaks against yet, and those that are there to be compared with."""
+    """Returns the images that no filter has dropped, and the reference images."""
     return images[images["reason"].isna() | (images["reason"] == Reason.REFERENCE)]
 
 
 def exact_pairs(images: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of images with the same bytes: each with the first of them.
+    """Returns pairs of images with the same bytes: the first of each group with every other one.
 
     Args:
-      images: columns id, split, sha256. All images of a sha256 are in it.
+      images: columns id, split, sha256; with all images of each sha256 in it.
+
+    Returns:
+      columns PAIR.
     """
     images = images.sort_values(["sha256", "split", "id"])
     images = images.assign(number=id_numbers(images["id"]))
@@ -52,7 +55,7 @@ def exact_pairs(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def linked(images: pd.DataFrame, pairs: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Those comparable images that some pair names: what `resolve` looks at."""
+    """Returns the comparable images that occur in a pair: the input of `resolve`."""
     images = comparable(images)
     numbers = pd.Series(id_numbers(images["id"]), images.index)
     named = pd.Series(False, images.index)
@@ -64,38 +67,43 @@ def linked(images: pd.DataFrame, pairs: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def resolve(
     images: pd.DataFrame, pairs: pd.DataFrame, on_conflict: str, against: Sequence[str]
 ) -> pd.DataFrame:
-    """Which train images go, and for which image.
+    """Returns the train images to remove, each with the image that it duplicates.
 
-    Images are looked at from the best down: those of `against`, then those in
-    the clean list, then the larger, then the smaller id. One survives unless it
-    is like a survivor before it. So no two survivors are alike, what goes is
-    like the survivor that it points to, and a chain of likenesses never joins
-    two photos that are not alike.
+    A greedy pass over the images in order of rank: those of the splits `against`
+    first, then those in the clean list, then those with more pixels, then the
+    smaller id. An image is kept unless it is a neighbour of (in a pair with) a
+    kept image of better rank. So no two kept images are neighbours, a removed
+    image is a neighbour of the kept image that it points to, and a chain of
+    neighbours never joins two photos that are not neighbours themselves.
 
     Args:
       images: columns id, split, landmark_id, clean, sha256, width, height; each
         split and id once.
-      pairs: PAIR. Images that are the same are alike to the same others.
-      on_conflict: one of CONFLICTS, for survivors whose likes have other landmarks.
-      against: splits that no train image may be like.
+      pairs: columns PAIR. Images that are the `same` share their neighbours.
+      on_conflict: one of CONFLICTS, for kept images whose neighbours have other landmarks.
+      against: splits of which no train image may have a neighbour.
 
     Returns:
-      columns split, id, reason, duplicate_of: a row for each image that goes.
+      columns split, id, reason, duplicate_of: a row for each image to remove.
     """
     images = _ranked(images[images["split"].isin(["train", *against])], against)
     ends = _ends(pairs, images)
-    heads = _heads(ends[pairs["same"].to_numpy(bool)], len(images))
-    alike = np.unique(np.sort(heads[ends[(ends >= 0).all(axis=1)]], axis=1), axis=0)
+    representatives = _representatives(ends[pairs["same"].to_numpy(bool)], len(images))
+    edges = np.sort(representatives[ends[(ends >= 0).all(axis=1)]], axis=1)
+    edges = np.unique(edges[edges[:, 0] != edges[:, 1]], axis=0)
     references = int((images["split"] != "train").sum())
-    survivors = _survivors(alike[alike[:, 0] != alike[:, 1]], len(images), references)[heads]
-    return _verdicts(images, survivors, on_conflict)
+    kept = _kept(edges, len(images), references)[representatives]
+    return _removals(images, kept, on_conflict)
 
 
-def apply(images: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The images with `reason` and `duplicate_of` set where a verdict says so."""
-    if verdicts.empty:
+def apply(images: pd.DataFrame, removals: pd.DataFrame) -> pd.DataFrame:
+    """Sets `reason` and `duplicate_of` of the images that `resolve` removes.
+
+    An image that has a reason already keeps it.
+    """
+    if removals.empty:
         return images
-    found = images[KEY].merge(verdicts, on=KEY, how="left").set_axis(images.index)
+    found = images[KEY].merge(removals, on=KEY, how="left").set_axis(images.index)
     hit = images["reason"].isna() & found["reason"].notna()
     images = images.copy()
     for column in ("reason", "duplicate_of"):
@@ -107,18 +115,18 @@ def apply(images: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ranked(images: pd.DataFrame, against: Sequence[str]) -> pd.DataFrame:
-    """The best first; a row's number is its rank."""
+    """Sorts images from the best to the worst; the row number is the rank."""
     splits = [*against, "train"]
     images = images.assign(
-        place=images["split"].map(splits.index).astype(int),
+        split_rank=images["split"].map(splits.index).astype(int),
         area=images["width"].astype("int64") * images["height"].astype("int64"),
     )
-    order = ["place", "clean", "area", "id"]
+    order = ["split_rank", "clean", "area", "id"]
     return images.sort_values(order, ascending=[True, False, False, True], ignore_index=True)
 
 
 def _ends(pairs: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
-    """[pairs, 2] ranks of the two images of each pair, -1 for one that is not there."""
+    """Returns the ranks of the two images of each pair, [pairs, 2]; -1 for one not in `images`."""
     index = pd.MultiIndex.from_arrays([images["split"].astype(str), id_numbers(images["id"])])
     ends = [
         index.get_indexer(pd.MultiIndex.from_arrays([pairs[f"{x}_split"].astype(str), pairs[x]]))
@@ -127,8 +135,8 @@ def _ends(pairs: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
     return np.stack(ends, axis=1)
 
 
-def _heads(ends: np.ndarray, images: int) -> np.ndarray:
-    """[images] the best of the images that are the same as this one."""
+def _representatives(ends: np.ndarray, images: int) -> np.ndarray:
+    """Returns for each image the rank of the best image that is the same, [images]."""
     one, two = ends[(ends >= 0).all(axis=1)].T
     graph = coo_array((np.ones(len(one), np.int8), (one, two)), shape=(images, images))
     _, group = connected_components(graph, directed=False)
@@ -137,47 +145,49 @@ def _heads(ends: np.ndarray, images: int) -> np.ndarray:
     return best[group]
 
 
-def _survivors(alike: np.ndarray, images: int, references: int) -> np.ndarray:
-    """[images] of each, the best survivor that it is like, or itself: greedily, by rank.
+def _kept(edges: np.ndarray, images: int, references: int) -> np.ndarray:
+    """Returns for each image the best kept neighbour, or itself if it is kept, [images].
 
     Args:
-      alike: [pairs, 2] ranks, the better first, sorted.
-      references: so many first ones always survive.
+      edges: [pairs, 2] ranks of neighbours, the better first, sorted.
+      images: how many there are.
+      references: how many of the first ranks are always kept.
     """
-    survivors = np.arange(images)
-    better, starts = np.unique(alike[:, 0], return_index=True)
-    for one, likes in zip(better.tolist(), np.split(alike[:, 1], starts[1:]), strict=False):
-        if survivors[one] == one:
-            free = likes[(survivors[likes] == likes) & (likes >= references)]
-            survivors[free] = one
-    return survivors
+    kept = np.arange(images)
+    better, starts = np.unique(edges[:, 0], return_index=True)
+    for one, neighbours in zip(better.tolist(), np.split(edges[:, 1], starts[1:]), strict=False):
+        if kept[one] == one:
+            free = neighbours[(kept[neighbours] == neighbours) & (neighbours >= references)]
+            kept[free] = one
+    return kept
 
 
-def _verdicts(images: pd.DataFrame, survivors: np.ndarray, on_conflict: str) -> pd.DataFrame:
-    other = images.iloc[survivors].reset_index(drop=True)
+def _removals(images: pd.DataFrame, kept: np.ndarray, on_conflict: str) -> pd.DataFrame:
+    """Returns the images to remove with their reasons; a group is a kept image's neighbours."""
+    other = images.iloc[kept].reset_index(drop=True)
     exact = images["sha256"] == other["sha256"]
     leaked = other["split"] != "train"
-    goes = (images["split"] == "train") & (survivors != images.index)
+    goes = (images["split"] == "train") & (kept != images.index)
     foreign = (images["landmark_id"] != other["landmark_id"]).fillna(False) & ~leaked
-    conflict = foreign.groupby(survivors).transform("any")
-    settled = _settled(images, survivors, on_conflict)
-    # Of a group that goes as a whole, the best points to the best of another landmark.
-    first_foreign = images["id"].where(foreign).groupby(survivors).transform("first")
+    conflict = foreign.groupby(kept).transform("any")
+    settled = _settled(images, kept, on_conflict)
+    # Where a whole group is removed, its best image points to its best one of another landmark.
+    first_foreign = images["id"].where(foreign).groupby(kept).transform("first")
 
     reason = pd.Series(np.where(exact, Reason.DUPLICATE, Reason.NEAR_DUPLICATE), images.index)
     reason = reason.mask(conflict & (foreign | ~settled), Reason.LABEL_CONFLICT)
     for split, (same, near) in LEAKS.items():
         reason = reason.mask(other["split"] == split, np.where(exact, same, near))
-    points_to = other["id"].where(survivors != images.index, first_foreign)
-    verdicts = pd.DataFrame(
+    points_to = other["id"].where(kept != images.index, first_foreign)
+    removals = pd.DataFrame(
         {"split": images["split"], "id": images["id"], "reason": reason, "duplicate_of": points_to}
     )
-    return verdicts[goes | (conflict & ~settled & ~leaked)].astype("string[pyarrow]")
+    return removals[goes | (conflict & ~settled & ~leaked)].astype("string[pyarrow]")
 
 
-def _settled(images: pd.DataFrame, survivors: np.ndarray, on_conflict: str) -> pd.Series:
-    """[images] whether a conflict in the image's group leaves the survivor where it is."""
+def _settled(images: pd.DataFrame, kept: np.ndarray, on_conflict: str) -> pd.Series:
+    """Tells for each image whether its group keeps an image in spite of a conflict, [images]."""
     if on_conflict != "keep_clean":
         return pd.Series(on_conflict == "keep_first", images.index)
     clean = images["landmark_id"].where(images["clean"])
-    return clean.groupby(survivors).transform("nunique") == 1
+    return clean.groupby(kept).transform("nunique") == 1

@@ -1,11 +1,12 @@
-"""Multi-index hashing: all pairs of 64-bit hashes that differ in few bits. Numpy alone, no Beam.
+"""Multi-index hashing: finds all pairs of 64-bit hashes that differ in few bits. Numpy only.
 
 After Norouzi, Punjani and Fleet 2012, "Fast search in Hamming space with
 multi-index hashing". A hash has four bands of 16 bits. Of two hashes within
 seven bits of each other some band differs in one bit at most, so one of that
 band's two bytes is the same in both, and the other byte differs in one bit at
-most. Photos therefore meet eight times, once for each byte, and are compared
-where the band's other byte is near too.
+most. So the search runs eight times, once for each byte: photos with the same
+value of the byte are compared where the band's other byte differs in one bit at
+most.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-RADIUS = 7  # bits; the widest that the bands above find without a miss
+RADIUS = 7  # bits; the largest for which the bands above find all pairs
 BYTES = 8
 DIAGONALS = np.argsort(np.add.outer(np.arange(8), np.arange(8)).ravel() % 4, kind="stable")
-FINE = 4  # times the radius: how far the 128 finer bits of two like photos may differ
+FINE = 4  # times the radius: bits of 128 by which the finer hashes of near duplicates may differ
 SHAPE_STEP = 0.05  # of the logarithm of width over height
-SHAPES = 2  # steps that the shapes of like photos may differ: about a tenth
-# A block of more comparisons than this is split by more bits of the hash; a part of it that is
-# still larger is a crowd.
+SHAPES = 2  # steps by which the shapes of near duplicates may differ: about a tenth
+# A block of more comparisons than this is split into buckets by more bits of the hash; a bucket
+# that is still larger is oversized.
 BLOCK = 16 << 20
 PIECE = 1 << 20  # comparisons made at a time; they fit a processor's cache
-WINDOW = 32  # neighbours that a photo in a crowd is compared with, in each order
+WINDOW = 32  # next photos that a photo of an oversized bucket is compared with, in each sort order
 
 PHOTO = np.dtype(
     [
@@ -34,7 +35,7 @@ PHOTO = np.dtype(
         ("fine_1", "<u8"),
         ("id", "<u8"),
         ("shape", "i1"),
-        ("split", "u1"),  # 0 where a pair of two such photos matters, else 1, 2, ...
+        ("split", "u1"),  # a pair is wanted where one of the two has 0 (train)
     ]
 )
 PAIR = np.dtype(
@@ -47,34 +48,39 @@ PAIR = np.dtype(
         ("fine", "u1"),
     ]
 )
-ORDER = ("id", "split", "shape", "fine_1", "fine_0", "hash")  # last counts most
+ORDER = ("id", "split", "shape", "fine_1", "fine_0", "hash")  # for lexsort: the last is primary
 
 
 @dataclasses.dataclass
-class Counts:
-    """What a search met.
+class SearchCounts:
+    """Counters of a search.
 
     Attributes:
-      near: pairs within the radius, before the second look; one may be met several times.
-      crowded: photos, of one byte each time, that were compared with some of their crowd only.
+      near: pairs within the radius, before the finer hash and the shape are compared; a pair
+        counts each time that it is found.
+      oversized: photos in oversized buckets, which were compared with some photos of their
+        bucket only; a photo counts once for each such bucket.
     """
 
     near: int = 0
-    crowded: int = 0
+    oversized: int = 0
 
 
 def shape(width: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """[rows] int8: width over height, in steps of about a twentieth."""
+    """Returns width over height on a logarithmic scale, in steps of SHAPE_STEP, [rows] int8."""
     steps = np.log(width / height) / SHAPE_STEP
     return np.clip(np.rint(steps), -127, 127).astype(np.int8)
 
 
 def spread(hashes: np.ndarray) -> np.ndarray:
-    """[rows] uint64: the same bits, those near each other in the photo put into unlike bands.
+    """Permutes the bits of hashes so that neighbours in the photo fall into different bands.
 
     Bits come from an 8 x 8 grid, and neighbours agree (sky is smooth): with a
-    row or a column to a byte, bands of real photos meet up to ten times as
-    often as chance has it; with a diagonal, less than twice.
+    row or a column to a byte, bands of real photos agree up to ten times as
+    often as by chance; with a diagonal, less than twice as often.
+
+    Returns:
+      [rows] uint64.
     """
     bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, BYTES), axis=1)
     spread = np.ascontiguousarray(np.packbits(bits[:, DIAGONALS], axis=1))
@@ -82,21 +88,21 @@ def spread(hashes: np.ndarray) -> np.ndarray:
 
 
 def byte(hashes: np.ndarray, index: int) -> np.ndarray:
-    """[rows] uint8: one of the eight bytes of each hash."""
+    """Returns one of the eight bytes of each hash, [rows] uint8."""
     return (hashes >> np.uint64(8 * index)).astype(np.uint8)
 
 
-def search(photos: np.ndarray, index: int, counts: Counts) -> np.ndarray:
-    """Pairs of like photos among those that agree in one byte of their hashes.
+def search(photos: np.ndarray, index: int, counts: SearchCounts) -> np.ndarray:
+    """Finds pairs of near duplicates among photos that agree in one byte of their hashes.
 
     Args:
-      photos: [rows] PHOTO, in any order; those with the same byte are all in it.
-      index: which byte, 0 to 7.
-      counts: added to.
+      photos: [rows] PHOTO, in any order, with all photos of each value of the byte.
+      index: of the byte, 0 to 7.
+      counts: changed in place.
 
     Returns:
-      [pairs] PAIR, a before b by split and id, sorted, each once. Photos that
-      are alike in every bit are paired with the first of them alone.
+      [pairs] PAIR, a before b by split and id, sorted, each once. Photos with
+      equal hashes and shapes are paired with the first of them only.
     """
     own, other = byte(photos["hash"], index), byte(photos["hash"], index ^ 1)
     photos = photos[np.lexsort([photos[name] for name in ORDER] + [other, own])]
@@ -109,7 +115,7 @@ def search(photos: np.ndarray, index: int, counts: Counts) -> np.ndarray:
 
 
 def _first_of_equals(photos: np.ndarray) -> np.ndarray:
-    """[rows] int: of sorted photos, where the first stands that looks exactly like this one."""
+    """Returns for each sorted photo the row of the first one with equal hashes and shape."""
     new = np.ones(len(photos), bool)
     for name in ("hash", "fine_0", "fine_1", "shape"):
         new[1:] &= photos[name][1:] == photos[name][:-1]
@@ -123,7 +129,7 @@ def _equals(photos: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def _near_bands(hashes: np.ndarray, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows to compare with rows: of a band, and of the bands one bit away that come after it."""
+    """Yields rows to compare: of a band, and of it and the later bands one bit away."""
     own, other = byte(hashes, index), byte(hashes, index ^ 1)
     bands = own.astype(np.uint16) << np.uint16(8) | other
     rows = np.arange(len(bands))
@@ -135,9 +141,9 @@ def _near_bands(hashes: np.ndarray, index: int) -> Iterator[tuple[np.ndarray, np
 
 
 def _compare(
-    photos: np.ndarray, left: np.ndarray, right: np.ndarray, index: int, counts: Counts
+    photos: np.ndarray, left: np.ndarray, right: np.ndarray, index: int, counts: SearchCounts
 ) -> Iterator[np.ndarray]:
-    """Pairs of left and right rows; right begins with left, as each is compared with its own."""
+    """Yields pairs of left and right rows; right begins with left, to compare it with itself."""
     if len(left) * len(right) <= BLOCK:
         yield from _block(photos, left, right, counts)
         return
@@ -148,11 +154,11 @@ def _compare(
             if len(some) * len(others) <= BLOCK:
                 yield from _block(photos, some, others, counts)
             else:
-                yield from _crowd(photos[others], counts)
+                yield from _oversized(photos[others], counts)
 
 
 def _six_bits(index: int) -> Iterator[np.ndarray]:
-    """Eight groups of the 48 bits outside a band: one is the same in any pair within seven."""
+    """Yields eight groups of the 48 bits outside a band; a pair within seven bits shares one."""
     first = 16 * (index // 2)
     rest = [bit for bit in range(64) if not first <= bit < first + 16]
     for group in range(8):
@@ -165,36 +171,36 @@ def _by_bits(hashes: np.ndarray, bits: np.ndarray) -> np.ndarray:
 
 
 def _block(
-    photos: np.ndarray, left: np.ndarray, right: np.ndarray, counts: Counts
+    photos: np.ndarray, left: np.ndarray, right: np.ndarray, counts: SearchCounts
 ) -> Iterator[np.ndarray]:
-    """Compares all with all, a piece at a time."""
+    """Compares all left rows with all right rows, PIECE comparisons at a time."""
     hashes, others = photos["hash"][left], photos["hash"][right]
     step = max(1, PIECE // len(right))
     for start in range(0, len(left), step):
         near = np.bitwise_count(hashes[start : start + step, None] ^ others) <= RADIUS
         one, two = np.divmod(np.flatnonzero(near), len(right))
-        after = two > one + start  # right begins with left: each two once, none with itself
+        after = two > one + start  # as right begins with left: each pair once, no row with itself
         if after.any():
             counts.near += int(after.sum())
-            yield _second_look(photos[left[one[after] + start]], photos[right[two[after]]])
+            yield _finer_match(photos[left[one[after] + start]], photos[right[two[after]]])
 
 
-def _crowd(photos: np.ndarray, counts: Counts) -> Iterator[np.ndarray]:
-    """The sorted neighbourhood method: in two orders, each with the next few.
+def _oversized(photos: np.ndarray, counts: SearchCounts) -> Iterator[np.ndarray]:
+    """Compares each photo with the next WINDOW in two sort orders: sorted neighbourhoods.
 
     After Hernandez and Stolfo 1995, "The merge/purge problem for large databases".
     """
-    counts.crowded += len(photos)
+    counts.oversized += len(photos)
     for order in (("fine_1", "fine_0", "hash"), ("hash", "fine_0", "fine_1")):
         photos = photos[np.lexsort([photos[name] for name in order])]
         for step in range(1, min(WINDOW, len(photos) - 1) + 1):
             one, two = photos[:-step], photos[step:]
             near = np.bitwise_count(one["hash"] ^ two["hash"]) <= RADIUS
-            yield _second_look(one[near], two[near])
+            yield _finer_match(one[near], two[near])
 
 
-def _second_look(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Those pairs that the finer hash and the shape do not tell apart."""
+def _finer_match(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Returns the pairs whose finer hashes and shapes are near, too."""
     shapes = np.abs(one["shape"].astype(np.int16) - two["shape"]) <= SHAPES
     matters = (one["split"] == 0) | (two["split"] == 0)
     kept = shapes & matters

@@ -109,11 +109,15 @@ def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], 
 
 def search(key: tuple[int, int], found: Iterable[bytes]) -> Iterator[Any]:
     """[pairs] PAIR of the photos that share a byte; what was met, as another output."""
-    counts = multi_index_hashing.Counts()
+    counts = multi_index_hashing.SearchCounts()
     photos = np.frombuffer(b"".join(found), PHOTO)
     yield multi_index_hashing.search(photos, key[0], counts)
     # Each photo comes once for each byte.
-    met = dataclasses.asdict(counts) | {"photos": 0 if key[0] else len(photos)}
+    met = {
+        "near": counts.near,
+        "crowded": counts.oversized,
+        "photos": 0 if key[0] else len(photos),
+    }
     yield beam.pvalue.TaggedOutput(MET, met)
 
 

@@ -12,8 +12,8 @@ from pipelines.score.options import EmbedOptions
 COMMAND = Command(
     "embed",
     EmbedOptions,
-    "Write each photo's embedding (float32, of length 1), and the landmark that its record "
-    "says it shows, as Parquet: a file for each shard, archive or block of photos.",
+    "Write each photo's embedding (float32, of length 1) and the landmark of its record as "
+    "Parquet files: one for each shard, archive or block of photos.",
     BEAM_NOTE
     + """\
   gld2 embed --images OUT/dataset --split train --model JOB/export --output OUT/embeddings

@@ -1,4 +1,4 @@
-"""Photos' embeddings and landmarks as Parquet files: the index that scores are re-ranked by."""
+"""Writes and reads photos' embeddings and landmarks, the index that re-ranking searches."""
 
 from __future__ import annotations
 
@@ -22,16 +22,22 @@ NO_LANDMARK = -1
 def embed(
     job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str = "embed"
 ) -> None:
-    """Embeds what is not embedded yet; prints the counts.
+    """Embeds the photos of a job that are not embedded yet, and prints the counts.
+
+    Args:
+      job: the photos, the model and the folder of embeddings.
+      options: the flags of inference.
+      beam_options: of the Beam pipeline.
+      title: of the printed lines.
 
     Raises:
-      UserError: the folder was made by another model or with other flags, some
-        photos could not be read at all, or there are none.
+      UserError: the folder was made with another model or other flags, a unit of photos could
+        not be read at all, or no photo could be embedded.
     """
     if other := job.parts.claim(job.inputs):
         raise UserError(
-            f"{job.parts.inputs}: made with another {', '.join(other)}; use the same or another "
-            "folder"
+            f"{job.parts.inputs}: made with another {', '.join(other)}; use the same, or write to "
+            "another folder"
         )
     filesystem.remove(job.parts.units)
     predict(job, options, beam_options, title)
@@ -40,7 +46,9 @@ def embed(
     for unit in units:
         rejected += len(rejects.read_rejects(job.parts.rejects(unit.name)))
         if not job.parts.is_done(unit.name, unit):
-            raise UserError(f"{unit.name} could not be read; {job.parts.rejects(unit.name)} why")
+            raise UserError(
+                f"{unit.name} could not be read; {job.parts.rejects(unit.name)} says why"
+            )
         embedded += len(job.parts.read(unit.name, "id"))
     if not embedded:
         raise UserError(f"{job.parts.root}: no photo could be embedded")
@@ -50,13 +58,13 @@ def embed(
 
 
 def unlabelled(table: pa.Table) -> Block:
-    """Rows of `id` and `embedding` as a block whose labels say nothing."""
+    """Converts a table of `id` and `embedding` to a block whose labels are all 0."""
     ids = np.array(table["id"].to_pylist(), np.str_)
     return Block(ids, prediction_store.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
 
 
 def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:
-    """A part at a time; a row that is not known to show a landmark has label NO_LANDMARK."""
+    """Yields a block for each unit; the label of a row without a landmark is NO_LANDMARK."""
     for unit in units:
         table = kept.read(unit, "id", "landmark_id", "embedding")
         labels = table["landmark_id"].fill_null(NO_LANDMARK).to_numpy()

@@ -1,4 +1,4 @@
-"""The nearest rows of an index, exactly, a block of it at a time. No Beam."""
+"""Exact search of nearest neighbours, with one block of the index in memory. No Beam."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-ROWS, QUERIES = 4096, 2048  # compared at once: bounds the matrix of similarities
+ROWS, QUERIES = 4096, 2048  # compared at once, which bounds the size of the similarity matrix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Block:
     Attributes:
       ids: [rows] str.
       vectors: [rows, features] float32 of length 1.
-      labels: [rows] int64, whatever a row is known by.
+      labels: [rows] int64, passed on to results.
     """
 
     ids: np.ndarray
@@ -25,18 +25,19 @@ class Block:
     labels: np.ndarray
 
     def rows(self, start: int, stop: int) -> Block:
+        """Returns the rows from `start` up to, but without, `stop`."""
         return Block(self.ids[start:stop], self.vectors[start:stop], self.labels[start:stop])
 
 
 @dataclasses.dataclass(frozen=True)
 class Nearest:
-    """The most similar rows to each query, the most similar first; of equal ones, by id.
+    """The rows of an index that are nearest to each query, the nearest first, ties by id.
 
     Attributes:
       similarities: [queries, k] float32 cosines; -inf where the index had fewer rows.
       ids: [queries, k] str.
       labels: [queries, k] int64.
-      vectors: [queries, k, features] float32, or [queries, k, 0] where not wanted.
+      vectors: [queries, k, features] float32, or [queries, k, 0] where they were not asked for.
     """
 
     similarities: np.ndarray
@@ -45,7 +46,7 @@ class Nearest:
     vectors: np.ndarray
 
     def queries(self, part: slice) -> Nearest:
-        """Of some queries; what is written there is written here."""
+        """Returns a view of a slice of the queries; writes go through."""
         every = (self.similarities, self.ids, self.labels, self.vectors)
         return Nearest(*(values[part] for values in every))
 
@@ -57,14 +58,15 @@ def search(
     without: np.ndarray | None = None,
     keep_vectors: bool = False,
 ) -> Nearest:
-    """Searches all blocks; memory hangs on the queries and on one block, not on the index.
+    """Searches the blocks of an index; memory depends on the queries and one block only.
 
     Args:
       queries: [queries, features] float32 of length 1.
-      index: blocks with other ids each.
-      k: neighbours of each query.
-      without: [queries] ids: a query is not its own neighbour.
-      keep_vectors: whether the neighbours' vectors are wanted.
+      index: blocks; no id is in two of them.
+      k: number of neighbours of each query.
+      without: [queries] the id of each query, which is left out of its neighbours; None to leave
+        out none.
+      keep_vectors: whether to return the neighbours' vectors.
     """
     best = _none(len(queries), k, queries.shape[1] if keep_vectors else 0)
     for block in index:
@@ -74,13 +76,13 @@ def search(
                 part = slice(first, first + QUERIES)
                 found = queries[part] @ some.vectors.T  # [queries, rows]
                 if without is not None:
-                    found[_own(without[part], some.ids)] = -np.inf
+                    found[_matches(without[part], some.ids)] = -np.inf
                 _update(best.queries(part), found, some)
     return best
 
 
-def _own(queries: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which queries, and which of `ids`, are the same."""
+def _matches(queries: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns indices of queries, and of `ids`, that are equal."""
     order = np.argsort(ids)
     columns = order[np.minimum(np.searchsorted(ids, queries, sorter=order), len(ids) - 1)]
     same = np.flatnonzero(ids[columns] == queries)
@@ -88,13 +90,13 @@ def _own(queries: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_similarity(queries: np.ndarray, index: Block, k: int, ids: np.ndarray) -> np.ndarray:
-    """[queries] float32: the mean of each query's k highest cosines to an index.
+    """Returns the mean of each query's k highest cosines to an index, [queries] float32.
 
     Args:
       queries: [queries, features] float32 of length 1.
-      index: of at least one row that is not the query's own.
-      k: cosines in the mean, or as many as there are.
-      ids: [queries] str: a row of the same id is left out.
+      index: with at least one row of another id for each query.
+      k: number of cosines to average; fewer where the index has fewer rows.
+      ids: [queries] str, the id of each query; a row of the same id is left out.
     """
     found = search(queries, [index], k, without=ids).similarities
     there = np.isfinite(found)
@@ -102,7 +104,7 @@ def mean_similarity(queries: np.ndarray, index: Block, k: int, ids: np.ndarray) 
 
 
 def _update(best: Nearest, found: np.ndarray, block: Block) -> None:
-    """Puts what a block has of better rows among the best; most queries find none there.
+    """Merges a block's rows into the best found so far; for most queries it has none.
 
     Args:
       best: changed in place.
@@ -124,7 +126,7 @@ def _update(best: Nearest, found: np.ndarray, block: Block) -> None:
 
 
 def _highest(found: np.ndarray, k: int, ids: np.ndarray) -> np.ndarray:
-    """[queries, at most k]: where each row's k highest values are; of equal ones, by id."""
+    """Returns the columns of each row's k highest values, ties by id, [queries, at most k]."""
     if found.shape[1] <= k:
         return np.broadcast_to(np.arange(found.shape[1]), found.shape)
     columns = np.argpartition(found, -k, axis=1)[:, -k:]
@@ -135,6 +137,7 @@ def _highest(found: np.ndarray, k: int, ids: np.ndarray) -> np.ndarray:
 
 
 def _none(queries: int, k: int, features: int) -> Nearest:
+    """Returns the result of a search without rows."""
     return Nearest(
         np.full([queries, k], -np.inf, np.float32),
         np.zeros([queries, k], "U16"),

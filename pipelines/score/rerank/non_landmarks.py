@@ -1,4 +1,4 @@
-"""Photos of no landmark, which scored photos are compared with: those given, or a guess."""
+"""Chooses the non-landmark photos that scored photos are compared with."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pipelines.score.rerank import embeddings
 from pipelines.score.rerank.nearest_neighbours import Block
 from pipelines.storage import hashing
 
-MOST = 20_000  # more make no better a mean, and every photo meets each
+MOST = 20_000  # more would not improve the mean, and each is compared with every photo
 
 
 def lowest(blocks: Iterable[tuple[np.ndarray, Block]], most: int) -> Block:
-    """The rows with the lowest keys; of equal ones, by id.
+    """Returns the rows with the lowest keys, ties by id.
 
     Args:
-      blocks: keys [rows] and rows.
-      most: how many.
+      blocks: pairs of keys [rows] and rows.
+      most: at most so many rows.
     """
     keys, kept = np.zeros(0), Block(np.zeros(0, "U1"), np.zeros([0, 0], np.float32), np.zeros(0))
     for new, block in blocks:
@@ -34,9 +34,9 @@ def lowest(blocks: Iterable[tuple[np.ndarray, Block]], most: int) -> Block:
 
 
 def unsure(queries: Parts, units: Sequence[str]) -> Block:
-    """Half of the scored photos, of which the classifier is least sure: most show no landmark.
+    """Returns the half of the scored photos of which the classifier is least sure.
 
-    No truth is looked at; GLDv2's own test set is 98 % photos of no landmark.
+    Most of them show no landmark: they are 98 % of GLDv2's test set. The solution is not used.
     """
     photos_scored = sum(len(queries.read(unit, "id")) for unit in units)
 
@@ -50,7 +50,7 @@ def unsure(queries: Parts, units: Sequence[str]) -> Block:
 
 
 def by_hash(kept: Parts, units: Sequence[str]) -> Block:
-    """So many of the photos, which a hash of their ids chooses."""
+    """Returns up to MOST of the photos, sampled by a hash of their ids."""
 
     def keyed() -> Iterator[tuple[np.ndarray, Block]]:
         for block in embeddings.blocks(kept, units):

@@ -199,7 +199,7 @@ def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.nda
         scores=prediction_store.matrix(table, "scores"),
         neighbour_ids=prediction_store.matrix(found, "landmark_ids"),
         similarities=prediction_store.matrix(found, "similarities"),
-        penalties=prediction_store.matrix(found, "penalties"),
-        own=found["own"].to_numpy(),
+        non_landmark_similarities=prediction_store.matrix(found, "penalties"),
+        query_non_landmark_similarity=found["own"].to_numpy(),
     )
     return rerank(evidence, weight)

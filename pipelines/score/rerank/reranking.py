@@ -1,11 +1,10 @@
-"""Scores by what a photo's neighbours show and by how much it looks like no landmark. No Beam.
+"""Re-ranks scores by nearest neighbours and by similarity to non-landmark photos. No Beam.
 
-What won Google Landmark Recognition 2020 (Henkel and Singer, "Supporting
-large-scale image recognition with out-of-domain samples", arXiv 2010.01650; the
-third place, Ha et al., arXiv 2010.05350, and the first of 2021 go alike ways):
-a photo is given the landmark of its nearest train photos, and what looks like
-photos of no landmark is trusted less, on either side. The order of the steps
-and how the classifier comes in are ours.
+After the winners of Google Landmark Recognition 2020 (Henkel and Singer, "Supporting
+large-scale image recognition with out-of-domain samples", arXiv 2010.01650; the third place, Ha
+et al., arXiv 2010.05350, and the first of 2021 are similar): a photo is given the landmark of its
+nearest train photos, and the score of photos, and of neighbours, that are similar to photos of no
+landmark is lowered. The order of the steps and the use of the classifier differ from the paper.
 """
 
 from __future__ import annotations
@@ -15,51 +14,55 @@ import dataclasses
 import numpy as np
 
 NEIGHBOURS = 3  # train photos that vote
-OF_NEIGHBOUR, OF_PHOTO = 5, 10  # non-landmark photos that a similarity to them is the mean of
+# Nearest non-landmark photos over which a similarity to them is averaged.
+OF_NEIGHBOUR, OF_PHOTO = 5, 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What is known of some photos.
+    """The classes, neighbours and similarities that some photos are re-ranked by.
 
     Attributes:
-      landmark_ids: [photos, classes] int64 of the classifier's best classes, the best first.
-      scores: [photos, classes] float, their probabilities.
+      landmark_ids: [photos, classes] int64, the classifier's best classes, the best first.
+      scores: [photos, classes] float, the probabilities of these classes.
       neighbour_ids: [photos, neighbours] int64, landmarks of the nearest train photos.
-      similarities: [photos, neighbours] float cosines; -inf where there is none.
-      penalties: [photos, neighbours] float: each neighbour's mean cosine to its
+      similarities: [photos, neighbours] float, cosines to these train photos; -inf where a photo
+        has fewer neighbours.
+      non_landmark_similarities: [photos, neighbours] float, mean cosine of each neighbour to its
         OF_NEIGHBOUR nearest non-landmark photos.
-      own: [photos] float: the photo's own, to its OF_PHOTO nearest.
+      query_non_landmark_similarity: [photos] float, mean cosine of each photo to its OF_PHOTO
+        nearest non-landmark photos.
     """
 
     landmark_ids: np.ndarray
     scores: np.ndarray
     neighbour_ids: np.ndarray
     similarities: np.ndarray
-    penalties: np.ndarray
-    own: np.ndarray
+    non_landmark_similarities: np.ndarray
+    query_non_landmark_similarity: np.ndarray
 
 
 def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
-    """The best landmark of each photo and its new score.
+    """Returns the best landmark of each photo and its new score.
 
-    A landmark of the neighbours has the sum of their similarities, none below 0,
-    less their penalties, and `weight` times its probability; from the best one's
-    score the photo's own similarity to non-landmark photos is taken. A photo
+    The candidates are the landmarks of the neighbours. Each neighbour votes for its landmark with
+    its similarity, or 0 if that is negative, minus its own similarity to non-landmark photos. A
+    candidate's score is the sum of its votes plus `weight` times its probability. From the score
+    of the best candidate the photo's similarity to non-landmark photos is subtracted. A photo
     without neighbours keeps the classifier's best landmark.
 
     Args:
       evidence: of the photos.
-      weight: of the classifier.
+      weight: of the classifier's probabilities.
 
     Returns:
-      landmark ids [photos] int64; of two that are as good, the more probable one,
-      then the smaller one.
-      scores [photos] float64.
+      landmark ids, [photos] int64; of equally good ones the more probable, then the smaller.
+      scores, [photos] float64.
     """
     there = np.isfinite(evidence.similarities)
-    votes = np.where(there, np.maximum(evidence.similarities, 0) - evidence.penalties, 0)
-    # A class that no neighbour shows is none: it would win wherever their votes are less than 0.
+    votes = np.maximum(evidence.similarities, 0) - evidence.non_landmark_similarities
+    votes = np.where(there, votes, 0)
+    # A class that no neighbour shows is no candidate: it would win wherever all votes are negative.
     alone = ~there.any(axis=1, keepdims=True)
     candidates = np.where(alone, evidence.landmark_ids[:, :1], evidence.neighbour_ids)
     probable = _sums(candidates, evidence.landmark_ids, evidence.scores)
@@ -67,27 +70,29 @@ def rerank(evidence: Evidence, weight: float) -> tuple[np.ndarray, np.ndarray]:
     sums = np.where(there | alone, sums, -np.inf)
     best = np.lexsort((candidates, -probable, -sums), axis=1)[:, :1]
     landmark_ids = np.take_along_axis(candidates, best, axis=1)[:, 0]
-    return landmark_ids, np.take_along_axis(sums, best, axis=1)[:, 0] - evidence.own
+    scores = np.take_along_axis(sums, best, axis=1)[:, 0]
+    return landmark_ids, scores - evidence.query_non_landmark_similarity
 
 
 def _sums(candidates: np.ndarray, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """[photos, candidates]: of the values [photos, ids] whose id is the candidate's."""
+    """Sums for each candidate the values [photos, ids] of its id, [photos, candidates]."""
     same = (candidates[:, :, None] == ids[:, None, :]).astype(np.float64)
     return np.einsum("pci,pi->pc", same, values)
 
 
 def demote(landmark_ids: np.ndarray, scores: np.ndarray, over: int) -> np.ndarray:
-    """Puts landmarks that are given to more than so many photos below all others.
+    """Lowers the scores of landmarks that are predicted for too many photos below all others.
 
-    A landmark that is seen everywhere is more often a kind of photo than a
-    landmark. Their order among themselves stays.
+    A landmark that is predicted everywhere is more often a type of scene than a landmark. The
+    order of the lowered scores among themselves stays the same.
 
     Args:
-      landmark_ids, scores: [photos].
-      over: how many photos a landmark may be given to.
+      landmark_ids: [photos], the predictions.
+      scores: [photos], of the predictions.
+      over: number of photos that a landmark may be predicted for.
 
     Returns:
-      [photos] scores.
+      the new scores, [photos].
     """
     _, which, counts = np.unique(landmark_ids, return_inverse=True, return_counts=True)
     common = counts[which] > over

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines.common import gap
 from pipelines.common.errors import UserError
 from pipelines.evaluate import metrics
-from pipelines.evaluate.command import evaluate
+from pipelines.evaluate.figures import evaluate
 from pipelines.kaggle import submission
 from tests.conftest import SHARED, needs_shared
 

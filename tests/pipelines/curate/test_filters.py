@@ -247,7 +247,10 @@ def test_flags_say_what_is_the_same():
 @pytest.mark.parametrize(
     ("flag", "expected"),
     [
-        ("--near_duplicate_radius=8", "at most 7 bits, found 8; beyond, different photos"),
+        (
+            "--near_duplicate_radius=8",
+            "at most 7 bits, found 8; a larger radius would join different photos",
+        ),
         ("--near_duplicate_radius=-1", "none or 0 to 7"),
         ("--near_duplicate_radius=", "none or 0 to 7"),
         ("--exclude_leaks_from=train", "test, index"),

@@ -35,7 +35,7 @@ def joined() -> dict[str, pd.DataFrame]:
     return {name: metrics.join(*tables(*of)) for name, of in found.items()}
 
 
-def entries(joined: dict[str, pd.DataFrame]) -> list[bootstrap.Entry]:
+def entries(joined: dict[str, pd.DataFrame]) -> list[bootstrap.RankedSubmission]:
     return [entry(rows) for rows in joined.values()]
 
 

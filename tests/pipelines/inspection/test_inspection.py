@@ -19,6 +19,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels, parse_labels
 from pipelines.inspection import command as inspection_command
 from pipelines.inspection import tfrecord_scan
+from pipelines.inspection.version_folder import find_version
 from pipelines.storage import tf_example, tfrecord
 
 VERSION = "dataset/gld2/1.0.0"
@@ -184,8 +185,8 @@ def other_labels(folder: pathlib.Path) -> None:
         (repeat, f"{VALIDATION} records: sum: ", "dataset_info.json expected "),
         (repeat, "validation images: sum: ", "stats.json expected "),
         (missing, f"{VALIDATION}: file: ", "is missing"),
-        (foreign_shard, "gld2-validation.tfrecord-00001-of-00002: file: ", "does not know"),
-        (foreign, "notes.txt: file: ", "is foreign"),
+        (foreign_shard, "gld2-validation.tfrecord-00001-of-00002: file: ", "does not list"),
+        (foreign, "notes.txt: file: ", "is unexpected"),
         (no_info, "dataset_info.json: file: ", "is missing"),
         (bad_info, "dataset_info.json: file: ", "expected TFDS's splits"),
         (other_info, f"{TRAIN} records: sum: ", "dataset_info.json expected "),
@@ -346,9 +347,9 @@ def test_the_newest_version_is_taken(tmp_path: pathlib.Path):
         (tmp_path / "gld2" / version).mkdir(parents=True)
         (tmp_path / "gld2" / version / "labels.csv").touch()
     for place in (tmp_path, tmp_path / "gld2", tmp_path / "gld2/1.10.0"):
-        assert inspection_command.find(f"{place}/").endswith("/1.10.0")
+        assert find_version(f"{place}/").endswith("/1.10.0")
     with pytest.raises(UserError, match="run gld2 shard"):
-        inspection_command.find(str(tmp_path / "nowhere"))
+        find_version(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(

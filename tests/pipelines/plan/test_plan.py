@@ -14,7 +14,7 @@ from pipelines import main
 from pipelines.common.errors import UserError
 from pipelines.plan import calibrate, pricing, rates, stage_costs
 from pipelines.plan.calibration import Calibration, save
-from pipelines.plan.command import count
+from pipelines.plan.source_counts import count_source
 from pipelines.plan.stage_costs import PUBLISHED, Split
 from tests.conftest import SHARED, needs_shared
 
@@ -165,7 +165,7 @@ def test_networks_are_those_of_the_trainer(capsys: pytest.CaptureFixture[str]):
 
 def test_a_source_is_counted(world: pathlib.Path, url: str):
     for root in (str(world), url):
-        found = count(root)
+        found = count_source(root)
         for split in ("train", "test"):
             tars = sorted((world / split).glob("*.tar"))
             assert found[split].units == len(tars)
@@ -189,7 +189,7 @@ def test_a_source_that_cannot_be_measured_is_said(tmp_path: pathlib.Path):
 
 def test_nothing_to_count_is_said(tmp_path: pathlib.Path):
     with pytest.raises(UserError, match="found no photos"):
-        count(str(tmp_path))
+        count_source(str(tmp_path))
 
 
 # ---- calibration ----------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def name(number: int) -> str:
     return f"{number:016x}"
 
 
-def digest(tmp_path: pathlib.Path, rows: list[dict]) -> selection.Digest:
+def digest(tmp_path: pathlib.Path, rows: list[dict]) -> selection.DecisionDigest:
     """Of decisions in two files, as curate writes them."""
     empty = dict.fromkeys(schema.DECISIONS)
     images = parquet.from_rows([empty | {"split": "train"} | row for row in rows], schema.DECISIONS)

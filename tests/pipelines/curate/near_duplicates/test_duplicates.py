@@ -37,7 +37,7 @@ def linked(images: pd.DataFrame, edges: list[tuple[int, int, bool]]) -> pd.DataF
     return pairs.astype({"a": "uint64", "b": "uint64", "same": bool})
 
 
-def verdicts(images, pairs, on_conflict="keep_clean", against=("test",)) -> pd.DataFrame:
+def removals(images, pairs, on_conflict="keep_clean", against=("test",)) -> pd.DataFrame:
     found = duplicates.resolve(images, pairs, on_conflict, against)
     return images.merge(found, on=duplicates.KEY, how="left", suffixes=("_before", "")).set_index(
         "id"
@@ -76,7 +76,7 @@ conflicts = st.sampled_from(duplicates.CONFLICTS)
 @settings(deadline=None)
 def test_no_two_kept_images_are_alike(world, on_conflict: str):
     images, pairs = world
-    kept = set(verdicts(images, pairs, on_conflict).query("reason.isna()").index)
+    kept = set(removals(images, pairs, on_conflict).query("reason.isna()").index)
     for a, b in zip(pairs["a"], pairs["b"], strict=True):
         assert not {hex_id(a), hex_id(b)} <= kept
 
@@ -85,7 +85,7 @@ def test_no_two_kept_images_are_alike(world, on_conflict: str):
 @settings(deadline=None)
 def test_what_goes_points_to_an_image_that_stays_or_is_explained(world, on_conflict: str):
     images, pairs = world
-    found = verdicts(images, pairs, on_conflict)
+    found = removals(images, pairs, on_conflict)
     assert found.loc[found["split"] == "test", "reason"].isna().all()
     for image_id, row in found[found["reason"].notna()].iterrows():
         assert row["duplicate_of"] != image_id
@@ -107,14 +107,14 @@ def test_unrelated_images_change_nothing(world, others, on_conflict: str):
     ids = [hex_id(int(i, 16) + shift) for i in more["id"]]
     more = more.assign(id=pd.array(ids, more["id"].dtype), sha256="f" + more["sha256"].str[1:])
     their_pairs = their_pairs.assign(a=their_pairs["a"] + shift, b=their_pairs["b"] + shift)
-    alone = verdicts(images, pairs, on_conflict)
-    together = verdicts(
+    alone = removals(images, pairs, on_conflict)
+    together = removals(
         pd.concat([more, images], ignore_index=True),
         pd.concat([their_pairs, pairs], ignore_index=True),
         on_conflict,
     )
-    verdict = ["reason", "duplicate_of"]
-    found, expected = (x[verdict].fillna("").to_numpy() for x in (together.loc[alone.index], alone))
+    columns = ["reason", "duplicate_of"]
+    found, expected = (x[columns].fillna("").to_numpy() for x in (together.loc[alone.index], alone))
     assert found.tolist() == expected.tolist()
 
 
@@ -135,10 +135,10 @@ def test_the_order_of_rows_and_pairs_decides_nothing(world, on_conflict: str, ra
 def outcome(rows: list[dict], edges: list[tuple], **flags) -> list[str]:
     images = work(rows)
     pairs = linked(images, [(*edge, False)[:3] for edge in edges])
-    return verdicts(images, pairs, **flags)["reason"].fillna("kept").tolist()
+    return removals(images, pairs, **flags)["reason"].fillna("kept").tolist()
 
 
-def test_the_survivor_is_clean_then_large_then_first():
+def test_the_kept_image_is_clean_then_large_then_first():
     clean, large, plain = {"clean": True}, {"width": 80}, {}
     star = [(0, 1), (0, 2), (1, 2)]
     gone = "near_duplicate"
@@ -201,7 +201,7 @@ def test_exact_pairs_are_each_with_the_first():
     assert found[["a", "b", "same"]].to_numpy().tolist() == [[0, 2, True], [0, 3, True]]
 
 
-def test_verdicts_are_put_on_open_rows_only():
+def test_removals_are_put_on_open_rows_only():
     images = work([{}, {"reason": "undecodable"}, {}])
     found = pd.DataFrame(
         [("train", hex_id(n), "duplicate", hex_id(2)) for n in (0, 1)],

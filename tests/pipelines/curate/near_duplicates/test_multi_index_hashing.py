@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.curate.near_duplicates import multi_index_hashing
-from pipelines.curate.near_duplicates.multi_index_hashing import FINE, PHOTO, RADIUS, SHAPES, Counts
+from pipelines.curate.near_duplicates.multi_index_hashing import (
+    FINE,
+    PHOTO,
+    RADIUS,
+    SHAPES,
+    SearchCounts,
+)
 
 
 def brute_force(photos: np.ndarray) -> set[tuple[int, int]]:
@@ -24,8 +30,8 @@ def brute_force(photos: np.ndarray) -> set[tuple[int, int]]:
     return found
 
 
-def search(photos: np.ndarray) -> tuple[np.ndarray, Counts]:
-    counts = Counts()
+def search(photos: np.ndarray) -> tuple[np.ndarray, SearchCounts]:
+    counts = SearchCounts()
     found = [
         multi_index_hashing.search(photos, index, counts)
         for index in range(multi_index_hashing.BYTES)
@@ -66,7 +72,7 @@ def test_no_pair_is_missed_and_none_invented(seed: int, flips: int):
     photos = photos[np.unique(photos[["hash", "fine_0", "fine_1", "shape"]], return_index=True)[1]]
     found, counts = search(photos)
     assert links(found) == brute_force(photos)
-    assert counts.crowded == 0
+    assert counts.oversized == 0
 
 
 def test_distances_are_those_of_the_hashes():
@@ -113,10 +119,12 @@ def test_large_blocks_are_split_without_a_miss(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(multi_index_hashing, "BLOCK", block)
     found, counts = search(photos)
     assert links(found) == brute_force(photos)
-    assert (counts.crowded > 0) == (block == 50)
+    assert (counts.oversized > 0) == (block == 50)
 
 
-def test_a_crowd_is_searched_in_linear_time_and_reported(monkeypatch: pytest.MonkeyPatch):
+def test_an_oversized_bucket_is_searched_in_linear_time_and_reported(
+    monkeypatch: pytest.MonkeyPatch,
+):
     """A watermark: one hash for all. Copies that the finer hash puts side by side are found."""
     rng = np.random.default_rng(0)
     photos = np.zeros(4000, PHOTO)
@@ -127,7 +135,7 @@ def test_a_crowd_is_searched_in_linear_time_and_reported(monkeypatch: pytest.Mon
     monkeypatch.setattr(multi_index_hashing, "BLOCK", 1 << 16)
     found, counts = search(photos)
     assert links(found) >= {(n, n + 2000) for n in range(2000)}
-    assert counts.crowded >= 4000
+    assert counts.oversized >= 4000
     assert counts.near < 4000 * 4000
 
 

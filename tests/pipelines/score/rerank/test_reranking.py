@@ -21,18 +21,23 @@ def evidence(rng: np.random.Generator, photos: int, classes: int, neighbours: in
         scores=-np.sort(-rng.dirichlet(np.ones(classes), photos)),
         neighbour_ids=rng.integers(0, 9, (photos, neighbours)),
         similarities=similarities,
-        penalties=rng.uniform(0, 0.5, (photos, neighbours)),
-        own=rng.uniform(0, 0.5, photos),
+        non_landmark_similarities=rng.uniform(0, 0.5, (photos, neighbours)),
+        query_non_landmark_similarity=rng.uniform(0, 0.5, photos),
     )
 
 
 def slow(found: Evidence, weight: float) -> list[tuple[int, float]]:
     """One photo, one landmark, one neighbour after the other."""
     rows = []
-    for n in range(len(found.own)):
+    for n in range(len(found.query_non_landmark_similarity)):
         probability = dict(zip(found.landmark_ids[n].tolist(), found.scores[n], strict=True))
         votes: dict[int, float] = {}
-        near = zip(found.neighbour_ids[n], found.similarities[n], found.penalties[n], strict=True)
+        near = zip(
+            found.neighbour_ids[n],
+            found.similarities[n],
+            found.non_landmark_similarities[n],
+            strict=True,
+        )
         for landmark, similarity, penalty in near:
             if similarity > -np.inf:
                 clamped = similarity if similarity > 0 else 0.0
@@ -42,7 +47,7 @@ def slow(found: Evidence, weight: float) -> list[tuple[int, float]]:
             for i in votes or probability
         ]
         score, _, negative = max(every)
-        rows.append((-negative, score - found.own[n]))
+        rows.append((-negative, score - found.query_non_landmark_similarity[n]))
     return rows
 
 
@@ -66,7 +71,12 @@ def test_sums_of_single_precision_are_of_double():
     assert rerank(small, 0.3)[1].tolist() == rerank(exact, 0.3)[1].tolist()
     single = {
         name: getattr(found, name).astype(np.float32)
-        for name in ("scores", "similarities", "penalties", "own")
+        for name in (
+            "scores",
+            "similarities",
+            "non_landmark_similarities",
+            "query_non_landmark_similarity",
+        )
     }
     assert rerank(dataclasses.replace(found, **single), 0.3)[1].dtype == np.float64
 
@@ -78,8 +88,8 @@ def test_neighbours_outvote_the_classifier_and_non_landmarks_weigh():
         scores=np.array([[0.9, 0.1]] * 2),
         neighbour_ids=np.array([[5, 7, 7]] * 2),
         similarities=np.array([[0.8, 0.7, 0.6]] * 2),
-        penalties=np.array([[0.1, 0.1, 0.1], [0.1, 0.5, 0.5]]),
-        own=np.array([0.2, 0.3]),
+        non_landmark_similarities=np.array([[0.1, 0.1, 0.1], [0.1, 0.5, 0.5]]),
+        query_non_landmark_similarity=np.array([0.2, 0.3]),
     )
     landmarks, scores = rerank(found, 0.0)
     assert landmarks.tolist() == [7, 5]
@@ -97,8 +107,8 @@ def test_no_class_that_no_neighbour_shows_is_given(weight):
         scores=np.array([[0.9, 0.1]] * 2),
         neighbour_ids=np.array([[7, 7, 8]] * 2),
         similarities=np.array([[0.4, 0.35, 0.3], [-np.inf] * 3]),
-        penalties=np.array([[0.5, 0.5, 0.5]] * 2),
-        own=np.array([0.2, 0.2]),
+        non_landmark_similarities=np.array([[0.5, 0.5, 0.5]] * 2),
+        query_non_landmark_similarity=np.array([0.2, 0.2]),
     )
     landmarks, scores = rerank(found, weight)
     assert landmarks.tolist() == [8, 5]  # the other photo has no neighbour at all
