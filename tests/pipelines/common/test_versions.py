@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.common.versions import newest_first
-from pipelines.inspection import command as inspection_command
+from pipelines.inspection import version_folder
 from pipelines.storage import photo_records
 
 FOREIGN = ["notes", "", ".", "1.", ".1", "v1.0.0", "1.0.0 ", "1.0.0\n", "-1.0.0", "1..0", "\u0661"]
@@ -52,6 +52,6 @@ def test_a_version_that_is_still_written_is_not_looked_at(tmp_path: pathlib.Path
         for file in ("labels.csv", "stats.json", "gld2-test.tfrecord-00000-of-00001"):
             (folder / file).write_bytes(b"")
     newest = f"{tmp_path}/dataset/gld2/1.10.0"
-    assert inspection_command.find(f"{tmp_path}/dataset") == newest
+    assert version_folder.find_version(f"{tmp_path}/dataset") == newest
     for place in (f"{tmp_path}", f"{tmp_path}/dataset"):
         assert photo_records.find(place, "test") == [f"{newest}/gld2-test.tfrecord-00000-of-00001"]

@@ -166,7 +166,7 @@ def test_the_plain_category_csv_will_do(tmp_path):
 def test_a_category_of_no_landmark_is_a_slip(tmp_path):
     path = tmp_path / "hierarchical.csv"
     path.write_text(HIERARCHICAL)
-    with pytest.raises(UserError, match=r"hierarchical\.csv names, found 'churhc'"):
+    with pytest.raises(UserError, match=r"hierarchical\.csv, found 'churhc'"):
         filters.allowed_landmarks(str(path), ["castle", "churhc"])
 
 
@@ -203,7 +203,7 @@ def test_files_are_looked_for_where_a_flag_needs_them(tmp_path):
     assert found.attribution_csv == f"{tmp_path}/metadata/train_attribution.csv"
     assert found.categories_csv == f"{tmp_path}/metadata/train_label_to_category.csv"
     (tmp_path / "metadata/train_label_to_hierarchical.csv").write_text("landmark_id,category\n")
-    with pytest.raises(UserError, match=r"train_label_to_hierarchical.csv names, found 'x'"):
+    with pytest.raises(UserError, match=r"train_label_to_hierarchical.csv, found 'x'"):
         with_filters(source(tmp_path), FilterOptions(categories=("x",)))
     (tmp_path / "metadata/train_attribution.csv").write_text("id,author\n")
     with pytest.raises(UserError, match="license not in"):
