@@ -94,10 +94,6 @@ class Output:
     def version(self, version: str) -> str:
         return join(self.root, "dataset", DATASET, version)
 
-    def progress(self, stage: str) -> str:
-        """Workers' notes on how far they are, while a bar is shown."""
-        return join(self.root, f"{stage}.progress")
-
     @property
     def report(self) -> str:
         return join(self.root, "report")

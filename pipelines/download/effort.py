@@ -16,11 +16,9 @@ class Effort:
       threads: that decode, in each worker process.
       politeness: how servers are asked for single photos; None asks none.
       retry_rejected: try again what a finished unit rejected for a passing reason.
-      progress: the folder where a progress bar looks, if one does.
     """
 
     attempts: int = 3
     threads: int = 1
     politeness: Politeness | None = None
     retry_rejected: bool = False
-    progress: str | None = None

@@ -18,11 +18,10 @@ from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED
 from pipelines.download import unit_reader
 from pipelines.download.effort import Effort
-from pipelines.download.resume import Result, _Earlier
+from pipelines.download.resume import Result, _Earlier, is_tried_again
 from pipelines.download.tar_reader import Member
 from pipelines.imaging.normalize import Normal, Photo, Unreadable, normalise
-from pipelines.runner import progress
-from pipelines.source.unit import PASSING, BadUnit, Parameters, Unit
+from pipelines.source.unit import BadUnit, Parameters, Unit
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
 
@@ -53,7 +52,7 @@ def stage(
     is_done = filesystem.exists(output.done(unit.name))
     if is_done:
         summary = filesystem.read_json(output.done(unit.name))
-        if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in PASSING):
+        if not is_tried_again(summary, effort.retry_rejected):
             return summary
     for attempt in range(1, effort.attempts + 1):
         try:
@@ -96,7 +95,6 @@ def _stage(
                 row |= {"offset": offset, "length": len(result.frame)}
                 offset += len(result.frame)
             rows.append(row)
-            _tell(effort.progress, row)
         md5 = check()  # before the name is changed: nothing of a bad unit becomes visible
         # Its files are replaced one after the other: until all are, it is not done.
         filesystem.remove(output.done(unit.name))
@@ -106,11 +104,6 @@ def _stage(
     summary = _summary(unit, facts, md5, parameters) | {"facts_sha256": digest}
     filesystem.write_json(output.done(unit.name), summary)
     return summary
-
-
-def _tell(folder: str | None, row: dict[str, Any]) -> None:
-    rejected = int(row["status"] == REJECTED)
-    progress.add(folder, images=1, MB=(row["bytes"] or 0) / 1e6, rejected=rejected)
 
 
 def _summary(unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: Parameters) -> dict:
