@@ -103,10 +103,6 @@ class Output:
         """Returns the folder of a published version."""
         return join(self.root, "dataset", DATASET, version)
 
-    def progress(self, stage: str) -> str:
-        """Returns the folder of the workers' progress, while a bar is shown."""
-        return join(self.root, f"{stage}.progress")
-
     @property
     def report(self) -> str:
         """Returns the folder of the report's pages."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,6 @@ class Curate(beam.PTransform):
       has_train: whether there is anything to learn labels from.
       temp_dir: for TFT.
       inputs: digest of facts and metadata, kept in done.json.
-      progress_folder: where a progress bar looks, if one does.
     """
 
     source: Source
@@ -57,7 +57,6 @@ class Curate(beam.PTransform):
     has_train: bool
     temp_dir: str
     inputs: str
-    progress_folder: str | None = None
 
     def __post_init__(self):
         super().__init__()
@@ -69,19 +68,11 @@ class Curate(beam.PTransform):
 
     def expand(self, paths):
         parts = partition.partition_count(self.rows)
-        tick = beam.Map(progress.passed, self.progress_folder, "tables")
-        facts = (
-            paths
-            | "Spread" >> beam.Reshuffle()
-            | "ReadFacts" >> beam.Map(read_facts)
-            | "TickRead" >> tick
-        )  # table
+        facts = paths | "Spread" >> beam.Reshuffle() | "ReadFacts" >> beam.Map(read_facts)  # table
         joined, unseen = facts | "Join" >> Join(self.source, self.parameters.filters, parts)
         verdicts = self._verdicts(joined, parts)
-        deduped = (
-            joined
-            | "Dedupe" >> beam.Map(deduplicate, beam.pvalue.AsSingleton(verdicts))
-            | "TickDeduped" >> tick
+        deduped = joined | "Dedupe" >> beam.Map(
+            deduplicate, beam.pvalue.AsSingleton(verdicts)
         )  # (partition, table: DEDUPED)
         labels = self._labels(deduped)  # Labels
         labelled = deduped | "Label" >> beam.Map(
@@ -97,7 +88,6 @@ class Curate(beam.PTransform):
             labelled
             | "Validation" >> beam.Map(validate, beam.pvalue.AsIter(classes))
             | "Write" >> beam.Map(write_part, self.output, parts)  # part, sha256, funnel
-            | "TickWritten" >> tick
             | "Collect" >> beam.combiners.ToList()
             | "Finish"
             >> beam.Map(finish, self, beam.pvalue.AsIter(classes), beam.pvalue.AsIter(unseen))
@@ -269,16 +259,20 @@ def curate(
             inputs,
         )
         batches = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+        look = functools.partial(_look, output)
         parts = partition.partition_count(transform.rows)
-        with progress.bar(
-            "curate", output.progress("curate"), "tables", len(batches) + 2 * parts
-        ) as folder:
-            transform.progress_folder = folder
+        with progress.bar("curate", look, "files", parts, output.root):
             engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
         filesystem.remove(transform.temp_dir)
     done = filesystem.read_json(output.decisions_done)
     summary.show(output, done)
     return done
+
+
+def _look(output: Output) -> progress.Counts:
+    """Counts the files of decisions that are written."""
+    names = filesystem.listing(output.decisions)
+    return {"files": sum(name.endswith(".parquet") for name in names)}
 
 
 def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:

@@ -177,4 +177,3 @@ class StagingOptions:
     threads: int = 1
     urls: UrlOptions | None = None
     retry_rejected: bool = False
-    progress: str | None = None

@@ -15,6 +15,7 @@ from pipelines.common import paths
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output
 from pipelines.download.options import StagingOptions
+from pipelines.download.resume import is_tried_again
 from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
 from pipelines.source.discover import Source, expand_part
@@ -58,7 +59,6 @@ def stage_and_count(
     unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions
 ) -> dict[str, Any]:
     summary = stage(unit, output, parameters, effort, engine.measure)
-    progress.add(effort.progress, units=1)
     if "failed" in summary:
         engine.count("units_failed")
         return summary
@@ -89,14 +89,30 @@ def download(
     for part in ("staged", "facts", "rejects"):
         filesystem.remove_temporaries(paths.join(output.root, part))
     started = time.monotonic()
-    with progress.bar(
-        "download", output.progress("download"), "units", source.unit_count
-    ) as folder:
-        transform = StageUnits(output, parameters, dataclasses.replace(effort, progress=folder))
+    transform = StageUnits(output, parameters, effort)
+    look = _look(source, output, effort)
+    with progress.bar("download", look, "units", source.unit_count, output.root):
         counters = engine.run(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options
         )
     _print(source, output, counters, time.monotonic() - started)
+
+
+def _look(source: Source, output: Output, effort: StagingOptions) -> progress.Look:
+    """Returns what counts the units that are done, and MB written, also of units in work."""
+    folder, _, ending = output.done("").rpartition("/")
+    units = {part.name for part in source.parts if isinstance(part, Unit)}
+    known = units if source.unit_count is not None else None
+    done = summaries(output) if effort.retry_rejected else []
+    again = {summary["unit"] for summary in done if is_tried_again(summary, True)}
+    finished = progress.Finished(folder, ending, known, again)
+
+    def look() -> progress.Counts:
+        files = filesystem.listing(folder)
+        megabytes = sum(entry.size for entry in files.values()) / 1e6
+        return {"units": finished.count(files), "MB": megabytes}
+
+    return look
 
 
 def refuse_other_parameters(output: Output, parameters: RecordParameters) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.common import schema
@@ -27,6 +27,11 @@ class Result:
     row: dict[str, Any]
     frame: bytes | None
     detail: str = ""
+
+
+def is_tried_again(summary: Mapping[str, Any], retry_rejected: bool) -> bool:
+    """Returns whether a finished unit, by its done.json, is worked on once more."""
+    return retry_rejected and any(summary["rejected"].get(reason) for reason in TRANSIENT)
 
 
 # ---- what an earlier run of the unit left ---------------------------------------------------

@@ -18,12 +18,11 @@ from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED
 from pipelines.download import unit_reader
 from pipelines.download.options import StagingOptions
-from pipelines.download.resume import Result, _Earlier
+from pipelines.download.resume import Result, _Earlier, is_tried_again
 from pipelines.download.tar_reader import Member
 from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
-from pipelines.runner import progress
-from pipelines.source.unit import TRANSIENT, BadUnit, RecordParameters, Unit
+from pipelines.source.unit import BadUnit, RecordParameters, Unit
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
 
@@ -54,7 +53,7 @@ def stage(
     is_done = filesystem.exists(output.done(unit.name))
     if is_done:
         summary = filesystem.read_json(output.done(unit.name))
-        if not effort.retry_rejected or not any(summary["rejected"].get(r) for r in TRANSIENT):
+        if not is_tried_again(summary, effort.retry_rejected):
             return summary
     for attempt in range(1, effort.attempts + 1):
         try:
@@ -97,7 +96,6 @@ def _stage(
                 row |= {"offset": offset, "length": len(result.frame)}
                 offset += len(result.frame)
             rows.append(row)
-            _tell(effort.progress, row)
         md5 = check()  # before the name is changed: nothing of a bad unit becomes visible
         # Its files are replaced one after the other: until all are, it is not done.
         filesystem.remove(output.done(unit.name))
@@ -107,11 +105,6 @@ def _stage(
     summary = _summary(unit, facts, md5, parameters) | {"facts_sha256": digest}
     filesystem.write_json(output.done(unit.name), summary)
     return summary
-
-
-def _tell(folder: str | None, row: dict[str, Any]) -> None:
-    rejected = int(row["status"] == REJECTED)
-    progress.add(folder, images=1, MB=(row["bytes"] or 0) / 1e6, rejected=rejected)
 
 
 def _summary(

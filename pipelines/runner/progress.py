@@ -1,111 +1,144 @@
 """A progress bar over work that is done elsewhere: in threads, processes or on other machines.
 
-Each worker writes what it has done to a small file of its own, about once a
-second; the bar adds the files up. Engines tell no counters while they run
-locally, and files work with all of them.
+The process that started a run lists, again and again, what the run has written. No step of a graph
+knows of it, so it works with every engine, and after an interruption a bar starts where the work
+stands.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from tqdm import tqdm
 
-from pipelines.common import paths
 from pipelines.storage import filesystem
 
-SECONDS = 1.0  # between two writes, and between two looks
+ON_DISK, ON_OBJECT_STORE = 1.0, 10.0  # seconds between two looks
 
-RATED = ("images", "MB")  # counts whose rate is shown too
+BYTES = "B"  # the unit that is shown in MB, GB, ...
 
-T = TypeVar("T")
-
-_lock = threading.Lock()
-_name = uuid.uuid4().hex  # of this worker's files
-_counts: dict[str, dict[str, float]] = {}  # folder -> what this worker has done
-_written: dict[str, float] = {}  # folder -> when that was last written
-
-
-def add(folder: str | None, **counts: float) -> None:
-    """Says that some work is done.
-
-    Args:
-      folder: where bars look, or None where nobody looks.
-      **counts: what has been done since the last call, such as images=32.
-    """
-    if folder is None:
-        return
-    with _lock:
-        total = _counts.setdefault(folder, collections.defaultdict(float))
-        for name, number in counts.items():
-            total[name] += number
-        now = time.monotonic()
-        if now - _written.get(folder, 0.0) < SECONDS:
-            return
-        _written[folder] = now
-        snapshot = dict(total)
-    filesystem.write_json(paths.join(folder, f"{_name}.json"), snapshot)
-
-
-def passed(element: T, folder: str | None, unit: str) -> T:
-    """The element itself, counted: a step to put between two others."""
-    add(folder, **{unit: 1})
-    return element
+Counts = Mapping[str, float]  # what is done, by unit
+Look = Callable[[], Counts]
 
 
 @contextlib.contextmanager
-def bar(title: str, folder: str, unit: str, total: int | None = None) -> Iterator[str | None]:
-    """Shows a bar on a terminal while the block runs.
+def bar(title: str, look: Look, unit: str, total: int | None, place: str) -> Iterator[None]:
+    """Shows a bar while the block runs, if stderr is a terminal.
+
+    What the first look finds was there before: it counts as done, but not in the rate.
 
     Args:
       title: what is going on.
-      folder: for the workers' files; it is removed at the end.
-      unit: the count that moves the bar; other counts are shown beside it.
-      total: how many there will be, or None where nobody knows.
-
-    Yields:
-      the folder for `add`, or None where there is no terminal to show a bar on.
+      look: tells what is done; it is called from a thread. A look that fails is passed over.
+      unit: the count that moves the bar; other counts and their rates are shown beside it.
+      total: how many units there will be, or None where nobody knows.
+      place: where it looks; on an object store it looks less often.
     """
     if not sys.stderr.isatty():
-        yield None
+        yield
         return
-    stop = threading.Event()
-    with tqdm(total=total, desc=title, unit=f" {unit}") as shown:
-        thread = threading.Thread(target=_watch, args=(shown, folder, unit, stop), daemon=True)
+    seconds = ON_DISK if filesystem.on_disk(place) else ON_OBJECT_STORE
+    before = _try(look)
+    with tqdm(
+        desc=title,
+        total=total,
+        initial=before[unit] if before else 0,
+        unit=unit if unit == BYTES else f" {unit}",
+        unit_scale=unit == BYTES,
+    ) as shown:
+        stop = threading.Event()
+        update = _Update(shown, look, unit, before)
+        thread = threading.Thread(target=_repeat, args=(update, seconds, stop), daemon=True)
         thread.start()
         try:
-            yield folder
+            yield
         finally:
             stop.set()
             thread.join()
-            filesystem.remove(folder)
-            _counts.pop(folder, None)
-        shown.n = total or shown.n  # all went well; the last files may not have been read
 
 
-def _watch(shown: tqdm, folder: str, unit: str, stop: threading.Event) -> None:
-    started = time.monotonic()
-    while not stop.wait(SECONDS):
-        with contextlib.suppress(Exception):  # a file may be going while it is read
-            counts = _sum(folder)
-            shown.n = counts.pop(unit, 0)
-            shown.set_postfix(counts | _rates(counts, time.monotonic() - started))
+def _try(look: Look) -> Counts | None:
+    """Returns what a look tells, or None where it fails."""
+    with contextlib.suppress(Exception):  # a file may go while it is listed
+        return look()
+    return None
 
 
-def _rates(counts: dict[str, int], seconds: float) -> dict[str, int]:
-    return {f"{name}/s": round(counts[name] / seconds) for name in RATED if name in counts}
+def _repeat(update: Callable[[], None], seconds: float, stop: threading.Event) -> None:
+    """Updates until it is told to stop, and once more."""
+    stopped = False
+    while not stopped:
+        stopped = stop.wait(seconds)
+        update()
 
 
-def _sum(folder: str) -> dict[str, int]:
-    total: dict[str, float] = collections.defaultdict(float)
-    for path in filesystem.match(paths.join(folder, "*.json")):
-        for name, number in filesystem.read_json(path).items():
-            total[name] += number
-    return {name: round(number) for name, number in total.items()}
+class _Update:
+    """Calls a look and brings what it tells into a bar."""
+
+    def __init__(self, shown: tqdm, look: Look, unit: str, before: Counts | None):
+        self._shown, self._look, self._unit, self._before = shown, look, unit, before
+        self._started = time.monotonic()
+
+    def __call__(self) -> None:
+        if counts := _try(self._look):
+            self._take(counts)
+        self._shown.refresh()
+
+    def _take(self, counts: Counts) -> None:
+        if self._before is None:
+            self._before, self._shown.initial = counts, counts[self._unit]
+        # The bar does not go back when a worker removes a file and writes it again.
+        done = max(self._shown.n, counts[self._unit])
+        # A total in bytes is an estimate, and tqdm shows no total that is exceeded.
+        self._shown.n = done if self._shown.total is None else min(done, self._shown.total)
+        self._shown.set_postfix(self._beside(counts, self._before), refresh=False)
+
+    def _beside(self, counts: Counts, before: Counts) -> dict[str, str]:
+        """Returns the other counts, and how fast they grow, as text."""
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        found: dict[str, str] = {}
+        for name in counts:
+            if name != self._unit:
+                rate = max(0.0, counts[name] - before[name]) / seconds
+                found |= {name: f"{counts[name]:.1f}", f"{name}/s": f"{rate:.1f}"}
+        return found
+
+
+class Finished:
+    """Counts the units that a run has finished, by the names of the files that are written last.
+
+    A unit that was finished before and will be done again counts once its file has changed.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        ending: str,
+        units: Collection[str] | None = None,
+        again: Collection[str] = (),
+    ):
+        """Lists the files of units that will be done again, to see later which have changed.
+
+        Args:
+          folder: of the files.
+          ending: of a file's name, after the unit's name.
+          units: names of the units that count; None for all.
+          again: names of the units that will be done again.
+        """
+        self._ending, self._units = ending, units
+        there = filesystem.listing(folder) if again else {}
+        self._old = {name: there.get(name) for name in (f"{unit}{ending}" for unit in again)}
+
+    def count(self, files: Mapping[str, filesystem.Entry]) -> int:
+        """Returns how many units are done, given a listing of the folder."""
+        return sum(self._tells(name, entry) for name, entry in files.items())
+
+    def _tells(self, name: str, entry: filesystem.Entry) -> bool:
+        """Returns whether a file tells that one of the units is done."""
+        unit = name.removesuffix(self._ending)
+        ours = self._units is None or unit in self._units
+        return unit != name and ours and self._old.get(name) != entry

@@ -28,7 +28,7 @@ from pipelines.score.model_handler import LandmarkHandler
 from pipelines.score.options import InferenceOptions
 from pipelines.score.prediction_store import Parts, Scored
 from pipelines.source.unit import RecordParameters, Unit
-from pipelines.storage import photo_records
+from pipelines.storage import filesystem, photo_records
 from pipelines.storage.rejects import read_rejects
 
 AnyUnit = Unit | Records | Folder
@@ -80,7 +80,7 @@ class Predict(beam.PTransform):
             | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.effort)
             # (Key, [photo])
             | "Infer" >> RunInference(keyed)  # (Key, [Prediction | Unreadable])
-            | "Keep" >> beam.ParDo(Keep(self.parts, self.effort.progress))
+            | "Keep" >> beam.ParDo(Keep(self.parts))
         )
 
 
@@ -132,9 +132,8 @@ def _chunks(
 class Keep(beam.DoFn):
     """Predictions, those of a unit one after the other -> its part's name, once it is written."""
 
-    def __init__(self, kept: Parts, progress_folder: str | None):
+    def __init__(self, kept: Parts):
         self._parts = kept
-        self._progress = progress_folder
 
     def start_bundle(self):
         # By unit: more than one is open only where an engine works on several at once.
@@ -150,7 +149,6 @@ class Keep(beam.DoFn):
             else:
                 self._rows[name].append(Scored(image_id, known, found))
         engine.count("photos", len(key.ids))
-        progress.add(self._progress, photos=len(key.ids))
         if key.is_last:
             self._write(key)
             yield name
@@ -207,19 +205,38 @@ def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, 
       beam_options: where it runs.
       title: for a person.
     """
-    if all(job.parts.is_final(unit.name, unit) for unit in job.photos.units()):
+    final = _final(job)
+    if all(final.values()):
         print(f"{title}: every photo was scored before")
         return
     workers = decoding_threads(options.fetch.threads, beam_options)
     handler = LandmarkHandler(job.place, options.model.batch_size, workers, job.top_k, job.embed)
-    with progress.bar(title, paths.join(job.parts.root, "progress"), "photos") as folder:
-        staging = StagingOptions(options.fetch.attempts, workers, progress=folder)
-        step = Predict(job.parts, job.photos.parameters, staging, handler)
+    staging = StagingOptions(options.fetch.attempts, workers)
+    step = Predict(job.parts, job.photos.parameters, staging, handler)
+    with progress.bar(title, _look(job.parts, final), "units", len(final), job.parts.root):
         counters = engine.run(
             lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
         )
     if batches := counters.get("inference_request_batch_size/count"):
         _print(title, counters, batches)
+
+
+def _final(job: Job) -> dict[str, bool]:
+    """Returns whether each unit is final, by its name; a unit that is not there costs no read."""
+    there = filesystem.listing(job.parts.root)
+    done = {paths.join(job.parts.root, name) for name in there}
+    return {
+        unit.name: job.parts.done(unit.name) in done and job.parts.is_final(unit.name, unit)
+        for unit in job.photos.units()
+    }
+
+
+def _look(parts: Parts, final: Mapping[str, bool]) -> progress.Look:
+    """Returns what counts the units that are done; those that are not final, once rewritten."""
+    ending = parts.done("").rpartition("/")[2]
+    again = [name for name, is_final in final.items() if not is_final]
+    finished = progress.Finished(parts.root, ending, final, again)
+    return lambda: {"units": finished.count(filesystem.listing(parts.root))}
 
 
 def _print(title: str, counters: Mapping[str, int], batches: int) -> None:

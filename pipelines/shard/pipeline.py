@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipelines.common.schema import STAGED
 from pipelines.runner import engine, partition, progress
 from pipelines.shard import channel_stats, publish
 from pipelines.shard.options import ShardOptions
-from pipelines.shard.plan import Plan, make_plan, note
+from pipelines.shard.plan import STATS, Plan, make_plan, note
 from pipelines.source import metadata_csv
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
@@ -36,11 +37,9 @@ class Shard(beam.PTransform):
 
     Attributes:
       plan: what is written.
-      progress_folder: where a progress bar looks, if one does.
     """
 
     plan: Plan
-    progress_folder: str | None = None
 
     def __post_init__(self):
         super().__init__()
@@ -76,7 +75,7 @@ class Shard(beam.PTransform):
             | "Place" >> beam.MapTuple(lambda _, found: place(**found))  # table
             | "ByShard" >> beam.FlatMap(by_shard, plan)  # ((split, shard), table)
             | "Group" >> beam.GroupByKey()
-            | "Write" >> beam.Map(write_shard, plan, self.progress_folder)  # stats of a shard
+            | "Write" >> beam.Map(write_shard, plan)  # stats of a shard
             | "Collect" >> beam.combiners.ToList()
             | "Publish" >> beam.Map(publish.publish, plan)
         )
@@ -133,9 +132,7 @@ def by_shard(images: pd.DataFrame, plan: Plan):
 
 
 def write_shard(
-    keyed: tuple[tuple[str, int], Iterable[pd.DataFrame]],
-    plan: Plan,
-    progress_folder: str | None = None,
+    keyed: tuple[tuple[str, int], Iterable[pd.DataFrame]], plan: Plan
 ) -> dict[str, Any]:
     """Writes one shard in the order of the hash; returns its counts.
 
@@ -149,7 +146,6 @@ def write_shard(
             for record in _records(images, plan.output):
                 file.write(tfrecord.frame(record))
     engine.count("sharded", len(images))
-    progress.add(progress_folder, images=len(images), shards=1)
     written = {
         "split": name,
         "number": number,
@@ -200,9 +196,9 @@ def shard(
             )
     else:
         _prepare_folder(plan)
-        total = sum(plan.images.values())
-        with progress.bar("shard", output.progress("shard"), "images", total) as folder:
-            engine.run(lambda p: p | Shard(plan, folder), beam_options)
+        look = functools.partial(_look, plan)
+        with progress.bar("shard", look, progress.BYTES, plan.kept_bytes, output.root):
+            engine.run(lambda p: p | Shard(plan), beam_options)
     stats = filesystem.read_json(stats_path)
     for name, counts in stats["splits"].items():
         print(
@@ -211,6 +207,14 @@ def shard(
         )
     print(f"shard: {plan.final}")
     return stats
+
+
+def _look(plan: Plan) -> progress.Counts:
+    """Counts the bytes of shards, also of those in work."""
+    files = filesystem.listing(plan.final)  # an object store fills it file by file, STATS last
+    if STATS not in files:
+        files = filesystem.listing(plan.incomplete)
+    return {progress.BYTES: sum(files[name].size for name in files if ".tfrecord-" in name)}
 
 
 def _prepare_folder(plan: Plan) -> None:

@@ -31,6 +31,7 @@ class Plan:
       photos: how they were normalised, for whoever scores others in the same way.
       decisions: files and their digests.
       attribution_csv: whose rows go into the records, or None.
+      kept_bytes: of the kept records as staged; in a shard, with a label, they are a bit larger.
     """
 
     output: Output
@@ -42,6 +43,7 @@ class Plan:
     photos: dict[str, int]
     decisions: list[tuple[str, str]]
     attribution_csv: str | None = None
+    kept_bytes: int = 0
 
     @property
     def final(self) -> str:
@@ -105,6 +107,7 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
         photos,
         _decisions(output, done["decisions_sha256"]),
         attributions,
+        sum(funnel[f"bytes/{name}"] for name in images),
     )
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from pipelines.common.errors import UserError
 from pipelines.common.paths import join
@@ -29,7 +29,7 @@ def unreadable() -> tuple[type[Exception], ...]:
 
 
 def exists(path: str) -> bool:
-    return os.path.exists(path) if _on_disk(path) else _file_systems().exists(path)
+    return os.path.exists(path) if on_disk(path) else _file_systems().exists(path)
 
 
 def size(path: str) -> int:
@@ -50,16 +50,60 @@ def match(pattern: str) -> list[str]:
       UserError: an object store does not list them. It has no folders that could be absent, and
         no answer does not mean that there is nothing.
     """
+    return sorted(found.path for found in _metadata(pattern))
+
+
+def _metadata(pattern: str) -> list[Any]:
+    """Returns what Beam tells of each file that fits a glob."""
     from apache_beam.io.filesystem import BeamIOError
 
     try:
         (found,) = _file_systems().match([pattern])
     except BeamIOError as error:
-        if _on_disk(pattern):
+        if on_disk(pattern):
             return []
         raise UserError(f"{pattern}: cannot be listed ({error}); check the path") from None
     # In an object store, TensorFlow has empty objects stand for folders.
-    return sorted(m.path for m in found.metadata_list if not m.path.endswith("/"))
+    return [metadata for metadata in found.metadata_list if not metadata.path.endswith("/")]
+
+
+class Entry(NamedTuple):
+    """A file, as its folder lists it.
+
+    Attributes:
+      size: bytes; those written so far, where a file on a disk is being written.
+      changed: seconds since the epoch.
+    """
+
+    size: int
+    changed: float
+
+
+def listing(folder: str) -> dict[str, Entry]:
+    """Returns the files right in a folder by their names; none where it does not exist.
+
+    No file is opened. An object store lists a file once all of it is written.
+
+    Raises:
+      UserError: an object store does not list them.
+    """
+    if on_disk(folder):
+        return _scan(folder)
+    return {
+        found.path.rpartition("/")[2]: Entry(found.size_in_bytes, found.last_updated_in_seconds)
+        for found in _metadata(join(folder, "*"))
+    }
+
+
+def _scan(folder: str) -> dict[str, Entry]:
+    files = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in found:
+            with contextlib.suppress(FileNotFoundError):  # it was renamed or removed just now
+                if entry.is_file():
+                    stat = entry.stat()
+                    files[entry.name] = Entry(stat.st_size, stat.st_mtime)
+    return files
 
 
 def open_read(path: str) -> IO[bytes]:
@@ -69,7 +113,7 @@ def open_read(path: str) -> IO[bytes]:
       UserError: there is no such file, or it may not be read.
     """
     try:
-        return open(path, "rb") if _on_disk(path) else _beam_file("open", path)
+        return open(path, "rb") if on_disk(path) else _beam_file("open", path)
     except unreadable() as error:
         raise UserError(f"{path}: cannot be read ({error}); check the path") from None
 
@@ -150,13 +194,13 @@ def check_output(flag: str, path: str) -> None:
     Raises:
       UserError: it is a folder, or lies below a file.
     """
-    if path.endswith("/") or (_on_disk(path) and os.path.isdir(path)):
+    if path.endswith("/") or (on_disk(path) and os.path.isdir(path)):
         raise UserError(f"{flag} {path}: expected the name of a file, found a folder")
     make_folder(path.rpartition("/")[0] or ".")
 
 
 def rename(old: str, new: str) -> None:
-    if _on_disk(old):
+    if on_disk(old):
         os.rename(old, new)
     else:
         _file_systems().rename([old], [new])
@@ -182,13 +226,13 @@ def remove(*paths: str) -> None:
 def _at(path: str) -> list[str]:
     """The file or folder; in an object store also all whose names go on from there."""
     found = [path] if exists(path) else []
-    return found if _on_disk(path) else [*found, f"{path}/"]
+    return found if on_disk(path) else [*found, f"{path}/"]
 
 
 def rename_folder(source: str, target: str, last: str) -> None:
     """Gives a folder another name. A folder on a disk appears whole; in an object store, which
     has no folders, its files appear one by one and the file `last` after all others."""
-    if _on_disk(source):
+    if on_disk(source):
         rename(source, target)
         return
     names = [path.rsplit("/", 1)[1] for path in match(join(source, "*"))]
@@ -203,7 +247,7 @@ def remove_temporaries(folder: str) -> None:
 
 def make_folder(path: str) -> None:
     """Raises UserError where a local folder cannot be made, before any work is done."""
-    if not _on_disk(path):
+    if not on_disk(path):
         return
     try:
         os.makedirs(path, exist_ok=True)
@@ -211,7 +255,8 @@ def make_folder(path: str) -> None:
         raise UserError(f"{path}: cannot be made a folder ({error.strerror})") from None
 
 
-def _on_disk(path: str) -> bool:
+def on_disk(path: str) -> bool:
+    """Returns whether a path is one of this machine's own file system."""
     return "://" not in path
 
 
@@ -222,7 +267,7 @@ def _file_systems():
 
 
 def _create(path: str) -> IO[bytes]:
-    if not _on_disk(path):
+    if not on_disk(path):
         return _beam_file("create", path)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     return open(path, "wb")

@@ -6,10 +6,13 @@ emulator) and writes the job beside it, as the launcher of a flex template has i
 
 from __future__ import annotations
 
+import base64
+import bz2
 import dataclasses
 import io
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from collections.abc import Callable
 
 import apache_beam as beam
 import pytest
+from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipelines import main
@@ -40,10 +44,10 @@ PACKAGES = [
 IMAGE = "europe-west4-docker.pkg.dev/project/gld2/pipelines:1"
 STEPS = {
     "download": "SpreadParts Expand SpreadUnits Stage",
-    "pairs": "Spread Read ByBytes GroupBytes Search TickSearched ById GroupIds Write Sum Finish",
-    "curate": "Spread ReadFacts TickRead Join Comparable BySha256 SameBytes NearPairs ReadPairs "
-    "Pairs Tables Linked Once Resolve Dedupe TickDeduped KeptTrain Labels Label Train ByLandmark "
-    "Classes Validation Write TickWritten Collect Finish",
+    "pairs": "Spread Read ByBytes GroupBytes Search ById GroupIds Write Sum Finish",
+    "curate": "Spread ReadFacts Join Comparable BySha256 SameBytes NearPairs ReadPairs "
+    "Pairs Tables Linked Once Resolve Dedupe KeptTrain Labels Label Train ByLandmark "
+    "Classes Validation Write Collect Finish",
     "shard": "FactsFiles SpreadFacts Facts DecisionsFiles SpreadDecisions Decisions "
     "AttributionCsv Attributions Split_facts Split_kept Split_credits GroupById Place ByShard "
     "Group Write Collect Publish",
@@ -157,6 +161,22 @@ TRANSFORMS = {"download": "StageUnits", "pairs": "FindPairs", "curate": "Curate"
 def test_steps_have_their_names(jobs: dict[str, Job], kind: str):
     (within,) = {n.split("/")[0] for n in jobs[kind].names if TRANSFORMS[kind] in n.split("/")[0]}
     assert jobs[kind].steps(within) == set(STEPS[kind].split())
+
+
+@pytest.mark.parametrize("kind", [*STEPS, "score"])
+def test_no_step_knows_of_progress(jobs: dict[str, Job], kind: str):
+    """Neither by its name nor by anything that its function holds: bars look from outside."""
+    states = 0
+    for step in jobs[kind].graph.components.transforms.values():
+        assert not re.search("progress|tick", step.unique_name, re.IGNORECASE)
+        if step.spec.urn == "beam:transform:pardo:v1":
+            fn = beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload).do_fn
+            if fn.urn == python_urns.PICKLED_DOFN_INFO:
+                state = bz2.decompress(base64.b64decode(fn.payload))  # as Beam's pickler packs it
+                state = state.replace(os.fsencode(ROOT), b"")  # where lambdas were written
+                assert b"progress" not in state.lower(), step.unique_name
+                states += b"pipelines." in state
+    assert states >= 2
 
 
 GROUPINGS = {  # what test_skew.py counts the groups of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,21 +42,18 @@ class FindPairs(beam.PTransform):
       output: where all is written.
       rows: of facts, in all.
       inputs: digest of the facts, kept beside the counts.
-      progress_folder: where a progress bar looks, if one does.
     """
 
     hash: str
     output: Output
     rows: int
     inputs: str
-    progress_folder: str | None = None
 
     def __post_init__(self):
         super().__init__()
 
     def expand(self, paths):
         parts = partition.partition_count(self.rows)
-        tick = beam.Map(progress.passed, self.progress_folder, "tables")
         found = (
             paths
             | "Spread" >> beam.Reshuffle()
@@ -67,7 +65,6 @@ class FindPairs(beam.PTransform):
         )
         return (
             found.pairs  # [pairs] PAIR
-            | "TickSearched" >> tick
             | "ById" >> beam.FlatMap(by_id, parts)  # (partition, [pairs] PAIR)
             | "GroupIds" >> beam.GroupByKey()
             | "Write" >> beam.Map(write_part, self.hash, self.output, parts)
@@ -173,12 +170,26 @@ def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions)
         return
     rows = sum(summary["images"] for summary in staged)
     paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
-    steps = len(missing) * multi_index_hashing.BYTES * min(256, partition.partition_count(rows))
-    with progress.bar("look-alikes", output.progress("pairs"), "tables", steps) as folder:
+    for name in missing:
+        filesystem.remove(_done(output, name))
+        filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))
+    parts = partition.partition_count(rows)
+    look = functools.partial(_look, output, parts)
+    with progress.bar("look-alikes", look, "files", len(HASHES) * parts, output.root):
         for name in missing:  # one after the other: each holds a copy of the photos for each byte
-            filesystem.remove(_done(output, name))
-            filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))
-            _run(FindPairs(name, output, rows, inputs, folder), paths, options)
+            _run(FindPairs(name, output, rows, inputs), paths, options)
+
+
+def _look(output: Output, parts: int) -> progress.Counts:
+    """Counts the files of pairs; of a search that ended, also parts without pairs or file."""
+    names = filesystem.listing(output.pairs("").rstrip("/"))
+
+    def written(name: str) -> int:
+        if f"{name}.done.json" in names:
+            return parts
+        return sum(n.startswith(f"{name}-") and n.endswith(".parquet") for n in names)
+
+    return {"files": sum(map(written, HASHES))}
 
 
 def _run(find_pairs: FindPairs, paths: list[list[str]], options: PipelineOptions) -> None:

@@ -50,7 +50,7 @@ class Search:
         return paths.join(self.root, f"{unit}.evidence.parquet")
 
 
-def find(unit: str, where: Search, progress_folder: str | None) -> int:
+def find(unit: str, where: Search) -> int:
     """Writes the evidence on one part's photos unless it is there; returns how many they are.
 
     The index goes by a block at a time: no worker holds it.
@@ -66,7 +66,6 @@ def find(unit: str, where: Search, progress_folder: str | None) -> int:
     ]
     empty = parquet.arrow_schema(EVIDENCE).empty_table()
     parquet.write_table(path, pa.concat_tables([empty, *found]))
-    progress.add(progress_folder, photos=len(table))
     engine.count("compared", len(table))
     return len(table)
 
@@ -125,16 +124,22 @@ def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> S
     if not len(other.ids):
         raise UserError("--rerank: found no photo to take as one of no landmark")
     _claim(where, job, units, other)
-    with progress.bar("rerank", paths.join(where.root, "progress"), "photos") as folder:
+    with progress.bar("rerank", _look(where, units), "units", len(units), where.root):
         counters = engine.run(
-            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where, folder),
-            beam_options,
+            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where), beam_options
         )
     print(
         f"rerank: {counters.get('compared', 0)} photos compared with train photos in "
         f"{len(of_train)} files and with {len(other.ids)} of no landmark"
     )
     return where
+
+
+def _look(where: Search, units: Sequence[str]) -> progress.Look:
+    """Returns what counts the units with evidence; `_claim` has left none of other photos."""
+    ending = where.evidence("").rpartition("/")[2]
+    finished = progress.Finished(where.root, ending, frozenset(units))
+    return lambda: {"units": finished.count(filesystem.listing(where.root))}
 
 
 def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:

@@ -31,7 +31,7 @@ from tests.benchmarks import curate_scale
 from tests.conftest import needs_shared
 
 ROWS = 20_000
-PARTITIONS = partition.partitions(curate_scale.TRAIN + curate_scale.TEST)
+PARTITIONS = partition.partition_count(curate_scale.TRAIN + curate_scale.TEST)
 GROUPS: dict[str, collections.Counter] = {}  # step -> rows of each of its groups
 
 
@@ -77,7 +77,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, collections.Co
         plan = make_plan(Output(str(output)), ShardOptions(shard_size_mb=4))
         beams = beam_options("shard", [])
         engine.run(lambda pipeline: pipeline | shard_pipeline.Shard(plan), beams)
-        NUMBERS["Shard/Split_facts"] = partition.partitions(sum(plan.images.values()))
+        NUMBERS["Shard/Split_facts"] = partition.partition_count(sum(plan.images.values()))
     NUMBERS["Shard/ByShard"] = sum(plan.shards.values())
     return GROUPS
 

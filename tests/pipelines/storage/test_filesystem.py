@@ -1,0 +1,76 @@
+"""Listings of folders, on a disk and in an object store."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from pipelines.storage import filesystem
+
+
+@pytest.fixture(params=["disk", "gs"])
+def folder(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    if request.param == "disk":
+        return f"{tmp_path}/some/folder"
+    return f"{request.getfixturevalue('bucket')}/{tmp_path.name}/folder"
+
+
+def test_a_folder_that_does_not_exist_has_no_files(folder: str):
+    assert filesystem.listing(folder) == {}
+
+
+def test_a_listing_has_names_sizes_and_times(folder: str):
+    filesystem.write(f"{folder}/one.done.json", "{}\n")
+    filesystem.write(f"{folder}/two", b"12345")
+    filesystem.write(f"{folder}/below/three", "")
+    filesystem.write(f"{folder}.beside/four", "")
+    found = filesystem.listing(folder)
+    assert {name: entry.size for name, entry in found.items()} == {"one.done.json": 3, "two": 5}
+    assert filesystem.listing(f"{folder}/") == found
+    filesystem.write(f"{folder}/two", b"54321")
+    after = filesystem.listing(folder)
+    assert after["two"].changed > found["two"].changed
+    assert after["one.done.json"] == found["one.done.json"]
+
+
+def test_a_file_in_work_has_the_size_that_is_written(tmp_path: pathlib.Path):
+    with filesystem.atomic(f"{tmp_path}/file") as file:
+        file.write(b"123")
+        file.flush()
+        ((name, entry),) = filesystem.listing(str(tmp_path)).items()
+        assert name.endswith(".tmp")
+        assert entry.size == 3
+    assert filesystem.listing(str(tmp_path))["file"].size == 3
+
+
+def test_a_file_that_goes_while_it_is_listed_is_passed_over(tmp_path, monkeypatch):
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    scandir = os.scandir
+
+    def late(path):
+        found = list(scandir(path))
+        (tmp_path / "b").unlink()
+        return _Found(found)
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert sorted(filesystem.listing(str(tmp_path))) == ["a", "c"]
+
+
+class _Found(list):
+    """What os.scandir gives, made before."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+def test_a_listing_of_a_folder_whose_name_looks_like_a_pattern(tmp_path: pathlib.Path):
+    for name in ("[ab]", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"in {name}").write_text("")
+    assert list(filesystem.listing(f"{tmp_path}/[ab]")) == ["in [ab]"]
