@@ -97,7 +97,7 @@ def _prepare(run: Run) -> Seen:
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
-        export._serve = lambda path, folder: None
+        export.make_saved_model = lambda path, folder: None
     return seen
 
 
@@ -123,9 +123,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = distribution.find, model_build.build, checkpoints.save, export._serve
+    usual = distribution.find, model_build.build, checkpoints.save, export.make_saved_model
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        distribution.find, model_build.build, checkpoints.save, export._serve = usual
+        distribution.find, model_build.build, checkpoints.save, export.make_saved_model = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if run("train", run.command):
