@@ -1,24 +1,37 @@
-"""JOB/export: the trained model, ready to be used by code that knows nothing of this package."""
+"""JOB/export: the trained model, ready to be used by code that knows nothing of this package.
+
+`python -m trainer.export` makes its SavedModel anew from its model.keras.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from pipelines.common import labels
-from trainer import gfile
+from pipelines.common import cli, labels, quiet
+from pipelines.common.command_line import Command
+from pipelines.common.options import Options, flag
 from trainer.config import METRICS, Config, Row
-from trainer.data import preprocessing
-from trainer.data.dataset import Version
-from trainer.model import build
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Version
+
+_EPILOG = """\
+examples:
+  For gld2 score, where an earlier version exported the model:
+    python -m trainer.export job/export/model.keras job/export/saved_model
+
+KERAS_FILE and FOLDER may lie on gs://. What FOLDER's signatures take and give is told in the
+README.md of each JOB_DIR/export of gld2 train.
+"""
 
 
 def export(
@@ -35,6 +48,13 @@ def export(
       row: the last epoch's row of history.
       folder: where; what is there is replaced.
     """
+    # They import TensorFlow, for which --help should not wait.
+    import keras
+    import tensorflow as tf
+
+    from trainer import gfile
+    from trainer.model import build
+
     keras.distribution.set_distribution(None)
     network = build.build(config, len(version.labels))
     for variable, value in zip(network.variables, values, strict=True):
@@ -46,52 +66,36 @@ def export(
         path = f"{local}/model.keras"
         build.with_scores(network).save(path)
         tf.io.gfile.copy(path, f"{folder}/model.keras")
-        _serve(path, f"{folder}/saved_model")
+        make_saved_model(path, f"{folder}/saved_model")
     gfile.write(f"{folder}/labels.csv", labels.format_labels(version.labels))
     # Whoever scores other photos normalises them as these were; stats.json says how.
     tf.io.gfile.copy(f"{version.folder}/stats.json", f"{folder}/stats.json")
     gfile.write(f"{folder}/README.md", model_card(config, version, row))
 
 
-def _serve(path: str, folder: str) -> None:
-    """Makes the SavedModel with TensorFlow's backend; where Keras runs on JAX, in a new process."""
+def make_saved_model(keras_file: str, folder: str) -> None:
+    """Makes a model.keras a SavedModel; where Keras runs on JAX, in a process that has TensorFlow.
+
+    Args:
+      keras_file: of `export`.
+      folder: where to; a SavedModel that is there is replaced.
+
+    Raises:
+      UserError: the file is no such model, or the folder cannot be written.
+      RuntimeError: the other process failed; has all that it said.
+    """
+    import keras
+
+    from trainer import saved_model
+
     if keras.config.backend() == "tensorflow":
-        save_serving(keras.models.load_model(path), folder)
+        saved_model.convert(keras_file, folder)
         return
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "trainer.export", path, folder]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "trainer.export", keras_file, folder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{folder}: TensorFlow could not load what was trained\n{done.stderr}")
-
-
-def save_serving(scorer: keras.Model, folder: str) -> None:
-    """A SavedModel whose signatures take encoded photos of any size.
-
-    serving_default: image [batch] string, JPEG or PNG -> scores [batch, classes] float32, in
-      labels.csv's order.
-    embed: image -> scores, and embedding [batch, features] float32 of length 1.
-    """
-    both = build.with_embedding(scorer)
-    size = scorer.input.shape[1]
-
-    def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        squares = tf.map_fn(
-            lambda encoded: preprocessing.whole(encoded, size),
-            image,
-            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
-        )
-        return both(squares, training=False)
-
-    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": embed(image)["scores"]}
-
-    archive = keras.export.ExportArchive()
-    archive.track(both)
-    signature = [tf.TensorSpec([None], tf.string, name="image")]
-    archive.add_endpoint("serving_default", serve, input_signature=signature)
-    archive.add_endpoint("embed", embed, input_signature=signature)
-    archive.write_out(folder, verbose=False)
 
 
 def model_card(config: Config, version: Version, row: Row) -> str:
@@ -128,7 +132,7 @@ _CARD = """# Landmark classifier
 
 ## Use
 
-`saved_model/` takes photos as they lie on disk, and needs TensorFlow alone:
+`saved_model/` needs TensorFlow alone, and takes photos as they lie on disk:
 
 ```python
 import tensorflow as tf
@@ -140,9 +144,59 @@ scores = serve(image=tf.constant([open("photo.jpg", "rb").read()]))["scores"]
 Column `i` of the scores is the landmark in row `i` of `labels.csv`. Every photo gets a best class,
 also one that shows no landmark: use the score to tell them apart.
 
-`model.keras` is the same network for [batch, {size}, {size}, 3] RGB pixels from 0 to 255.
+Three more signatures do it in steps, and give embeddings. Pixels are RGB from 0 to 255, float32:
+
+| signature | takes | gives |
+|---|---|---|
+| `preprocess` | `image`: one photo's bytes | `pixels` [{size}, {size}, 3], as in validation |
+| `score` | `pixels` [n, {size}, {size}, 3] | `scores` [n, {classes}] |
+| `embed` | `pixels` [n, {size}, {size}, 3] | `scores`, `embedding` [n, features] of length 1 |
+
+`model.keras` is the same network for [batch, {size}, {size}, 3] RGB pixels from 0 to 255;
+`python -m trainer.export model.keras saved_model` makes `saved_model/` of it anew.
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class ExportOptions(Options):
+    """What is exported, and where to."""
+
+    keras_file: str = flag(
+        about="JOB_DIR/export/model.keras", metavar="KERAS_FILE", positional=True
+    )
+    folder: str = flag(
+        about="where to: JOB_DIR/export/saved_model, which is replaced",
+        metavar="FOLDER",
+        positional=True,
+    )
+
+
+COMMAND = Command(
+    "export",
+    ExportOptions,
+    "Makes the SavedModel of a model.keras of gld2 train.",
+    _EPILOG,
+    "python -m trainer.export KERAS_FILE FOLDER",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns 0.
+
+    Args:
+      argv: flags; the process' own where None.
+
+    Raises:
+      UserError: what the user can mend.
+    """
+    options = COMMAND.parse(argv)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with quiet.tensorflow():
+        from trainer import saved_model
+    saved_model.convert(options.keras_file, options.folder)
+    print(f"export: {options.folder}")
+    return 0
+
+
 if __name__ == "__main__":
-    save_serving(keras.models.load_model(sys.argv[1]), sys.argv[2])
+    cli.door("export", "trainer.export", "trainer")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import os
-import tempfile
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,8 +22,8 @@ from pipelines.storage import filesystem, hashing
 # in the batch, sums run in another order and the last digits of a score change. So photos come
 # in chunks that their unit alone decides, and a smaller one is filled up.
 CHUNK = 32
-EMBEDDING = "embedding"  # the layer whose output, scaled to length 1, is a photo's embedding
-KERAS, SAVED = "model.keras", "saved_model"  # in an export
+SAVED, KERAS = "saved_model", "model.keras"  # in an export
+SIGNATURES = ("preprocess", "score", "embed")  # of a SavedModel of gld2 train
 EXPECTED = "expected a model that gld2 train exported"
 
 Outputs = tuple[Any, Any, Any]  # scores, classes: [CHUNK, top_k]; embeddings or None
@@ -50,7 +49,7 @@ class Place:
     """Where a model lies.
 
     Attributes:
-      path: of a .keras file or a SavedModel's folder.
+      path: of a SavedModel's folder.
       export: the folder with labels.csv and stats.json.
     """
 
@@ -63,11 +62,12 @@ class Place:
         return parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
 
     def digest(self) -> str:
-        """sha256 of all that a prediction hangs on."""
-        parts = [self.path, *filesystem.match(join(self.path, "*"))]
-        parts += filesystem.match(join(self.path, "variables", "*"))
-        parts = [path for path in parts if path.rpartition("/")[2] not in (SAVED, "variables")]
-        parts.append(join(self.export, "labels.csv"))
+        """sha256 of all that a prediction hangs on: graphs, variables, labels."""
+        parts = [
+            *filesystem.match(join(self.path, "*")),
+            *filesystem.match(join(self.path, "variables", "*")),
+            join(self.export, "labels.csv"),
+        ]
         return hashing.sha256("".join(map(_sha256, parts)).encode())
 
 
@@ -75,26 +75,29 @@ def find(model: str) -> Place:
     """The model that `--model` names.
 
     Args:
-      model: an export's folder, of which model.keras is taken where it is there
-        (its photos are decoded side by side, not one after the other); or a
-        .keras file or a saved_model folder with labels.csv beside it.
+      model: an export's folder, or a saved_model folder with labels.csv beside it.
 
     Raises:
-      UserError: there is none.
+      UserError: there is none; where there is a .keras file instead, says how to export it.
     """
     model = model.rstrip("/")
-    if model.endswith((".keras", f"/{SAVED}")):
-        found = Place(model, model.rpartition("/")[0] or ".")
-    else:
-        paths = [join(model, name) for name in (KERAS, SAVED)]
-        found = Place(next(filter(_is_there, paths), model), model)
-    if not _is_there(found.path) or found.path == model == found.export:
-        raise UserError(f"--model {model}: {EXPECTED}, with {KERAS} or {SAVED}/; found neither")
-    return found
+    folder = model.rpartition("/")[0] or "."
+    for found in (Place(join(model, SAVED), model), Place(model, folder)):
+        if filesystem.exists(join(found.path, "saved_model.pb")):
+            return found
+    for keras_file, export in ((join(model, KERAS), model), (model, folder)):
+        if keras_file.endswith(".keras") and filesystem.exists(keras_file):
+            raise _to_export(f"--model {model}", keras_file, join(export, SAVED))
+    raise UserError(f"--model {model}: {EXPECTED}, a folder with {SAVED}/ in it; found none")
 
 
-def _is_there(path: str) -> bool:
-    return filesystem.exists(path if path.endswith(".keras") else join(path, "saved_model.pb"))
+def _to_export(where: str, keras_file: str, path: str) -> UserError:
+    """What says that a .keras file is to be exported, and by which command."""
+    command = shlex.join(["python", "-m", "trainer.export", keras_file, path])
+    signatures = ", ".join(SIGNATURES)
+    return UserError(
+        f"{where}: expected a SavedModel with the signatures {signatures}; make it with: {command}"
+    )
 
 
 def _sha256(path: str) -> str:
@@ -106,9 +109,9 @@ class Network:
 
     Args:
       labels: of its classes.
-      prepare: a photo's bytes -> the network's input for it; raises TensorFlow's
+      prepare: a photo's bytes -> [size, size, 3] pixels; raises TensorFlow's
         errors where it is no photo.
-      run: [CHUNK] inputs -> Outputs.
+      run: [CHUNK, size, size, 3] pixels -> Outputs.
       threads: that prepare photos.
     """
 
@@ -167,82 +170,35 @@ def load(place: Place, top_k: int, embed: bool, threads: int) -> Network:
     Raises:
       UserError: it does not load, or its classes are not those of labels.csv.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with quiet.tensorflow():
         import tensorflow as tf
 
     labels = place.labels()
-    make = _keras if place.path.endswith(".keras") else _saved_model
     try:
-        prepare, scores_of, classes = make(place.path, embed)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        saved = tf.saved_model.load(place.path)
+    except (OSError, LookupError, ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(f"{place.path}: {EXPECTED}; {_short(error)}") from None
+    if not set(SIGNATURES) <= set(saved.signatures):
+        raise _to_export(place.path, join(place.export, KERAS), place.path)
+    preprocess, name = saved.signatures["preprocess"], "embed" if embed else "score"
+    classes = saved.signatures[name].structured_outputs["scores"].shape[-1]
     if classes != len(labels):
         raise UserError(f"{place.path}: {classes} classes, but labels.csv has {len(labels)}")
     k = min(top_k, classes)
 
+    def prepare(photo: bytes):
+        return preprocess(image=tf.constant(photo))["pixels"]
+
     @tf.function
-    def run(inputs):
-        found = scores_of(inputs)
+    def run(pixels):
+        found = saved.signatures[name](pixels=pixels)  # `saved` keeps the variables alive
         scores, best = tf.math.top_k(found["scores"], k)
-        return scores, best, found.get(EMBEDDING)
+        return scores, best, found.get("embedding")
 
     network = Network(labels, prepare, run, threads)
     black = tf.io.encode_jpeg(tf.zeros([32, 32, 3], tf.uint8)).numpy()
     network.predict([[black]])
     return network
-
-
-Loaded = tuple[Callable[[bytes], Any], Callable[[Any], dict[str, Any]], int]
-
-
-def _keras(path: str, embed: bool) -> Loaded:
-    """How a .keras file is prepared for and called, and how many classes it has."""
-    import keras
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
-        local = os.path.join(folder, KERAS)  # it may lie on gs://
-        filesystem.write(local, filesystem.read(path))
-        scorer = keras.saving.load_model(local, compile=False)
-    size = scorer.input_shape[1]
-    outputs = {"scores": scorer.output}
-    if embed:
-        outputs[EMBEDDING] = scorer.get_layer(EMBEDDING).output
-    both = keras.Model(scorer.input, outputs)
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-    def prepare(photo):
-        """As the trainer's photos are: the same pixels."""
-        pixels = tf.io.decode_image(photo, channels=3, expand_animations=False)
-        pixels = tf.ensure_shape(pixels, [None, None, 3])
-        return tf.image.resize(pixels, [size, size], method="bilinear", antialias=True)
-
-    def scores_of(inputs):
-        found = both(inputs, training=False)
-        if embed:
-            found[EMBEDDING] = tf.math.l2_normalize(found[EMBEDDING], axis=-1)
-        return found
-
-    return prepare, scores_of, scorer.output_shape[-1]
-
-
-def _saved_model(path: str, embed: bool) -> Loaded:
-    """The same for a SavedModel, which decodes photos itself: what it could not is kept from it."""
-    import tensorflow as tf
-
-    model = tf.saved_model.load(path)
-    signature = model.signatures["embed" if embed else "serving_default"]
-    signature.keep_alive = model  # its variables go with it
-
-    def prepare(photo: bytes):
-        tf.io.decode_image(photo, channels=3, expand_animations=False)
-        return tf.constant(photo)
-
-    def scores_of(inputs):
-        return dict(signature(image=inputs))
-
-    return prepare, scores_of, signature.structured_outputs["scores"].shape[-1]
 
 
 def _short(error: Exception) -> str:

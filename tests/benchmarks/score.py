@@ -63,8 +63,10 @@ def varied(images: int) -> Iterator[bytes]:
 
 
 def make_export(folder: pathlib.Path) -> None:
-    """model.keras and what stands beside it."""
+    """model.keras, saved_model/ and what stands beside them."""
     import keras
+
+    from trainer.export import make_saved_model
 
     keras.utils.set_random_seed(0)
     pixels = keras.Input((SIZE, SIZE, 3))
@@ -76,6 +78,7 @@ def make_export(folder: pathlib.Path) -> None:
     scores = keras.layers.Dense(CLASSES, activation="softmax", name="scores")(embedding)
     folder.mkdir(parents=True)
     keras.Model(pixels, scores).save(folder / "model.keras")
+    make_saved_model(f"{folder}/model.keras", f"{folder}/saved_model")
     labels = format_labels(Label(n, n, 1) for n in range(CLASSES))
     (folder / "labels.csv").write_text(labels)
     (folder / "stats.json").write_text(json.dumps({"photos": dataclasses.asdict(NORMAL)}))

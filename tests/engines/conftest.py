@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-import tensorflow as tf
 
 from tests.conftest import gld2
 from tests.engines import flink, gcs, prism
@@ -95,8 +94,7 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("labels.csv", "stats.json"):
         shutil.copy(prepared / "out" / VERSION / name, folder)
     model = Colours(len(pd.read_csv(folder / "labels.csv")))
-    signatures = {"serving_default": model.serve}
-    tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
+    model.save(folder / "saved_model")
     return folder
 
 

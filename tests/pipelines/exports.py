@@ -8,12 +8,15 @@ import shutil
 import keras
 import pandas as pd
 
+from trainer.export import make_saved_model
+
 VERSION = "dataset/gld2/1.0.0"
 SIZE = 32  # pixels a side
 
 
 def make_export(prepared: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Writes model.keras, labels.csv and stats.json for the classes of a prepared dataset."""
+    """Writes model.keras, saved_model/, labels.csv and stats.json for the classes of a prepared
+    dataset."""
     folder.mkdir()
     for name in ("labels.csv", "stats.json"):
         shutil.copy(prepared / VERSION / name, folder)
@@ -26,4 +29,5 @@ def make_export(prepared: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     classes = len(pd.read_csv(folder / "labels.csv"))
     scores = keras.layers.Dense(classes, activation="softmax")(found)
     keras.Model(pixels, scores).save(folder / "model.keras")
+    make_saved_model(f"{folder}/model.keras", f"{folder}/saved_model")
     return folder

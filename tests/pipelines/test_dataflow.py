@@ -136,7 +136,8 @@ def jobs(build: Build, download: Job, url: str, copied, bucket: str) -> dict[str
     staged, paired = copied("staged", "facts"), copied("staged", "facts", "pairs")
     curated = copied("staged", "facts", "decisions")
     filesystem.write(f"{bucket}/export/labels.csv", "label,landmark_id,images\n0,7,4\n")
-    filesystem.write(f"{bucket}/export/model.keras", "")  # nothing runs, so nothing loads it
+    # Nothing runs, so nothing loads it.
+    filesystem.write(f"{bucket}/export/saved_model/saved_model.pb", "")
     score = [f"--model={bucket}/export", f"--output={bucket}/submission.csv"]
     return {
         "download": download,

@@ -98,13 +98,8 @@ def _prepare(run: Run) -> Seen:
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
-        export.export = _folder_alone
+        export.make_saved_model = lambda path, folder: None
     return seen
-
-
-def _folder_alone(values, config, version, row, folder: str) -> None:
-    """Stands for `export.export`; what follows it writes into the folder."""
-    Path(folder).mkdir()
 
 
 def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
@@ -129,9 +124,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = devices.find_devices, model_build.build, checkpoints.save, export.export
+    usual = devices.find_devices, model_build.build, checkpoints.save, export.make_saved_model
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        devices.find_devices, model_build.build, checkpoints.save, export.export = usual
+        devices.find_devices, model_build.build, checkpoints.save, export.make_saved_model = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if gld2.run("train", run.command):

@@ -95,7 +95,7 @@ def test_the_export_scores_bytes_as_keras_scores_pixels(job):
     labels = parse_labels((job / "export" / "labels.csv").read_text())
     assert len(labels) == scores.shape[1]
 
-    embedded = served.signatures["embed"](image=tf.constant(encoded))
+    embedded = served.signatures["embed"](pixels=tf.constant(squares))
     np.testing.assert_allclose(embedded["scores"], scores, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(embedded["embedding"], axis=1), 1, atol=1e-5)
 

@@ -10,9 +10,10 @@ from tests.conftest import ROOT
 
 KILLED = """
 import os, signal, sys
-from pipelines import files, main
+from pipelines import main
+from pipelines.storage import filesystem
 
-fatal, rename, count = int(sys.argv[1]), files.rename, 0
+fatal, rename, count = int(sys.argv[1]), filesystem.rename, 0
 
 def counted(old, new):
     global count
@@ -21,16 +22,13 @@ def counted(old, new):
         os.kill(os.getpid(), signal.SIGKILL)
     rename(old, new)
 
-files.rename = counted
+filesystem.rename = counted
 sys.exit(main.main(["score", *sys.argv[2:]]))
 """
 
 
 def kill(fatal: int, *words: str) -> None:
-    """Runs gld2 score until it is about to give a file its name the so manieth time.
-
-    The copy of the model that is loaded is such a file too.
-    """
+    """Runs gld2 score until it is about to give a file its name the so manieth time."""
     command = [sys.executable, "-c", KILLED, str(fatal), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()

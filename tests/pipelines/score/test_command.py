@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shlex
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -20,11 +23,12 @@ from pipelines.score import command as score_command
 from pipelines.score.model import CHUNK
 from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord
-from tests.conftest import digests
+from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
 from tests.pipelines.download.killed import kill
 from tests.pipelines.exports import SIZE, VERSION, make_export
 from trainer.data import preprocessing
+from trainer.export import make_saved_model
 
 TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
 
@@ -32,21 +36,39 @@ TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
 class Colours(tf.Module):
     """Scores classes by the mean colour of a photo: quick, and different for each."""
 
+    PIXELS = tf.TensorSpec([None, 1, 1, 3], tf.float32, name="pixels")
+
     def __init__(self, classes: int):
         super().__init__()
         rng = np.random.default_rng(0)
         self.weights = tf.Variable(rng.normal(size=(3, classes)), dtype=tf.float32)
 
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="image")])
+    def preprocess(self, image):
+        photo = tf.cast(tf.io.decode_jpeg(image, channels=3), tf.float32)
+        return {"pixels": tf.reduce_mean(photo, axis=[0, 1], keepdims=True)}
+
+    @tf.function(input_signature=[PIXELS])
+    def score(self, pixels):
+        return {"scores": tf.nn.softmax((pixels[:, 0, 0] / 128 - 1) @ self.weights)}
+
+    @tf.function(input_signature=[PIXELS])
+    def embed(self, pixels):
+        embedding = tf.math.l2_normalize(pixels[:, 0, 0], axis=-1)
+        return self.score(pixels) | {"embedding": embedding}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def serve(self, image):
         means = tf.map_fn(
-            lambda data: tf.reduce_mean(
-                tf.cast(tf.io.decode_jpeg(data, channels=3), tf.float32), axis=[0, 1]
-            ),
-            image,
-            fn_output_signature=tf.float32,
+            lambda data: self.preprocess(data)["pixels"], image, fn_output_signature=tf.float32
         )
-        return {"scores": tf.nn.softmax((means / 128 - 1) @ self.weights)}
+        return self.score(means)
+
+    def save(self, folder: pathlib.Path) -> None:
+        """As a SavedModel with the signatures of an export."""
+        signatures = {name: getattr(self, name) for name in ("preprocess", "score", "embed")}
+        signatures["serving_default"] = self.serve
+        tf.saved_model.save(self, str(folder), signatures=signatures)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +78,7 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("labels.csv", "stats.json"):
         shutil.copy(prepared / VERSION / name, folder)
     model = Colours(len(pd.read_csv(folder / "labels.csv")))
-    signatures = {"serving_default": model.serve}
-    tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
+    model.save(folder / "saved_model")
     return folder
 
 
@@ -83,7 +104,7 @@ def plain(prepared: pathlib.Path, keras_export: pathlib.Path) -> str:
     return "".join(["id,landmarks\n", *(f"{i},{rows[i]}\n" for i in sorted(rows))])
 
 
-def run(export: pathlib.Path, output: pathlib.Path, **flags: object) -> pd.DataFrame:
+def run(export: object, output: pathlib.Path, **flags: object) -> pd.DataFrame:
     words = [f"--{name}={value}" for name, value in flags.items()]
     score_command.main([f"--model={export}", f"--output={output}", *words])
     return submission.read(str(output))
@@ -184,11 +205,13 @@ def test_a_folder_that_is_no_model_is_refused(prepared, export, tmp_path):
         run(tmp_path, tmp_path / "s.csv", images=prepared / "dataset")
 
 
-def test_a_file_that_is_cut_short_is_no_model(prepared, keras_export, tmp_path):
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+def test_a_file_that_is_cut_short_is_no_model(prepared, keras_export, tmp_path, name):
     other = tmp_path / "export"
     shutil.copytree(keras_export, other)
-    (other / "model.keras").write_bytes((keras_export / "model.keras").read_bytes()[:3000])
-    with pytest.raises(UserError, match=r"model\.keras: expected a model that gld2 train exported"):
+    cut = other / "saved_model" / name
+    cut.write_bytes(cut.read_bytes()[:3000])
+    with pytest.raises(UserError, match="saved_model: expected a model that gld2 train exported"):
         run(other, tmp_path / "s.csv", images=prepared / "dataset")
 
 
@@ -199,6 +222,7 @@ def test_a_model_that_scores_nan_is_refused(prepared, keras_export, tmp_path):
     last = model.layers[-1]
     last.set_weights([np.full_like(each, np.nan) for each in last.get_weights()])
     model.save(other / "model.keras")
+    make_saved_model(f"{other}/model.keras", f"{other}/saved_model")
     with pytest.raises(UserError, match="expected a finite score, found nan; is the model good"):
         run(other, tmp_path / "s.csv", images=prepared / "dataset")
     assert not (tmp_path / "s.csv").exists()
@@ -347,9 +371,46 @@ def test_cells_are_those_of_keras_predict(prepared, keras_export, plain, tmp_pat
     assert (tmp_path / "s.csv").read_text() == plain
 
 
-def test_a_keras_file_is_a_model_too(prepared, keras_export, plain, tmp_path):
-    run(keras_export / "model.keras", tmp_path / "s.csv", images=prepared / "dataset")
+@pytest.mark.parametrize("place", ["", "/saved_model"])
+def test_an_export_and_its_saved_model_are_the_same(prepared, keras_export, plain, tmp_path, place):
+    run(f"{keras_export}{place}", tmp_path / "s.csv", images=prepared / "dataset")
     assert (tmp_path / "s.csv").read_text() == plain
+
+
+@pytest.mark.parametrize("place", ["", "/model.keras"])
+def test_a_keras_file_alone_is_refused_with_the_command_that_exports_it(
+    prepared, keras_export, plain, tmp_path, place
+):
+    other, output = tmp_path / "my export", tmp_path / "s.csv"
+    shutil.copytree(keras_export, other, ignore=shutil.ignore_patterns("saved_model"))
+    _export_as_told(f"{other}{place}", output, prepared)
+    run(other, output, images=prepared / "dataset")
+    assert output.read_text() == plain
+
+
+def test_a_saved_model_of_an_earlier_version_is_refused_with_the_command_that_exports_it(
+    prepared, keras_export, plain, tmp_path
+):
+    """It had no signature `preprocess`, and its `embed` took the bytes of photos."""
+    other, output = tmp_path / "export", tmp_path / "s.csv"
+    shutil.copytree(keras_export, other)
+    model = Colours(12)
+    signatures = {"serving_default": model.serve, "embed": model.serve}
+    tf.saved_model.save(model, str(other / "saved_model"), signatures=signatures)
+    _export_as_told(other, output, prepared)
+    run(other, output, images=prepared / "dataset")
+    assert output.read_text() == plain
+
+
+def _export_as_told(model: object, output: pathlib.Path, prepared: pathlib.Path) -> None:
+    """Scores with a model that is refused, and runs the command that the error gives."""
+    with pytest.raises(UserError, match="signatures preprocess, score, embed") as caught:
+        run(model, output, images=prepared / "dataset")
+    assert not output.exists()
+    assert "\n" not in str(caught.value)
+    python, *words = shlex.split(str(caught.value).partition("make it with: ")[2])
+    assert (python, *words[:2]) == ("python", "-m", "trainer.export")
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
 
 
 def test_what_tensorflow_cannot_read_fails_no_other(
@@ -406,7 +467,7 @@ def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
     run(keras_export, undisturbed, source=url)
     flags = [f"--source={url}", f"--model={keras_export}", f"--output={output}", "--batch_size=32"]
     done = []
-    for fatal in (3, 15, 8, 10, 3):
+    for fatal in (2, 14, 7, 9, 3):
         kill(fatal, *flags)
         done.append(len(list(output.parent.glob("s.parts/*.done.json"))))
     assert done == [0, 1, 1, 2, 2]  # what was done of the two units
