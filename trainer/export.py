@@ -176,7 +176,7 @@ COMMAND = Command(
     ExportOptions,
     "Makes the SavedModel of a model.keras of gld2 train.",
     _EPILOG,
-    "python -m trainer.export KERAS_FILE FOLDER",
+    program="python -m trainer.export",
 )
 
 

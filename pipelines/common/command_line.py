@@ -17,9 +17,9 @@ T = TypeVar("T")
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, not a usage text and a line."""
 
-    def __init__(self, command: str, description: str, epilog: str, usage: str | None = None):
+    def __init__(self, program: str, description: str, epilog: str, usage: str | None = None):
         super().__init__(
-            f"gld2 {command}",
+            program,
             usage,
             description=description,
             epilog=epilog,
@@ -54,6 +54,7 @@ class Command(Generic[T]):
       description: what it does, first in `--help`.
       epilog: examples and notes, last in `--help`.
       usage: the first line of `--help`; None for argparse's own.
+      program: what a shell starts; None for `gld2` and the name.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Command(Generic[T]):
     description: str
     epilog: str
     usage: str | None = None
+    program: str | None = None
 
     def parse(self, argv: Sequence[str] | None) -> T:
         """The options that a command line gives.
@@ -88,7 +90,9 @@ class Command(Generic[T]):
 
     def parser(self) -> Parser:
         """The command's parser; the values that it gives are text."""
-        parser = Parser(self.name, self.description, self.epilog, self.usage)
+        parser = Parser(
+            self.program or f"gld2 {self.name}", self.description, self.epilog, self.usage
+        )
         _add(parser, parser, self.options)
         return parser
 
