@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import pandas as pd
 
 from pipelines.common import schema
+from pipelines.common.curation import Parameters, WhatIf
 from pipelines.common.reasons import Reason
 from pipelines.curate import validation_split
-from pipelines.curate.filters import Filters, mark
-from pipelines.curate.near_duplicates import multi_index_hashing
+from pipelines.curate.filters import mark
 from pipelines.curate.vocabulary import Labels
 from pipelines.storage import parquet
 
@@ -34,34 +32,6 @@ DEDUPED = {
 FINAL = DEDUPED | {"keep": "bool", "label": "int64"}
 TRAIN = {name: FINAL[name] for name in ("id", "landmark_id", "reason", "label")}
 KEPT = {"label": "int64", "landmark_id": "int64", "images": "int64"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameters:
-    """What decisions depend on, beside facts and metadata.
-
-    Attributes:
-      min_images_per_class: a landmark with fewer images left is dropped.
-      validation_share: of the images; None takes one of each landmark that can spare it.
-      seed: of the choice of validation images.
-      near_duplicate_radius: bits in which the hashes of like photos may differ; None for files
-        of the same bytes only.
-      on_conflict: what becomes of a photo under several landmarks, one of dedupe.CONFLICTS.
-      against: the splits whose photos may not be in train.
-      filters: which train images are kept.
-    """
-
-    min_images_per_class: int
-    validation_share: float | None
-    seed: int
-    near_duplicate_radius: int | None = multi_index_hashing.RADIUS
-    on_conflict: str = "keep_clean"
-    against: tuple[str, ...] = ("test",)
-    filters: Filters = dataclasses.field(default_factory=Filters)
-
-    def as_json(self) -> dict[str, Any]:
-        """As done.json gives it back: a tuple has become a list."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
 def label(images: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -117,15 +87,13 @@ def to_validation(images: pd.DataFrame, chosen: Iterable[Classes]) -> pd.DataFra
     return images.assign(split=images["split"].mask(moves, schema.VALIDATION))
 
 
-def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[dict[str, int]]:
+def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[WhatIf]:
     """Images and classes that each threshold of images to a class would leave."""
     found = []
     for least in sorted(set(thresholds)):
         left = {size: number for size, number in sizes.items() if size >= least}
         images = sum(size * number for size, number in left.items())
-        found.append(
-            {"min_images_per_class": least, "images": images, "classes": sum(left.values())}
-        )
+        found.append(WhatIf(least, images, sum(left.values())))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.common.curation import Filters
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reason
 from pipelines.source import metadata_csv
@@ -19,33 +19,6 @@ from pipelines.storage import parquet
 
 CREDITS = {"id": "string", "licensed": "bool", "excluded": "bool"}
 SAYS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")
-
-
-@dataclasses.dataclass(frozen=True)
-class Filters:
-    """What a train image has to be. Test images are never filtered.
-
-    Attributes:
-      min_side: pixels of the source's shorter side.
-      max_aspect: its longer side over its shorter side.
-      min_entropy: bits, of its grey levels.
-      clean_only: only what the clean list has.
-      licences: its licence contains one of these; empty takes any.
-      excluded_authors: its author is none of these.
-      categories: its landmark is of one of these; empty takes any.
-    """
-
-    min_side: int = 32
-    max_aspect: float = 5.0
-    min_entropy: float = 1.0
-    clean_only: bool = False
-    licences: tuple[str, ...] = ()
-    excluded_authors: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-
-    @property
-    def needs_credits(self) -> bool:
-        return bool(self.licences or self.excluded_authors)
 
 
 def mark(images: pd.DataFrame, rows: pd.Series, reason: Reason) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED
 from pipelines.source.unit import PASSING, Unit
 from pipelines.storage import filesystem, parquet
+from pipelines.storage.rejects import read_rejects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,8 @@ class _Earlier:
         if filesystem.exists(output.done(unit.name)):
             facts = parquet.read(output.facts(unit.name), schema.FACTS)
             self._rows = parquet.to_rows(facts, schema.FACTS)
-            lines = filesystem.read(output.rejects(unit.name)).decode().splitlines()
-            self._details = {r["id"]: r["detail"] for r in map(json.loads, lines)}
+            rejects = read_rejects(output.rejects(unit.name))
+            self._details = {reject.id: reject.detail for reject in rejects}
 
     def without_what_is_done(self, unit: Unit) -> Unit:
         """The unit with only those ids and URLs that are to be tried again."""

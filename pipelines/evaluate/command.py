@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -48,7 +47,7 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     rankings = {name: ranking(rows) for name, rows in found.items()}
     metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
     print_metrics("evaluate", metrics)
-    filesystem.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
+    filesystem.write_record(output, metrics)
     print(f"evaluate: {output}")
     ranked = made(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
@@ -142,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     found = compare(joined, args.resamples, args.seed)
     print_comparison(found)
-    filesystem.write_json(args.output, dataclasses.asdict(found))
+    filesystem.write_record(args.output, found)
     print(f"evaluate: {args.output}")
     return 0
 

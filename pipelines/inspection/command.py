@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from pipelines.common import quiet
 from pipelines.common.cli import Parser, at_least
@@ -15,6 +15,7 @@ from pipelines.common.labels import Label, parse_labels
 from pipelines.common.options import SeedOptions
 from pipelines.common.paths import join
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
+from pipelines.common.stats import STATS, Stats
 from pipelines.inspection import verify
 from pipelines.inspection.overview import draw, show
 from pipelines.storage import filesystem
@@ -52,24 +53,17 @@ def _numbers(folder: str) -> list[int]:
     return [int(number) for number in folder.rpartition("/")[2].split(".")]
 
 
-def load(folder: str) -> tuple[dict[str, Any], list[Label]]:
-    """stats.json and labels.csv of a version.
+def load(folder: str) -> tuple[Stats, list[Label]]:
+    """stats.json, its splits in the usual order, and labels.csv of a version.
 
     Raises:
       UserError: one of them cannot be read.
     """
     path = join(folder, "labels.csv")
     labels = parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
-    path = join(folder, "stats.json")
-    stats = filesystem.read_json(path)
-    try:
-        splits = {name: stats["splits"][name] for name in OUTPUT_SPLITS if name in stats["splits"]}
-        for counts in splits.values():
-            [int(counts[name]) for name in ("images", "shards", "bytes")]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = "expected splits with their images, shards and bytes"
-        raise UserError(f"{path}: {what}, found {error!r}") from None
-    return stats | {"splits": splits}, labels
+    stats = filesystem.read_record(Stats, join(folder, STATS))
+    splits = {name: stats.splits[name] for name in OUTPUT_SPLITS if name in stats.splits}
+    return dataclasses.replace(stats, splits=splits), labels
 
 
 # ---- the command ----------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
+from pipelines.common.stats import STATS, Split, Stats
 from pipelines.imaging import normalize
 from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example
@@ -29,7 +30,7 @@ NAMED = 10  # faults of a kind that are told one by one
 LOSSES = ("crc", "example", "file", "frame", "label")  # kinds that keep an image from being counted
 INFO = "dataset_info.json"
 SHARD = re.compile(rf"{schema.DATASET}-(\w+)\.tfrecord-(\d{{5}})-of-(\d{{5}})\Z")
-BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.json", INFO,
+BESIDE = {"labels.csv", "relabeling.csv", STATS, "README.md", "features.json", INFO,
           "image.class.label.labels.txt"}  # fmt: skip
 TYPES = {schema.ENCODED: bytes, schema.IMAGE_ID: bytes, schema.HEIGHT: int, schema.WIDTH: int}
 CONSTANTS = {schema.CHANNELS: 3, schema.COLORSPACE: b"RGB", schema.FORMAT: b"JPEG"}
@@ -86,9 +87,7 @@ class Read:
     labels: Any = dataclasses.field(default_factory=list)
 
 
-def verify(
-    folder: str, stats: Mapping[str, Any], labels: Sequence[Label], workers: int
-) -> tuple[Faults, int]:
+def verify(folder: str, stats: Stats, labels: Sequence[Label], workers: int) -> tuple[Faults, int]:
     """Reads a version of a dataset whole.
 
     Args:
@@ -130,10 +129,10 @@ def _read_all(paths: Sequence[str], landmarks: np.ndarray, workers: int) -> Iter
 # ---- the folder -----------------------------------------------------------------------------
 
 
-def look(folder: str, stats: Mapping[str, Any]) -> Faults:
+def look(folder: str, stats: Stats) -> Faults:
     """The files that should be there and are not, or are and should not. None is opened."""
     faults = Faults()
-    names, wanted = _names(folder), set(_wanted(stats))
+    names, wanted = _names(folder), set(_wanted(stats.splits))
     for name in sorted(wanted - names):
         faults.add("file", name, "is missing")
     if INFO not in names:
@@ -144,10 +143,10 @@ def look(folder: str, stats: Mapping[str, Any]) -> Faults:
     return faults
 
 
-def shards(folder: str, stats: Mapping[str, Any]) -> list[str]:
+def shards(folder: str, stats: Stats) -> list[str]:
     """Names of the dataset's shards that are there."""
     names = _names(folder)
-    return [name for name in _wanted(stats) if name in names]
+    return [name for name in _wanted(stats.splits) if name in names]
 
 
 def split_of(name: str) -> str:
@@ -161,11 +160,11 @@ def _names(folder: str) -> set[str]:
     return {path.rsplit("/", 1)[1] for path in filesystem.match(join(folder, "*"))}
 
 
-def _wanted(stats: Mapping[str, Any]) -> list[str]:
+def _wanted(splits: Mapping[str, Split]) -> list[str]:
     return [
-        paths.shard(split, number, counts["shards"])
-        for split, counts in stats["splits"].items()
-        for number in range(counts["shards"])
+        paths.shard(split, number, counts.shards)
+        for split, counts in splits.items()
+        for number in range(counts.shards)
     ]
 
 
@@ -310,9 +309,9 @@ def _classes(labels: Sequence[Label], reads: Sequence[Read], faults: Faults) -> 
             faults.add("sum", f"labels.csv label {label.label}", what)
 
 
-def _sums(folder: str, stats: Mapping[str, Any], reads: Mapping[str, Read], faults: Faults) -> None:
+def _sums(folder: str, stats: Stats, reads: Mapping[str, Read], faults: Faults) -> None:
     """What was read against what stats.json and dataset_info.json say."""
-    said = {"stats.json": stats["splits"], INFO: _info(folder, faults)}
+    said = {STATS: stats.splits, INFO: _info(folder, faults)}
     for source, splits in said.items():
         for split, counts in splits.items():
             for what, expected, found in _counts(split, counts, stats, reads):
@@ -321,11 +320,11 @@ def _sums(folder: str, stats: Mapping[str, Any], reads: Mapping[str, Read], faul
 
 
 def _counts(
-    split: str, counts: Mapping[str, Any], stats: Mapping[str, Any], reads: Mapping[str, Read]
+    split: str, counts: Split, stats: Stats, reads: Mapping[str, Read]
 ) -> Iterator[tuple[str, int, int]]:
     """What is counted, what a file says of it, and what was found."""
-    names = _wanted({"splits": {split: stats["splits"].get(split, {"shards": 0})}})
-    lengths = counts.get("shard_lengths")
+    names = _wanted({split: stats.splits[split]}) if split in stats.splits else []
+    lengths = counts.shard_lengths
     if lengths is not None:
         yield f"{split} shards", len(lengths), len(names)
         for name, length in zip(names, lengths, strict=False):
@@ -333,11 +332,11 @@ def _counts(
                 yield f"{name} records", length, reads[name].records
     if all(name in reads for name in names):  # else the sums cannot be right
         mine = [reads[name] for name in names]
-        yield f"{split} images", counts["images"], sum(read.records for read in mine)
-        yield f"{split} bytes", counts["bytes"], sum(read.size for read in mine)
+        yield f"{split} images", counts.images, sum(read.records for read in mine)
+        yield f"{split} bytes", counts.bytes, sum(read.size for read in mine)
 
 
-def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
+def _info(folder: str, faults: Faults) -> dict[str, Split]:
     """What dataset_info.json says, as stats.json would say it."""
     path = join(folder, INFO)
     if not filesystem.exists(path):
@@ -346,8 +345,8 @@ def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
         splits = {}
         for split in filesystem.read_json(path)["splits"]:
             lengths = [int(length) for length in split["shardLengths"]]
-            counts = {"images": sum(lengths), "bytes": int(split["numBytes"])}
-            splits[split["name"]] = {"shard_lengths": lengths, **counts}
+            size = int(split["numBytes"])
+            splits[split["name"]] = Split(sum(lengths), len(lengths), size, lengths)
         return splits
     except (UserError, KeyError, TypeError, ValueError) as error:
         faults.add("file", INFO, f"expected TFDS's splits with shardLengths, found {error!r}")

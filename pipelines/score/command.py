@@ -20,6 +20,7 @@ from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.rerank.pipeline import RerankOptions
 from pipelines.score.submission_writer import (
     Answers,
+    Counts,
     classified,
     collect,
     listed_ids,
@@ -82,7 +83,7 @@ GROUPS = (
 )
 
 
-def score(args: argparse.Namespace, beam_options: PipelineOptions) -> dict[str, int]:
+def score(args: argparse.Namespace, beam_options: PipelineOptions) -> Counts:
     """Scores and writes the submission; prints and returns its counts."""
     place = model.find(args.model)
     place.labels()  # before any photo is fetched
@@ -113,14 +114,14 @@ def _claim(job: Job) -> None:
         job.parts.claim(job.inputs)
 
 
-def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
+def _print(counts: Counts, failed: list[str], path: str) -> None:
     print(
-        f"score: {counts['rows']} rows = {counts['predicted']} predicted + "
-        f"{counts['unreadable']} unreadable + {counts['without_image']} without an image"
+        f"score: {counts.rows} rows = {counts.predicted} predicted + "
+        f"{counts.unreadable} unreadable + {counts.without_image} without an image"
     )
     print(
-        f"score: {counts['photos']} photos = {counts['predicted']} predicted + "
-        f"{counts['not_listed']} not listed + {counts['repeated']} repeated"
+        f"score: {counts.photos} photos = {counts.predicted} predicted + "
+        f"{counts.not_listed} not listed + {counts.repeated} repeated"
     )
     if failed:
         print(

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.common import schema
 from pipelines.common.errors import UserError
+from pipelines.common.normal import Normal
 from pipelines.common.paths import join
 from pipelines.common.reasons import Reject
-from pipelines.imaging.normalize import Normal, Unreadable, normalise
+from pipelines.common.stats import STATS, Stats
+from pipelines.imaging.normalize import Unreadable, normalise
 from pipelines.score import prediction_store
 from pipelines.source import discover
 from pipelines.source.discover import Part
@@ -153,15 +155,11 @@ def named(args: argparse.Namespace, normal: Normal) -> Photos:
 
 def normal_of(export: str) -> Normal:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
-    path = join(export, "stats.json")
+    path = join(export, STATS)
     if not filesystem.exists(path):
         return Normal()
-    try:
-        return Normal(**filesystem.read_json(path)["photos"])
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: expected `photos`, how they were normalised; found {error}"
-        ) from None
+    remedy = "copy it from the dataset that the model learnt from"
+    return filesystem.read_record(Stats, path, remedy).photos
 
 
 class PhotosOptions:

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import dataclasses
 import io
 import itertools
-import json
 import multiprocessing
 import os
 import pathlib
@@ -32,8 +30,9 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from pipelines.common import quiet
+from pipelines.common import quiet, records
 from pipelines.common.labels import Label, format_labels
+from pipelines.common.stats import Stats
 from pipelines.imaging.normalize import Normal, normalise
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
@@ -77,7 +76,7 @@ def make_export(folder: pathlib.Path) -> None:
     keras.Model(pixels, scores).save(folder / "model.keras")
     labels = format_labels(Label(n, n, 1) for n in range(CLASSES))
     (folder / "labels.csv").write_text(labels)
-    (folder / "stats.json").write_text(json.dumps({"photos": dataclasses.asdict(NORMAL)}))
+    (folder / "stats.json").write_text(records.dumps(Stats(NORMAL, {}, "1.0.0", 0, "")))
 
 
 # ---- what is compared -----------------------------------------------------------------------

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-RADIUS = 7  # bits; the widest that the bands above find without a miss
+from pipelines.common.curation import RADIUS
+
 BYTES = 8
 DIAGONALS = np.argsort(np.add.outer(np.arange(8), np.arange(8)).ravel() % 4, kind="stable")
 FINE = 4  # times the radius: how far the 128 finer bits of two like photos may differ

@@ -82,8 +82,8 @@ def test_no_landmark_under_the_threshold_keeps_an_image(landmarks: list[int], le
         x: sizes[x] for x in ids
     }
     (row,) = decisions.what_if(found.sizes, [least])
-    assert row["classes"] == len(ids)
-    assert row["images"] == labelled["keep"].sum() == sum(sizes[x] for x in ids)
+    assert row.classes == len(ids)
+    assert row.images == labelled["keep"].sum() == sum(sizes[x] for x in ids)
     assert set(labelled["reason"].dropna()) <= {"rare_class"}
 
 

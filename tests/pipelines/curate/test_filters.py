@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.common import records
 from pipelines.common.errors import UserError
 from pipelines.common.schema import FACTS
 from pipelines.curate import filters
@@ -257,6 +258,8 @@ def test_values_that_make_no_sense(flag: str, expected: str):
 
 def test_parameters_come_back_from_json_as_they_went():
     chosen = Parameters(4, None, 0, against=("test", "index"), filters=ALL)
-    assert chosen.as_json()["against"] == ["test", "index"]
-    assert chosen.as_json()["filters"]["licences"] == ["/by/"]
-    assert chosen.as_json() != Parameters(4, None, 0, against=("test", "index")).as_json()
+    assert records.plain(chosen)["against"] == ["test", "index"]
+    assert records.plain(chosen)["filters"]["licences"] == ["/by/"]
+    other = Parameters(4, None, 0, against=("test", "index"))
+    assert records.plain(chosen) != records.plain(other)
+    assert records.loads(Parameters, records.dumps(chosen), "done.json") == chosen

@@ -307,5 +307,5 @@ def test_a_repeated_id_is_rejected_and_all_members_are_counted(tmp_path: pathlib
         (tmp_path / "out" / folder).mkdir(parents=True)
     unit, parameters = Unit("u", "train", str(tar)), Parameters(Normal(64))
     summary = stage(unit, output, parameters, Effort(attempts=1))
-    assert summary["images"] == 3
-    assert summary["rejected"] == {"not_an_image": 1, "bad_name": 1, "repeated_id": 1}
+    assert summary.images == 3
+    assert summary.rejected == {"not_an_image": 1, "bad_name": 1, "repeated_id": 1}
