@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from pipelines import prepare
 from pipelines.common import cli, paths
 from pipelines.common.command_line import Command
+from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
+from pipelines.common.metrics import Metrics
 from pipelines.common.options import Options, OutputOptions, flag, group
 from pipelines.common.paths import Output
 from pipelines.evaluate import command as evaluate_command
@@ -104,14 +106,14 @@ def demo(root: str, epochs: str, world: World) -> None:
 def _write_world(source: str, world: World) -> None:
     note = paths.join(source, WORLD)
     if filesystem.exists(note):
-        if filesystem.read_json(note) != repr(world):
+        if filesystem.read_record(str, note) != repr(world):
             raise UserError(f"{source}: holds another world; remove it or give another --output")
         print(f"demo: the sample world is in {source}")
         return
     from pipelines.sample import writer  # Pillow, which is slow to import
 
     summary = writer.write_world(source, world, workers=min(2, os.cpu_count() or 1))
-    filesystem.write_json(note, repr(world))
+    filesystem.write_record(note, repr(world))
     counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.counts().items())
     print(f"demo: a sample world in {source}: {counts}")
 
@@ -126,22 +128,22 @@ def _stage(main: Callable[[list[str]], int], **flags: object) -> None:
 
 
 def _table(output: str, job: str, metrics: str) -> str:
-    done = filesystem.read_json(Output(output).decisions_done)
-    funnel = done["funnel"]
+    done = filesystem.read_record(Curation, Output(output).decisions_done)
+    funnel = done.funnel
     dropped: collections.Counter[str] = collections.Counter()
     for key, number in funnel.items():
         if key.startswith("dropped/"):
             dropped[key.split("/")[2]] += number
-    scores = filesystem.read_json(metrics)["all"]
+    scores = filesystem.read_record(dict[str, Metrics], metrics)["all"]
     rows = [
         ("images seen", funnel["images"]),
         *[(f"  dropped: {reason}", number) for reason, number in dropped.most_common()],
         ("images kept", funnel["images"] - dropped.total()),
-        ("landmarks seen", done["classes_before"]),
-        ("landmarks kept", done["classes"]),
+        ("landmarks seen", done.classes_before),
+        ("landmarks kept", done.classes),
         ("training time", f"{_training_seconds(job):.0f} s"),
-        ("accuracy", f"{scores['accuracy']:.4f}"),
-        ("GAP", f"{scores['gap']:.4f}"),
+        ("accuracy", f"{scores.accuracy:.4f}"),
+        ("GAP", f"{scores.gap:.4f}"),
         ("report", paths.join(Output(output).report, "index.html")),
     ]
     width = max(len(name) for name, _ in rows)

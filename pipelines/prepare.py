@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pipelines.common import cli
 from pipelines.common.command_line import Command
+from pipelines.common.curate_options import CurateOptions
 from pipelines.common.options import BEAM_NOTE, group
 from pipelines.common.paths import Output
-from pipelines.curate.options import CurateOptions
 from pipelines.download.options import DownloadOptions
 from pipelines.shard.options import ShardOptions
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TypeVar
 
 import tensorflow as tf
 
+from pipelines.common import records
 from pipelines.common.errors import TransientError, UserError
 
 # Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
 _TRANSIENT = (4, 10, 14)
+
+T = TypeVar("T")
 
 
 def _kind(error: Exception) -> type[UserError]:
@@ -53,3 +57,21 @@ def write(path: str, content: str | bytes) -> None:
     with tf.io.gfile.GFile(unfinished, "wb" if isinstance(content, bytes) else "w") as file:
         file.write(content)
     tf.io.gfile.rename(unfinished, path, overwrite=True)
+
+
+def read_record(kind: type[T], path: str) -> T:
+    """Reads a record from its JSON file.
+
+    Args:
+      kind: a dataclass, or another hint that `records` knows.
+      path: of the file.
+
+    Raises:
+      UserError: it is absent or holds something else.
+    """
+    return records.loads(kind, read(path), path)
+
+
+def write_record(path: str, record: object) -> None:
+    """Writes a record as JSON, its keys in the order of the fields."""
+    write(path, records.dumps(record, sort_keys=False))

@@ -12,6 +12,7 @@ from pipelines.common.command_line import Command
 from trainer import devices
 from trainer.config import Config
 from trainer.presets import PRESETS
+from trainer.training.outcome import Outcome
 
 _EPILOG = """\
 examples:
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with quiet.tensorflow():
         # It imports TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.training import loop
-    print(_report(loop.run(settings)))
+    print(_report(*loop.run(settings)))
     return 0
 
 
@@ -100,21 +101,21 @@ def _fitting(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return preset | {"epochs": (*epochs, *[1] * datasets)[:datasets]}
 
 
-def _report(summary: dict) -> str:
-    first = "finished before; nothing to do" if summary["again"] else "finished"
+def _report(done: Outcome, again: bool) -> str:
+    first = "finished before; nothing to do" if again else "finished"
     measured = (
-        f"validation: accuracy {summary['val_accuracy']:.4f}, GAP {summary['val_gap']:.4f}, "
-        f"precision {summary['val_precision']:.4f}, recall {summary['val_recall']:.4f}"
-        if "val_gap" in summary
+        f"validation: accuracy {done.val_accuracy:.4f}, GAP {done.val_gap:.4f}, "
+        f"precision {done.val_precision:.4f}, recall {done.val_recall:.4f}"
+        if done.val_gap is not None
         else "validation: the dataset has no such split; nothing was measured"
     )
     return "\n".join(
         (
-            f"{first}: {summary['images']:,} photos, {summary['classes']:,} classes, "
-            f"{summary['parameters']:,} parameters, {summary['epochs']} epochs, "
-            f"{summary['seconds']:,.0f} seconds",
+            f"{first}: {done.images:,} photos, {done.classes:,} classes, "
+            f"{done.parameters:,} parameters, {done.epochs} epochs, "
+            f"{done.seconds:,.0f} seconds",
             measured,
-            f"export: {summary['export']}",
+            f"export: {done.export}",
         )
     )
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from pipelines.common import schema
+from pipelines.common.curate_options import CurateOptions
+from pipelines.common.curation import WhatIf
 from pipelines.common.reasons import Reason
 from pipelines.curate import validation_split
 from pipelines.curate.filters import mark
-from pipelines.curate.options import CurateOptions
 from pipelines.curate.vocabulary import Labels
 from pipelines.storage import parquet
 
@@ -87,15 +88,13 @@ def to_validation(images: pd.DataFrame, chosen: Iterable[Classes]) -> pd.DataFra
     return images.assign(split=images["split"].mask(moves, schema.VALIDATION))
 
 
-def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[dict[str, int]]:
+def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[WhatIf]:
     """Images and classes that each threshold of images to a class would leave."""
     found = []
     for least in sorted(set(thresholds)):
         left = {size: number for size, number in sizes.items() if size >= least}
         images = sum(size * number for size, number in left.items())
-        found.append(
-            {"min_images_per_class": least, "images": images, "classes": sum(left.values())}
-        )
+        found.append(WhatIf(least, images, sum(left.values())))
     return found
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common import paths
+from pipelines.common.curate_options import FilterOptions
 from pipelines.common.errors import UserError
 from pipelines.curate.filters import allowed_landmarks
-from pipelines.curate.options import FilterOptions
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source, attribution_csv, find_csv
 

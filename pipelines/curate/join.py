@@ -9,10 +9,10 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
+from pipelines.common.curate_options import FilterOptions
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import CREDITS, allowed_landmarks, drop, mark, read_credits
-from pipelines.curate.options import FilterOptions
 from pipelines.runner import partition
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source

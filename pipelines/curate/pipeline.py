@@ -8,13 +8,15 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apache_beam as beam
 import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
+from pipelines.common.curate_options import CurateOptions
+from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels
 from pipelines.common.paths import Output, join
@@ -22,12 +24,12 @@ from pipelines.curate import decisions, summary
 from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join
 from pipelines.curate.near_duplicates import duplicates, pair_search
-from pipelines.curate.options import CurateOptions
 from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.partition import Repartition
 from pipelines.source.discover import Source
 from pipelines.source.staged_units import summaries
+from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem, parquet, streams
 
 HASHED = ["id", "split", "sha256"]  # what travels to find files of the same bytes
@@ -171,13 +173,28 @@ def _train(images: pd.DataFrame) -> pd.DataFrame:
 # ---- what is written -----------------------------------------------------------------------
 
 
-def write_part(keyed: Keyed, output: Output, parts: int) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class WrittenPart:
+    """A file of decisions.
+
+    Attributes:
+      number: of the file, from 0.
+      sha256: of its bytes.
+      funnel: its part of Curation's.
+    """
+
+    number: int
+    sha256: str
+    funnel: dict[str, int]
+
+
+def write_part(keyed: Keyed, output: Output, parts: int) -> WrittenPart:
     """Writes one file of decisions; returns its number, digest and funnel."""
     part, images = keyed
     images = images.sort_values(["id", "split", "unit", "offset"])
     path = join(output.decisions, f"decisions-{paths.shard_suffix(part, parts)}.parquet")
     digest = parquet.write(path, images, schema.DECISIONS)
-    return {"part": part, "sha256": digest, "funnel": dict(decisions.funnel(images))}
+    return WrittenPart(part, digest, dict(decisions.funnel(images)))
 
 
 def add(counts: Iterable[dict[T, int]]) -> dict[T, int]:
@@ -189,13 +206,13 @@ def add(counts: Iterable[dict[T, int]]) -> dict[T, int]:
 
 
 def finish(
-    written: list[dict[str, Any]],
+    written: list[WrittenPart],
     curate: Curate,
     classes: Iterable[decisions.Classes],
     unseen: Iterable[dict[str, int]],
 ) -> None:
     """Checks the sum, then writes labels.csv and, last, done.json."""
-    counts = add(part["funnel"] for part in written)
+    counts = add(part.funnel for part in written)
     dropped = sum(n for key, n in counts.items() if key.startswith("dropped/"))
     kept = sum(n for key, n in counts.items() if key.startswith("kept/"))
     images = counts.get("images", 0)
@@ -207,21 +224,19 @@ def finish(
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
     text = format_labels(Label(*map(int, row)) for row in rows)
     filesystem.write(curate.output.labels, text)
-    done = {
-        "funnel": counts,
-        "unseen": add(unseen),
-        "classes_before": sum(some.seen for some in found),
-        "classes": len(labels),
-        "what_if": decisions.what_if(
-            add(some.sizes for some in found),
-            (*THRESHOLDS, curate.parameters.min_images_per_class),
-        ),
-        "parameters": curate.parameters.as_json(),
-        "pairs": pair_search.counts(curate.output) if curate.searched else {},
-        "inputs": curate.inputs,
-        "decisions_sha256": [p["sha256"] for p in sorted(written, key=lambda p: p["part"])],
-    }
-    filesystem.write_json(curate.output.decisions_done, done)
+    thresholds = (*THRESHOLDS, curate.parameters.min_images_per_class)
+    done = Curation(
+        funnel=counts,
+        unseen=add(unseen),
+        classes_before=sum(some.seen for some in found),
+        classes=len(labels),
+        what_if=decisions.what_if(add(some.sizes for some in found), thresholds),
+        parameters=curate.parameters,
+        pairs=pair_search.counts(curate.output) if curate.searched else {},
+        inputs=curate.inputs,
+        decisions_sha256=[part.sha256 for part in sorted(written, key=lambda p: p.number)],
+    )
+    filesystem.write_record(curate.output.decisions_done, done)
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -233,7 +248,7 @@ def curate(
     splits: Sequence[str],
     parameters: CurateOptions,
     beam_options: PipelineOptions,
-) -> dict[str, Any]:
+) -> Curation:
     """Decides, unless the same was decided already; prints and returns done.json.
 
     Raises:
@@ -241,7 +256,7 @@ def curate(
     """
     source = with_filters(source, parameters.filters)
     staged = _staged(output, {*splits, *parameters.exclude_leaks_from})
-    has_train = any(summary["split"] == "train" for summary in staged)
+    has_train = any(unit.split == "train" for unit in staged)
     if has_train and not source.train_csv:
         raise UserError(f"--source {source.root}: found no {paths.TRAIN_CSV}")
     inputs = _digest(staged, source)
@@ -253,18 +268,18 @@ def curate(
             source,
             output,
             parameters,
-            sum(summary["images"] for summary in staged),
+            sum(unit.images for unit in staged),
             has_train,
             join(output.root, "temp"),
             inputs,
         )
-        batches = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+        batches = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
         look = functools.partial(_look, output)
         parts = partition.partition_count(transform.rows)
         with progress.bar("curate", look, "files", parts, output.root):
             engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
         filesystem.remove(transform.temp_dir)
-    done = filesystem.read_json(output.decisions_done)
+    done = filesystem.read_record(Curation, output.decisions_done)
     summary.show(output, done)
     return done
 
@@ -275,12 +290,12 @@ def _look(output: Output) -> progress.Counts:
     return {"files": sum(name.endswith(".parquet") for name in names)}
 
 
-def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:
+def _staged(output: Output, splits: set[str]) -> list[UnitSummary]:
     """The summaries of the units of these splits; says which have none."""
-    staged = [s for s in summaries(output) if s["split"] in splits]
-    if not any(s["split"] in schema.SPLITS for s in staged):
+    staged = [s for s in summaries(output) if s.split in splits]
+    if not any(s.split in schema.SPLITS for s in staged):
         raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
-    for split in sorted(splits - {s["split"] for s in staged}):
+    for split in sorted(splits - {s.split for s in staged}):
         print(f"curate: no {split} photos are staged; done without")
     return staged
 
@@ -288,8 +303,8 @@ def _staged(output: Output, splits: set[str]) -> list[dict[str, Any]]:
 def _is_done(output: Output, parameters: CurateOptions, inputs: str) -> bool:
     if not filesystem.exists(output.decisions_done):
         return False
-    done = filesystem.read_json(output.decisions_done)
-    return done["inputs"] == inputs and done["parameters"] == parameters.as_json()
+    done = filesystem.read_record(Curation, output.decisions_done)
+    return done.inputs == inputs and done.parameters == parameters
 
 
 def _remove_old(output: Output) -> None:
@@ -303,9 +318,9 @@ def _parts(output: Output) -> list[str]:
     return filesystem.match(join(output.decisions, "decisions-*.parquet"))
 
 
-def _digest(staged: list[dict[str, Any]], source: Source) -> str:
+def _digest(staged: list[UnitSummary], source: Source) -> str:
     """Of all that decisions are made from: the facts, and metadata's versions."""
-    units = [[s["unit"], s["facts_sha256"]] for s in staged]
+    units = [[s.unit, s.facts_sha256] for s in staged]
     csvs = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
     versions = [streams.version(path) for path in csvs if path]
     return hashlib.sha256(json.dumps([units, versions], sort_keys=True).encode()).hexdigest()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
-from typing import Any
 
 from pipelines.common import paths, schema
+from pipelines.common.curation import Curation
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.curate.near_duplicates.multi_index_hashing import WINDOW
@@ -14,25 +14,25 @@ from pipelines.storage import filesystem, parquet
 LEAKS = 5  # that are named; decisions name all
 
 
-def show(output: Output, done: dict[str, Any]) -> None:
+def show(output: Output, done: Curation) -> None:
     """Prints the funnel, what another threshold would leave, and what is odd.
 
     Args:
       output: where the decisions are.
       done: their done.json.
     """
-    _show_images(done["funnel"])
+    _show_images(done.funnel)
     _show_classes(done)
-    for what, number in sorted(done["unseen"].items()):
+    for what, number in sorted(done.unseen.items()):
         if number:
             print(f"curate: {number} {what.replace('_', ' ')}")
-    oversized = sum(counts["crowded"] for counts in done["pairs"].values())
+    oversized = sum(counts.crowded for counts in done.pairs.values())
     if oversized:
         print(
             f"curate: {oversized} photos fell in oversized hash buckets; only their {WINDOW} "
             "nearest neighbours in sort order were compared"
         )
-    _show_leaks(output, done["funnel"])
+    _show_leaks(output, done.funnel)
 
 
 def _show_images(counts: dict[str, int]) -> None:
@@ -51,18 +51,18 @@ def _show_images(counts: dict[str, int]) -> None:
             print(f"curate: {dropped[reason]:>12} {reason}")
 
 
-def _show_classes(done: dict[str, Any]) -> None:
-    print(f"curate: {done['classes']} of {done['classes_before']} landmarks kept")
-    if done["classes_before"] and not done["classes"]:
+def _show_classes(done: Curation) -> None:
+    print(f"curate: {done.classes} of {done.classes_before} landmarks kept")
+    if done.classes_before and not done.classes:
         print("curate: nothing is left to train on; a lower --min_images_per_class keeps more")
-    if done["classes_before"]:
-        chosen = done["parameters"]["min_images_per_class"]
+    if done.classes_before:
+        chosen = done.parameters.min_images_per_class
         print("curate: what other values of --min_images_per_class would leave to train on:")
-        for row in done["what_if"]:
-            mark = " <- this one" if row["min_images_per_class"] == chosen else ""
+        for row in done.what_if:
+            mark = " <- this one" if row.min_images_per_class == chosen else ""
             print(
-                f"curate: {row['min_images_per_class']:>12}: {row['images']} images "
-                f"of {row['classes']} landmarks{mark}"
+                f"curate: {row.min_images_per_class:>12}: {row.images} images "
+                f"of {row.classes} landmarks{mark}"
             )
 
 

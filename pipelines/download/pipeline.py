@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -20,7 +19,7 @@ from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
 from pipelines.source.discover import Source, expand_part
 from pipelines.source.staged_units import summaries
-from pipelines.source.unit import TRANSIENT, RecordParameters, Unit
+from pipelines.source.unit import TRANSIENT, RecordParameters, Unit, UnitFailure, UnitSummary
 from pipelines.storage import filesystem
 
 
@@ -57,16 +56,16 @@ class StageUnits(beam.PTransform):
 
 def stage_and_count(
     unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions
-) -> dict[str, Any]:
+) -> UnitSummary | UnitFailure:
     summary = stage(unit, output, parameters, effort, engine.measure)
-    if "failed" in summary:
+    if isinstance(summary, UnitFailure):
         engine.count("units_failed")
         return summary
     engine.count("units")
-    engine.count("images", summary["images"])
-    engine.count("staged", summary["staged"])
-    engine.count("bytes", summary["bytes"])
-    for reason, number in summary["rejected"].items():
+    engine.count("images", summary.images)
+    engine.count("staged", summary.staged)
+    engine.count("bytes", summary.bytes)
+    for reason, number in summary.rejected.items():
         engine.count(f"rejected_{reason}", number)
     return summary
 
@@ -104,7 +103,7 @@ def _look(source: Source, output: Output, effort: StagingOptions) -> progress.Lo
     units = {part.name for part in source.parts if isinstance(part, Unit)}
     known = units if source.unit_count is not None else None
     done = summaries(output) if effort.retry_rejected else []
-    again = {summary["unit"] for summary in done if is_tried_again(summary, True)}
+    again = {summary.unit for summary in done if is_tried_again(summary, True)}
     finished = progress.Finished(folder, ending, known, again)
 
     def look() -> progress.Counts:
@@ -117,21 +116,24 @@ def _look(source: Source, output: Output, effort: StagingOptions) -> progress.Lo
 
 def refuse_other_parameters(output: Output, parameters: RecordParameters) -> None:
     """Raises UserError where `output` holds units that were staged with other flags."""
-    wanted = dataclasses.asdict(parameters)
-    wanted |= wanted.pop("normal")
+    wanted = _by_flag(parameters)
     for summary in summaries(output):
-        found = dict(summary["parameters"])
-        found |= found.pop("normal")
+        found = _by_flag(summary.parameters)
         other = [
-            f"{name} {found.get(name)}, not {value}"
+            f"{name} {found[name]}, not {value}"
             for name, value in wanted.items()
-            if found.get(name) != value
+            if found[name] != value
         ]
         if other:
             raise UserError(
-                f"{output.done(summary['unit'])}: staged with {'; '.join(other)}; "
+                f"{output.done(summary.unit)}: staged with {'; '.join(other)}; "
                 "use the same flags or another --output"
             )
+
+
+def _by_flag(parameters: RecordParameters) -> dict[str, int | None]:
+    flags = dataclasses.asdict(parameters)
+    return flags | flags.pop("normal")
 
 
 def _print(source: Source, output: Output, counters: Mapping[str, int], seconds: float) -> None:
@@ -139,8 +141,8 @@ def _print(source: Source, output: Output, counters: Mapping[str, int], seconds:
     if not done:
         raise UserError(f"no unit could be staged; {output.rejects('*')} says why of each")
     for split in source.splits:
-        _print_split(split, [summary for summary in done if summary["split"] == split])
-    megabytes = sum(s["bytes"] for s in done) / 1e6
+        _print_split(split, [summary for summary in done if summary.split == split])
+    megabytes = sum(s.bytes for s in done) / 1e6
     retried = ", ".join(
         f"{name.removeprefix('retried_')} {n}"
         for name, n in sorted(counters.items())
@@ -150,7 +152,7 @@ def _print(source: Source, output: Output, counters: Mapping[str, int], seconds:
         f"download: {megabytes:.1f} MB of photos in {len(done)} units, {seconds:.0f} s"
         + (f"; tried again: {retried}" if retried else "")
     )
-    unchecked = sum(s["md5"] is None for s in done)
+    unchecked = sum(s.md5 is None for s in done)
     if unchecked:
         print(f"download: {unchecked} units without an md5 to check")
     if failed := counters.get("units_failed"):
@@ -158,16 +160,16 @@ def _print(source: Source, output: Output, counters: Mapping[str, int], seconds:
             f"download: {failed} units could not be staged; {output.rejects('*')} says why; "
             "run the same command again to try them again"
         )
-    if passing := sum(s["rejected"].get(reason, 0) for s in done for reason in TRANSIENT):
+    if passing := sum(s.rejected.get(reason, 0) for s in done for reason in TRANSIENT):
         print(f"download: {passing} photos may be had another day; --retry_rejected tries them")
 
 
-def _print_split(split: str, done: list[dict[str, Any]]) -> None:
-    images = sum(summary["images"] for summary in done)
-    staged = sum(summary["staged"] for summary in done)
+def _print_split(split: str, done: list[UnitSummary]) -> None:
+    images = sum(summary.images for summary in done)
+    staged = sum(summary.staged for summary in done)
     rejected: collections.Counter[str] = collections.Counter()
     for summary in done:
-        rejected.update(summary["rejected"])
+        rejected.update(summary.rejected)
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
     print(
         f"download {split}: {images} images in {len(done)} units = {staged} staged "

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED
-from pipelines.source.unit import TRANSIENT, Unit
+from pipelines.source.unit import TRANSIENT, Unit, UnitSummary
 from pipelines.storage import filesystem, parquet
+from pipelines.storage.rejects import read_rejects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Result:
     detail: str = ""
 
 
-def is_tried_again(summary: Mapping[str, Any], retry_rejected: bool) -> bool:
+def is_tried_again(summary: UnitSummary, retry_rejected: bool) -> bool:
     """Returns whether a finished unit, by its done.json, is worked on once more."""
-    return retry_rejected and any(summary["rejected"].get(reason) for reason in TRANSIENT)
+    return retry_rejected and any(summary.rejected.get(reason) for reason in TRANSIENT)
 
 
 # ---- what an earlier run of the unit left ---------------------------------------------------
@@ -52,8 +52,8 @@ class _Earlier:
         if filesystem.exists(output.done(unit.name)):
             facts = parquet.read(output.facts(unit.name), schema.FACTS)
             self._rows = parquet.to_rows(facts, schema.FACTS)
-            lines = filesystem.read(output.rejects(unit.name)).decode().splitlines()
-            self._details = {r["id"]: r["detail"] for r in map(json.loads, lines)}
+            rejects = read_rejects(output.rejects(unit.name))
+            self._details = {reject.id: reject.detail for reject in rejects}
 
     def without_what_is_done(self, unit: Unit) -> Unit:
         """The unit with only those ids and URLs that are to be tried again."""

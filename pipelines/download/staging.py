@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.common import schema
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED
@@ -20,9 +21,9 @@ from pipelines.download import unit_reader
 from pipelines.download.options import StagingOptions
 from pipelines.download.resume import Result, _Earlier, is_tried_again
 from pipelines.download.tar_reader import Member
-from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
-from pipelines.source.unit import BadUnit, RecordParameters, Unit
+from pipelines.source import staged_units
+from pipelines.source.unit import BadUnit, RecordParameters, Unit, UnitFailure, UnitSummary
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
 
@@ -37,11 +38,11 @@ def stage(
     parameters: RecordParameters,
     effort: StagingOptions,
     count: Count = lambda name, amount: None,
-) -> dict[str, Any]:
+) -> UnitSummary | UnitFailure:
     """Stages a unit unless it is done; returns its summary, as in its done.json.
 
     A unit that stays bad gets a line in rejects/ and no done.json, so that the
-    next run tries it again; its summary then has `failed`.
+    next run tries it again.
 
     Args:
       unit: what to fetch.
@@ -50,11 +51,9 @@ def stage(
       effort: how it is worked on.
       count: told of retries by kind, and of milliseconds spent on each photo.
     """
-    is_done = filesystem.exists(output.done(unit.name))
-    if is_done:
-        summary = filesystem.read_json(output.done(unit.name))
-        if not is_tried_again(summary, effort.retry_rejected):
-            return summary
+    before = staged_units.summary(output, unit.name)
+    if before and not is_tried_again(before, effort.retry_rejected):
+        return before
     for attempt in range(1, effort.attempts + 1):
         try:
             return _stage(unit, output, parameters, effort, count)
@@ -66,16 +65,16 @@ def stage(
         except BadUnit as error:
             bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {effort.attempts})")
         count(f"retried_{bad.reason}", 1)
-    if is_done:  # what it has is as good as it was
-        return summary
+    if before:  # what it has is as good as it was
+        return before
     reject = Reject("", unit.name, "download", bad.reason, bad.detail)
     filesystem.write(output.rejects(unit.name), _jsonl([reject]))
-    return {"unit": unit.name, "split": unit.split, "failed": bad.reason, "detail": bad.detail}
+    return UnitFailure(unit.name, unit.split, bad.reason, bad.detail)
 
 
 def _stage(
     unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions, count: Count
-) -> dict[str, Any]:
+) -> UnitSummary:
     rows, rejects = [], []
     offset = 0
     earlier = _Earlier(unit, output)
@@ -102,29 +101,30 @@ def _stage(
     facts = parquet.from_rows(rows, schema.FACTS)
     digest = parquet.write(output.facts(unit.name), facts, schema.FACTS)
     filesystem.write(output.rejects(unit.name), _jsonl(rejects))
-    summary = _summary(unit, facts, md5, parameters) | {"facts_sha256": digest}
-    filesystem.write_json(output.done(unit.name), summary)
+    summary = _summary(unit, facts, digest, md5, parameters)
+    filesystem.write_record(output.done(unit.name), summary)
     return summary
 
 
 def _summary(
-    unit: Unit, facts: pd.DataFrame, md5: str | None, parameters: RecordParameters
-) -> dict:
+    unit: Unit, facts: pd.DataFrame, digest: str, md5: str | None, parameters: RecordParameters
+) -> UnitSummary:
     staged = int((facts["status"] == STAGED).sum())
     rejected = facts["reason"].value_counts().to_dict()
     if staged + sum(rejected.values()) != len(facts):
         raise AssertionError(f"{unit.name}: {len(facts)} images in, {staged} + {rejected} out")
-    return {
-        "unit": unit.name,
-        "split": unit.split,
-        "source": unit.source,
-        "md5": md5,
-        "images": len(facts),
-        "staged": staged,
-        "rejected": rejected,
-        "bytes": int(facts["bytes"].sum()),
-        "parameters": dataclasses.asdict(parameters),
-    }
+    return UnitSummary(
+        unit=unit.name,
+        split=unit.split,
+        source=unit.source,
+        md5=md5,
+        images=len(facts),
+        staged=staged,
+        rejected=rejected,
+        bytes=int(facts["bytes"].sum()),
+        parameters=parameters,
+        facts_sha256=digest,
+    )
 
 
 # ---- what becomes of a member ---------------------------------------------------------------

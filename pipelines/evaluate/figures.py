@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import pandas as pd
@@ -39,7 +38,7 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     rankings = {name: ranking(rows) for name, rows in found.items()}
     metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
     print_metrics("evaluate", metrics)
-    filesystem.write_json(output, {name: dataclasses.asdict(m) for name, m in metrics.items()})
+    filesystem.write_record(output, metrics)
     print(f"evaluate: {output}")
     ranked = made(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
@@ -99,7 +98,7 @@ def evaluate_files(options: EvaluateOptions) -> None:
         return
     found = compare(joined, options.resamples, options.seed)
     print_comparison(found)
-    filesystem.write_json(output, dataclasses.asdict(found))
+    filesystem.write_record(output, found)
     print(f"evaluate: {output}")
 
 

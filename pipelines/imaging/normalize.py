@@ -11,8 +11,8 @@ import warnings
 
 from PIL import Image
 
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.reasons import Reason
-from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashes
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried

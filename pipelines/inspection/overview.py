@@ -5,13 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from pipelines.common import schema
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
+from pipelines.common.stats import Stats
 from pipelines.imaging import contact_sheet
 from pipelines.inspection import tfrecord_scan, verify
 from pipelines.storage import filesystem, ranged_reads
@@ -23,13 +23,13 @@ TRIES = 3 * TILES  # two places may lead to the same photo
 # ---- a look ---------------------------------------------------------------------------------
 
 
-def show(folder: str, stats: dict[str, Any], labels: list[Label]) -> None:
+def show(folder: str, stats: Stats, labels: list[Label]) -> None:
     """Prints what is in a version of a dataset."""
     print(f"inspect: {folder}")
-    for name, split in stats["splits"].items():
+    for name, split in stats.splits.items():
         print(
-            f"inspect: {name}: {split['images']} images in {split['shards']} shards, "
-            f"{split['bytes'] / 1e6:.1f} MB"
+            f"inspect: {name}: {split.images} images in {split.shards} shards, "
+            f"{split.bytes / 1e6:.1f} MB"
         )
     if labels:
         first, last = (pick(labels, key=lambda label: label.images) for pick in (max, min))
@@ -37,10 +37,11 @@ def show(folder: str, stats: dict[str, Any], labels: list[Label]) -> None:
             f"inspect: {len(labels)} landmarks, from {first.images} images (landmark "
             f"{first.landmark_id}) to {last.images} (landmark {last.landmark_id})"
         )
-    if "mean" in stats:
+    if stats.mean is not None:
+        photos = "some" if stats.channels_of is None else stats.channels_of
         print(
-            f"inspect: channels from 0 to 1: mean {stats['mean']}, standard deviation "
-            f"{stats['std']} (of {stats.get('channels_of', 'some')} photos)"
+            f"inspect: channels from 0 to 1: mean {stats.mean}, standard deviation "
+            f"{stats.std} (of {photos} photos)"
         )
 
 
@@ -63,7 +64,7 @@ def classes_plot(labels: list[Label]) -> bytes:
     return out.getvalue()
 
 
-def photos_sheet(folder: str, stats: dict[str, Any], seed: int) -> bytes | None:
+def photos_sheet(folder: str, stats: Stats, seed: int) -> bytes | None:
     """A contact sheet of some photos of each split; None where there is none to show.
 
     Little more than those photos is read: the seed chooses places in shards, and the frame that
@@ -72,7 +73,7 @@ def photos_sheet(folder: str, stats: dict[str, Any], seed: int) -> bytes | None:
     rng = np.random.default_rng(seed)
     there = verify.shards(folder, stats)
     groups = []
-    for split in stats["splits"]:
+    for split in stats.splits:
         mine = [name for name in there if verify.split_of(name) == split]
         if tiles := _tiles(folder, mine, split, rng):
             groups.append(tiles)
@@ -105,7 +106,7 @@ def _tile(data: bytes, split: str) -> Iterator[contact_sheet.Tile]:
         yield contact_sheet.Tile(record[schema.ENCODED], (name, whose, where))  # type: ignore[arg-type]
 
 
-def draw(folder: str, stats: dict[str, Any], labels: list[Label], output: str, seed: int) -> None:
+def draw(folder: str, stats: Stats, labels: list[Label], output: str, seed: int) -> None:
     """Writes the pictures, and says where they are."""
     photos = photos_sheet(folder, stats, seed)
     pictures = {"classes.png": classes_plot(labels) if labels else None, "photos.jpg": photos}

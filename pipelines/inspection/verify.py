@@ -21,6 +21,7 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
+from pipelines.common.stats import STATS, Split, Stats
 from pipelines.imaging import normalize
 from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example
@@ -30,7 +31,7 @@ NAMED = 10  # faults of each kind that are listed one by one
 LOSSES = ("crc", "example", "file", "frame", "label")
 INFO = "dataset_info.json"
 SHARD = re.compile(rf"{schema.DATASET}-(\w+)\.tfrecord-(\d{{5}})-of-(\d{{5}})\Z")
-BESIDE = {"labels.csv", "relabeling.csv", "stats.json", "README.md", "features.json", INFO,
+BESIDE = {"labels.csv", "relabeling.csv", STATS, "README.md", "features.json", INFO,
           "image.class.label.labels.txt"}  # fmt: skip
 TYPES = {schema.ENCODED: bytes, schema.IMAGE_ID: bytes, schema.HEIGHT: int, schema.WIDTH: int}
 CONSTANTS = {schema.CHANNELS: 3, schema.COLORSPACE: b"RGB", schema.FORMAT: b"JPEG"}
@@ -95,9 +96,7 @@ class ShardContents:
     labels: Any = dataclasses.field(default_factory=list)
 
 
-def verify(
-    folder: str, stats: Mapping[str, Any], labels: Sequence[Label], workers: int
-) -> tuple[Faults, int]:
+def verify(folder: str, stats: Stats, labels: Sequence[Label], workers: int) -> tuple[Faults, int]:
     """Verifies a version of a dataset by reading every byte of it.
 
     Args:
@@ -140,10 +139,10 @@ def _read_all(paths: Sequence[str], landmarks: np.ndarray, workers: int) -> Iter
 # ---- the folder -----------------------------------------------------------------------------
 
 
-def check_files(folder: str, stats: Mapping[str, Any]) -> Faults:
+def check_files(folder: str, stats: Stats) -> Faults:
     """Finds files of a version that are missing or unexpected, without opening any."""
     faults = Faults()
-    names, wanted = _names(folder), set(_wanted(stats))
+    names, wanted = _names(folder), set(_wanted(stats.splits))
     for name in sorted(wanted - names):
         faults.add("file", name, "is missing")
     if INFO not in names:
@@ -154,10 +153,10 @@ def check_files(folder: str, stats: Mapping[str, Any]) -> Faults:
     return faults
 
 
-def shards(folder: str, stats: Mapping[str, Any]) -> list[str]:
+def shards(folder: str, stats: Stats) -> list[str]:
     """Returns the file names of the dataset's shards that are there."""
     names = _names(folder)
-    return [name for name in _wanted(stats) if name in names]
+    return [name for name in _wanted(stats.splits) if name in names]
 
 
 def split_of(name: str) -> str:
@@ -171,11 +170,11 @@ def _names(folder: str) -> set[str]:
     return {path.rsplit("/", 1)[1] for path in filesystem.match(join(folder, "*"))}
 
 
-def _wanted(stats: Mapping[str, Any]) -> list[str]:
+def _wanted(splits: Mapping[str, Split]) -> list[str]:
     return [
-        paths.shard(split, number, counts["shards"])
-        for split, counts in stats["splits"].items()
-        for number in range(counts["shards"])
+        paths.shard(split, number, counts.shards)
+        for split, counts in splits.items()
+        for number in range(counts.shards)
     ]
 
 
@@ -340,11 +339,9 @@ def _classes(labels: Sequence[Label], reads: Sequence[ShardContents], faults: Fa
             faults.add("sum", f"labels.csv label {label.label}", what)
 
 
-def _sums(
-    folder: str, stats: Mapping[str, Any], reads: Mapping[str, ShardContents], faults: Faults
-) -> None:
+def _sums(folder: str, stats: Stats, reads: Mapping[str, ShardContents], faults: Faults) -> None:
     """Compares counts of what was read with those in stats.json and dataset_info.json."""
-    recorded = {"stats.json": stats["splits"], INFO: _info(folder, faults)}
+    recorded = {STATS: stats.splits, INFO: _info(folder, faults)}
     for source, splits in recorded.items():
         for split, counts in splits.items():
             for what, expected, found in _counts(split, counts, stats, reads):
@@ -353,14 +350,11 @@ def _sums(
 
 
 def _counts(
-    split: str,
-    counts: Mapping[str, Any],
-    stats: Mapping[str, Any],
-    reads: Mapping[str, ShardContents],
+    split: str, counts: Split, stats: Stats, reads: Mapping[str, ShardContents]
 ) -> Iterator[tuple[str, int, int]]:
     """Yields what is counted, the number in a file, and the number that was found."""
-    names = _wanted({"splits": {split: stats["splits"].get(split, {"shards": 0})}})
-    lengths = counts.get("shard_lengths")
+    names = _wanted({split: stats.splits[split]}) if split in stats.splits else []
+    lengths = counts.shard_lengths
     if lengths is not None:
         yield f"{split} shards", len(lengths), len(names)
         for name, length in zip(names, lengths, strict=False):
@@ -368,11 +362,11 @@ def _counts(
                 yield f"{name} records", length, reads[name].records
     if all(name in reads for name in names):  # a missing shard is a fault already
         mine = [reads[name] for name in names]
-        yield f"{split} images", counts["images"], sum(read.records for read in mine)
-        yield f"{split} bytes", counts["bytes"], sum(read.size for read in mine)
+        yield f"{split} images", counts.images, sum(read.records for read in mine)
+        yield f"{split} bytes", counts.bytes, sum(read.size for read in mine)
 
 
-def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
+def _info(folder: str, faults: Faults) -> dict[str, Split]:
     """Returns the counts in dataset_info.json, in the form of stats.json."""
     path = join(folder, INFO)
     if not filesystem.exists(path):
@@ -381,8 +375,8 @@ def _info(folder: str, faults: Faults) -> dict[str, dict[str, Any]]:
         splits = {}
         for split in filesystem.read_json(path)["splits"]:
             lengths = [int(length) for length in split["shardLengths"]]
-            counts = {"images": sum(lengths), "bytes": int(split["numBytes"])}
-            splits[split["name"]] = {"shard_lengths": lengths, **counts}
+            size = int(split["numBytes"])
+            splits[split["name"]] = Split(sum(lengths), len(lengths), size, lengths)
         return splits
     except (UserError, KeyError, TypeError, ValueError) as error:
         faults.add("file", INFO, f"expected TFDS's splits with shardLengths, found {error!r}")

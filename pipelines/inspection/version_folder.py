@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
 from pipelines.common import versions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
 from pipelines.common.paths import join
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
+from pipelines.common.stats import STATS, Stats
 from pipelines.storage import filesystem
 
 
@@ -30,21 +31,14 @@ def find_version(dataset: str) -> str:
     raise UserError(f"{dataset}: expected {DATASET}/<version>/labels.csv in it; run gld2 shard")
 
 
-def load_version(folder: str) -> tuple[dict[str, Any], list[Label]]:
-    """Reads stats.json and labels.csv of a version.
+def load_version(folder: str) -> tuple[Stats, list[Label]]:
+    """Reads stats.json, its splits in the usual order, and labels.csv of a version.
 
     Raises:
       UserError: one of them cannot be read.
     """
     path = join(folder, "labels.csv")
     labels = parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
-    path = join(folder, "stats.json")
-    stats = filesystem.read_json(path)
-    try:
-        splits = {name: stats["splits"][name] for name in OUTPUT_SPLITS if name in stats["splits"]}
-        for counts in splits.values():
-            [int(counts[name]) for name in ("images", "shards", "bytes")]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = "expected splits with their images, shards and bytes"
-        raise UserError(f"{path}: {what}, found {error!r}") from None
-    return stats | {"splits": splits}, labels
+    stats = filesystem.read_record(Stats, join(folder, STATS))
+    splits = {name: stats.splits[name] for name in OUTPUT_SPLITS if name in stats.splits}
+    return dataclasses.replace(stats, splits=splits), labels

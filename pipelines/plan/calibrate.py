@@ -5,23 +5,22 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pandas as pd
 
 from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED
 from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
-from pipelines.imaging.config import NormalizationConfig
 from pipelines.plan.calibration import Calibration, load, save
 from pipelines.plan.options import CostOptions
 from pipelines.sample import writer
 from pipelines.sample.config import World
 from pipelines.source.discover import discover_source, expand_part
-from pipelines.source.unit import RecordParameters, Unit
+from pipelines.source.unit import RecordParameters, Unit, UnitFailure, UnitSummary
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import RecordLocation, gather
 
@@ -65,15 +64,14 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
         output, normal = Output(folder), NormalizationConfig(image_size)
         filesystem.make_folder(folder)
         begun = time.process_time()
-        summaries = list(_staged(units, output, normal, photos))
+        summaries, failure = _staged(units, output, normal, photos)
         staged_in = time.process_time() - begun
-        number, staged, fetched = (
-            sum(summary.get(name, 0) for summary in summaries)
-            for name in ("images", "staged", "bytes")
-        )
+        number = sum(summary.images for summary in summaries)
+        staged = sum(summary.staged for summary in summaries)
+        fetched = sum(summary.bytes for summary in summaries)
         if not staged:
-            raise UserError(f"{root}: no photo could be read; {summaries[-1].get('detail', '')}")
-        names = [summary["unit"] for summary in summaries if summary.get("staged")]
+            raise UserError(f"{root}: no photo could be read; {failure}")
+        names = [summary.unit for summary in summaries if summary.staged]
         begun = time.process_time()
         _shard(output, names)
         sharded_in = time.process_time() - begun
@@ -91,14 +89,18 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
 
 def _staged(
     units: Iterable[Unit], output: Output, normal: NormalizationConfig, photos: int
-) -> Iterator[dict[str, Any]]:
-    """Stages units until there are so many photos, or one fails; yields their summaries."""
+) -> tuple[list[UnitSummary], str]:
+    """Stages units until there are so many photos, or one fails; returns why one did, or ''."""
+    summaries: list[UnitSummary] = []
     for unit in units:
-        summary = stage(unit, output, RecordParameters(normal, limit=photos), StagingOptions())
-        yield summary
-        photos -= summary.get("images", 0)
-        if photos <= 0 or "failed" in summary:
-            return
+        found = stage(unit, output, RecordParameters(normal, limit=photos), StagingOptions())
+        if isinstance(found, UnitFailure):
+            return summaries, found.detail
+        summaries.append(found)
+        photos -= found.images
+        if photos <= 0:
+            break
+    return summaries, ""
 
 
 def _drawn(folder: str, photos: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from typing import ClassVar
 
+from pipelines.common import records
 from pipelines.common.errors import UserError
 from pipelines.storage import filesystem
 
@@ -24,6 +25,8 @@ class Calibration:
       shard_ms: to read it back and write it into a shard, ms of a core.
     """
 
+    REMEDY: ClassVar[str] = "gld2 plan expected a calibration: remove it to measure again"
+
     source: str
     photos: int
     image_size: int
@@ -36,16 +39,14 @@ class Calibration:
 
 def load(path: str) -> Calibration:
     """Raises UserError where the file is not what `save` writes."""
-    found = filesystem.read_json(path)
-    try:
-        calibration = Calibration(**found)
-        good = all(value > 0 for name, value in found.items() if name != "source")
-    except TypeError:
-        good = False
-    if not good:
-        raise UserError(f"{path}: expected a calibration of gld2 plan; remove it to measure again")
+    calibration = filesystem.read_record(Calibration, path)
+    for name, value in dataclasses.asdict(calibration).items():
+        if name != "source" and not value > 0:
+            raise UserError(
+                f"{path}: `{name}`: expected more than 0, found {value}; {calibration.REMEDY}"
+            )
     return calibration
 
 
 def save(calibration: Calibration, path: str) -> None:
-    filesystem.write(path, json.dumps(dataclasses.asdict(calibration), indent=2) + "\n")
+    filesystem.write(path, records.dumps(calibration, sort_keys=False))

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from pipelines.common import schema
+from pipelines.common import records, schema
+from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, decision_files, join
 from pipelines.common.reasons import Reason, Reject
@@ -151,27 +152,34 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     """
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
-    done = filesystem.read_json(output.decisions_done)
+    done = filesystem.read_record(Curation, output.decisions_done)
     found = selection.digest(filesystem.match(decision_files(output)))
     if has_landmarks := len(found.before) > 0:
-        plot = landmarks_plot(found, done["parameters"]["min_images_per_class"])
+        plot = landmarks_plot(found, done.parameters.min_images_per_class)
         filesystem.write(join(output.report, "classes.png"), plot)
-    splits, steps = funnel(done["funnel"])
+    splits, steps = funnel(done.funnel)
     page = _template().render(
         output=output.root,
         done=done,
+        parameters=records.plain(done.parameters),
         has_landmarks=has_landmarks,
         splits=splits,
         steps=steps,
         sheets=_sheets(found, output),
         rejected=rejected(filesystem.match(output.rejects("*"))),
         curves=_copy(job_dir and join(job_dir, "curves.png"), output),
-        metrics=filesystem.read_json(metrics) if metrics else None,
+        metrics=_figures(metrics) if metrics else None,
         pr_curve=_copy(metrics and join(_folder(metrics), "pr_curve.png"), output),
     )
     path = join(output.report, "index.html")
     filesystem.write(path, page)
     return path
+
+
+def _figures(metrics: str) -> dict[str, dict[str, float]]:
+    """Of each subset of queries, by name: all that metrics.json has, in its order."""
+    kind = dict[str, dict[str, float]]
+    return filesystem.read_record(kind, metrics, "give what gld2 evaluate wrote")
 
 
 def _template() -> jinja2.Template:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.common import schema
 from pipelines.common.errors import UserError
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import join
 from pipelines.common.reasons import Reject
-from pipelines.imaging.config import NormalizationConfig
+from pipelines.common.stats import STATS
 from pipelines.imaging.normalize import Unreadable, normalize
 from pipelines.score import prediction_store
 from pipelines.score.options import InferenceOptions
@@ -155,12 +156,8 @@ def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
 
 def normal_of(export: str) -> NormalizationConfig:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
-    path = join(export, "stats.json")
+    path = join(export, STATS)
     if not filesystem.exists(path):
         return NormalizationConfig()
-    try:
-        return NormalizationConfig(**filesystem.read_json(path)["photos"])
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: expected `photos`, how they were normalised; found {error}"
-        ) from None
+    remedy = "copy it from the dataset that the model was trained on"
+    return filesystem.read_record(Stats, path, remedy).photos

@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
@@ -26,8 +25,8 @@ from pipelines.score.inputs import Encoded, Folder, Photos, Records
 from pipelines.score.model import CHUNK, Place, Prediction
 from pipelines.score.model_handler import LandmarkHandler
 from pipelines.score.options import InferenceOptions
-from pipelines.score.prediction_store import Parts, Scored
-from pipelines.source.unit import RecordParameters, Unit
+from pipelines.score.prediction_store import Inputs, Parts, Scored
+from pipelines.source.unit import RecordParameters, Unit, UnitFailure
 from pipelines.storage import filesystem, photo_records
 from pipelines.storage.rejects import read_rejects
 
@@ -104,7 +103,7 @@ def open_unit(
         summary = stage(unit, output, parameters, effort)
         rejects += read_rejects(output.rejects(unit.name))
         rejects = [dataclasses.replace(reject, stage="score") for reject in rejects]
-        if "failed" in summary:
+        if isinstance(summary, UnitFailure):
             kept.write_rejects(unit.name, rejects)
         else:
             found = photo_records.read_labelled(output.staged(unit.name))
@@ -186,14 +185,9 @@ class Job:
     embed: bool
 
     @property
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> Inputs:
         """What the predictions hang on, beside each unit's photos."""
-        return {
-            "model": self.place.digest(),
-            "parameters": dataclasses.asdict(self.photos.parameters),
-            "top_k": self.top_k,
-            "embed": self.embed,
-        }
+        return Inputs(self.place.digest(), self.photos.parameters, self.top_k, self.embed)
 
 
 def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str) -> None:

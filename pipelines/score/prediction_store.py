@@ -3,21 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.common import paths, schema
+from pipelines.common import paths, records, schema
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reject
 from pipelines.score.model import Prediction
-from pipelines.source.unit import TRANSIENT
+from pipelines.source.unit import TRANSIENT, RecordParameters
 from pipelines.storage import filesystem, hashing, parquet
 from pipelines.storage.rejects import jsonl
 
-Inputs = Mapping[str, Any]
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What inputs.json says of a folder: what its predictions hang on, beside each unit's photos.
+
+    Attributes:
+      model: its digest.
+      parameters: how photos are normalised that were not before.
+      top_k: classes that are kept of each photo.
+      embed: whether there are embeddings.
+    """
+
+    REMEDY: ClassVar[str] = "remove its folder and run again"  # what lies there may not fit
+
+    model: str
+    parameters: RecordParameters
+    top_k: int
+    embed: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What <unit>.done.json says of a part.
+
+    Attributes:
+      photos: with a prediction.
+      rejected: that could not be read.
+      passing: of them, those that another day may mend.
+      source: digest of what the unit was made from.
+    """
+
+    photos: int
+    rejected: int
+    source: str
+    passing: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,24 +98,28 @@ class Parts:
         filesystem.make_folder(self.root)
         filesystem.remove_temporaries(self.root)
         if filesystem.exists(self.inputs):
-            found = filesystem.read_json(self.inputs)
-            return [n for n in sorted({*found, *inputs}) if found.get(n) != inputs.get(n)]
-        filesystem.write_json(self.inputs, inputs)
+            # As it lies there: it may be of another version, or of another kind of folder.
+            found = filesystem.read_record(dict[str, Any], self.inputs, Inputs.REMEDY)
+            wanted = records.plain(inputs)
+            return [n for n in sorted({*found, *wanted}) if found.get(n) != wanted.get(n)]
+        filesystem.write_record(self.inputs, inputs)
         return []
 
     def is_done(self, unit: str, source: object) -> bool:
         """Whether a unit's predictions are there, made from this source."""
-        return self._counts(unit, source) is not None
+        return self._done(unit, source) is not None
 
     def is_final(self, unit: str, source: object) -> bool:
         """Whether they are, and no photo is missing for a reason that another day may mend."""
-        counts = self._counts(unit, source)
-        return counts is not None and not counts.get("passing")
+        done = self._done(unit, source)
+        return done is not None and not done.passing
 
-    def _counts(self, unit: str, source: object) -> dict[str, Any] | None:
+    def _done(self, unit: str, source: object) -> Done | None:
         path = self.done(unit)
-        found = filesystem.read_json(path) if filesystem.exists(path) else {}
-        return found if found.get("source") == _digest(source) else None
+        if not filesystem.exists(path):
+            return None
+        found = filesystem.read_record(Done, path)
+        return found if found.source == _digest(source) else None
 
     def write(
         self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
@@ -91,8 +129,8 @@ class Parts:
         parquet.write_table(self.predictions(unit), _table(rows))
         self.write_rejects(unit, rejects)
         passing = sum(reject.reason in TRANSIENT for reject in rejects)
-        counts = {"photos": len(rows), "rejected": len(rejects), "passing": passing}
-        filesystem.write_json(self.done(unit), counts | {"source": _digest(source)})
+        done = Done(len(rows), len(rejects), _digest(source), passing)
+        filesystem.write_record(self.done(unit), done)
 
     def write_rejects(self, unit: str, rejects: Iterable[Reject]) -> None:
         filesystem.write(self.rejects(unit), jsonl(rejects))

@@ -13,6 +13,7 @@ from pipelines.score.prediction_store import Parts, beside
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.submission_writer import (
     Answers,
+    Counts,
     classified,
     collect,
     listed_ids,
@@ -22,7 +23,7 @@ from pipelines.score.submission_writer import (
 from pipelines.storage import filesystem
 
 
-def score(options: ScoreOptions, beam_options: PipelineOptions) -> dict[str, int]:
+def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     """Scores photos and writes the submission; prints and returns its counts.
 
     Raises:
@@ -63,14 +64,14 @@ def _claim(job: Job) -> None:
         job.parts.claim(job.inputs)
 
 
-def _print(counts: dict[str, int], failed: list[str], path: str) -> None:
+def _print(counts: Counts, failed: list[str], path: str) -> None:
     print(
-        f"score: {counts['rows']} rows = {counts['predicted']} predicted + "
-        f"{counts['unreadable']} unreadable + {counts['without_image']} without an image"
+        f"score: {counts.rows} rows = {counts.predicted} predicted + "
+        f"{counts.unreadable} unreadable + {counts.without_image} without an image"
     )
     print(
-        f"score: {counts['photos']} photos = {counts['predicted']} predicted + "
-        f"{counts['not_listed']} not listed + {counts['repeated']} repeated"
+        f"score: {counts.photos} photos = {counts.predicted} predicted + "
+        f"{counts.not_listed} not listed + {counts.repeated} repeated"
     )
     if failed:
         print(

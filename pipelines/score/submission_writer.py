@@ -52,6 +52,31 @@ class Found:
         return cells
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What counts.json says of a submission.
+
+    Attributes:
+      rows: = predicted + unreadable + without_image.
+      predicted: rows with a landmark.
+      unreadable: rows whose photo cannot be read.
+      without_image: rows that there is no photo of.
+      photos: with a prediction: predicted + not_listed + repeated.
+      not_listed: photos that no row is for.
+      repeated: photos whose id came before.
+      failed_units: units that could not be read at all.
+    """
+
+    rows: int
+    predicted: int
+    unreadable: int
+    without_image: int
+    photos: int
+    not_listed: int
+    repeated: int
+    failed_units: int
+
+
 Answers = Callable[[str], tuple[np.ndarray, np.ndarray]]  # unit -> landmark_ids, scores
 
 
@@ -115,9 +140,7 @@ def listed_ids(path: str | None) -> list[str] | None:
     return ids
 
 
-def write(
-    path: str, ids: Sequence[str] | None, found: Found, over: int | None = None
-) -> dict[str, int]:
+def write(path: str, ids: Sequence[str] | None, found: Found, over: int | None = None) -> Counts:
     """Writes the submission and, beside it, the rejects and, last, the counts.
 
     Args:
@@ -140,16 +163,16 @@ def write(
         Reject(i, "", "score", Reason.NOT_LISTED, "it is not among the listed ids")
         for i in sorted((set(cells) | unread) - listed)
     ]
-    counts = {
-        "rows": len(rows),
-        "predicted": len(listed & set(cells)),
-        "unreadable": len(listed & unread),
-        "without_image": len(listed - set(cells) - unread),
-        "photos": len(found.ids),
-        "not_listed": len(set(cells) - listed),
-        "repeated": len(found.ids) - len(cells),
-        "failed_units": len(found.failed),
-    }
+    counts = Counts(
+        rows=len(rows),
+        predicted=len(listed & set(cells)),
+        unreadable=len(listed & unread),
+        without_image=len(listed - set(cells) - unread),
+        photos=len(found.ids),
+        not_listed=len(set(cells) - listed),
+        repeated=len(found.ids) - len(cells),
+        failed_units=len(found.failed),
+    )
     _check(counts)
     rejects = beside(path, "rejects.jsonl")
     refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
@@ -159,7 +182,7 @@ def write(
     if over:
         cells = demoted({i: cells[i] for i in rows if i in cells}, over)
     filesystem.write(path, submission.write(rows, cells))
-    filesystem.write_json(beside(path, "counts.json"), counts)
+    filesystem.write_record(beside(path, "counts.json"), counts)
     return counts
 
 
@@ -170,8 +193,8 @@ def demoted(cells: Cells, over: int) -> Cells:
     return dict(zip(cells, zip(landmark_ids.tolist(), scores.tolist(), strict=True), strict=True))
 
 
-def _check(counts: dict[str, int]) -> None:
-    rows = counts["predicted"] + counts["unreadable"] + counts["without_image"]
-    photos = counts["predicted"] + counts["not_listed"] + counts["repeated"]
-    if rows != counts["rows"] or photos != counts["photos"]:
+def _check(counts: Counts) -> None:
+    rows = counts.predicted + counts.unreadable + counts.without_image
+    photos = counts.predicted + counts.not_listed + counts.repeated
+    if rows != counts.rows or photos != counts.photos:
         raise AssertionError(f"the sums do not hold: {counts}")

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from pipelines.common import schema
+from pipelines.shard.plan import WrittenShard
 from pipelines.storage import filesystem, tf_example, tfrecord
-
-if TYPE_CHECKING:
-    pass
 
 POWERS = np.arange(256, dtype=np.int64)[:, None] ** [1, 2]  # of a channel's levels
 SAMPLE = 32  # photos of each shard that the channels' mean and deviation are from
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """Red, green and blue of some photos.
+
+    Attributes:
+      mean, std: of each channel's levels, from 0 to 1.
+      photos: how many.
+    """
+
+    mean: list[float]
+    std: list[float]
+    photos: int
 
 
 def channels(path: str) -> list[int]:
@@ -42,13 +54,12 @@ def _channels(jpeg: bytes) -> np.ndarray:
     return np.concatenate([[1, image.width * image.height], *(levels @ POWERS).T])
 
 
-def mean_and_std(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def mean_and_std(shards: Sequence[WrittenShard]) -> Channels:
     """Of the channels of train (of test, where there is no train), from 0 to 1."""
-    names = {shard["split"] for shard in shards}
+    names = {shard.split for shard in shards}
     name = next(name for name in schema.OUTPUT_SPLITS if name in names)
-    found = [shard["channels"] for shard in shards if shard["split"] == name]
+    found = [shard.channels for shard in shards if shard.split == name]
     photos, pixels, *sums = np.array(found, np.int64).sum(axis=0).tolist()
     mean = np.array(sums[:3]) / pixels / 255
     std = np.sqrt(np.array(sums[3:]) / pixels / 255**2 - mean**2)
-    rounded = {"mean": mean.round(4).tolist(), "std": std.round(4).tolist()}
-    return rounded | {"channels_of": photos}
+    return Channels(mean.round(4).tolist(), std.round(4).tolist(), photos)

@@ -8,11 +8,13 @@ from typing import Any
 
 import jinja2
 
-from pipelines.common import paths, schema
+from pipelines.common import paths, records, schema
+from pipelines.common.curation import Curation
+from pipelines.common.stats import Stats
 from pipelines.storage import filesystem
 
 
-def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> None:
+def write(folder: str, stats: Stats, done: Curation) -> None:
     """Writes README.md.
 
     Args:
@@ -23,7 +25,7 @@ def write(folder: str, stats: Mapping[str, Any], done: Mapping[str, Any]) -> Non
     filesystem.write(paths.join(folder, "README.md"), render(stats, done))
 
 
-def render(stats: Mapping[str, Any], done: Mapping[str, Any]) -> str:
+def render(stats: Stats, done: Curation) -> str:
     """The page as text; the same input gives the same text."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines.shard"),
@@ -35,22 +37,22 @@ def render(stats: Mapping[str, Any], done: Mapping[str, Any]) -> str:
     environment.filters["thousands"] = "{:,}".format
     return environment.get_template("card.md").render(
         stats=stats,
-        splits={n: stats["splits"][n] for n in schema.OUTPUT_SPLITS if n in stats["splits"]},
+        splits={n: stats.splits[n] for n in schema.OUTPUT_SPLITS if n in stats.splits},
         done=done,
         flags=json.dumps(_flags(stats, done), indent=2),
-        dropped=sorted(_dropped(done["funnel"]), key=lambda row: (-row[2], row)),
-        amiss={k.replace("_", " "): n for k, n in sorted(done["unseen"].items()) if n},
+        dropped=sorted(_dropped(done.funnel), key=lambda row: (-row[2], row)),
+        amiss={k.replace("_", " "): n for k, n in sorted(done.unseen.items()) if n},
         schema=schema,
     )
 
 
-def _flags(stats: Mapping[str, Any], done: Mapping[str, Any]) -> dict[str, Any]:
+def _flags(stats: Stats, done: Curation) -> dict[str, Any]:
     """What each stage was told."""
-    told = {"version": "version", "seed": "seed", "with_attribution": "attribution"}
+    shaped = {"version": stats.version, "seed": stats.seed, "with_attribution": stats.attribution}
     return {
-        "download": stats["photos"],
-        "curate": done["parameters"],
-        "shard": {flag: stats[key] for flag, key in told.items()},
+        "download": records.plain(stats.photos),
+        "curate": records.plain(done.parameters),
+        "shard": shaped,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -16,10 +15,11 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, join
 from pipelines.common.schema import STAGED
+from pipelines.common.stats import STATS, Stats
 from pipelines.runner import engine, partition, progress
 from pipelines.shard import channel_stats, publish
 from pipelines.shard.options import ShardOptions
-from pipelines.shard.plan import STATS, Plan, make_plan, note
+from pipelines.shard.plan import Plan, WrittenShard, make_plan, note
 from pipelines.source import metadata_csv
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
@@ -49,7 +49,7 @@ class Shard(beam.PTransform):
         parts = partition.partition_count(sum(plan.images.values()))
         by_id = partition.by_hex("id", parts)
         facts = partition.batches(
-            {plan.output.facts(s["unit"]): s["images"] for s in summaries(plan.output)}
+            {plan.output.facts(unit.unit): unit.images for unit in summaries(plan.output)}
         )
         credits = [plan.attribution_csv] if plan.attribution_csv else []
         inputs = {
@@ -75,7 +75,7 @@ class Shard(beam.PTransform):
             | "Place" >> beam.MapTuple(lambda _, found: place(**found))  # table
             | "ByShard" >> beam.FlatMap(by_shard, plan)  # ((split, shard), table)
             | "Group" >> beam.GroupByKey()
-            | "Write" >> beam.Map(write_shard, plan)  # stats of a shard
+            | "Write" >> beam.Map(write_shard, plan)  # WrittenShard
             | "Collect" >> beam.combiners.ToList()
             | "Publish" >> beam.Map(publish.publish, plan)
         )
@@ -131,9 +131,7 @@ def by_shard(images: pd.DataFrame, plan: Plan):
         yield (str(name), int(shard)), rows
 
 
-def write_shard(
-    keyed: tuple[tuple[str, int], Iterable[pd.DataFrame]], plan: Plan
-) -> dict[str, Any]:
+def write_shard(keyed: tuple[tuple[str, int], Iterable[pd.DataFrame]], plan: Plan) -> WrittenShard:
     """Writes one shard in the order of the hash; returns its counts.
 
     It holds one shard in memory. A shard that an interrupted run finished is kept.
@@ -146,13 +144,8 @@ def write_shard(
             for record in _records(images, plan.output):
                 file.write(tfrecord.frame(record))
     engine.count("sharded", len(images))
-    written = {
-        "split": name,
-        "number": number,
-        "images": len(images),
-        "bytes": filesystem.size(path),
-    }
-    return written | {"channels": channel_stats.channels(path)}
+    size, channels = filesystem.size(path), channel_stats.channels(path)
+    return WrittenShard(name, number, len(images), size, channels)
 
 
 def _records(images: pd.DataFrame, output: Output) -> Iterator[bytes]:
@@ -179,7 +172,7 @@ def _more(images: pd.DataFrame) -> Iterator[bytes]:
 
 def shard(
     output: Output, options: ShardOptions, attributions: str | None, beam_options: PipelineOptions
-) -> dict[str, Any]:
+) -> Stats:
     """Writes a version of the dataset unless it is there; prints and returns its stats.
 
     Raises:
@@ -187,9 +180,9 @@ def shard(
         something else.
     """
     plan = make_plan(output, options, attributions)
-    stats_path = join(plan.final, "stats.json")
+    stats_path = join(plan.final, STATS)
     if filesystem.exists(stats_path):
-        if filesystem.read_json(stats_path)["inputs"] != plan.inputs:
+        if filesystem.read_record(Stats, stats_path).inputs != plan.inputs:
             raise UserError(
                 f"{plan.final}: made from other decisions or flags; "
                 "give another --version, or remove it"
@@ -199,11 +192,11 @@ def shard(
         look = functools.partial(_look, plan)
         with progress.bar("shard", look, progress.BYTES, plan.kept_bytes, output.root):
             engine.run(lambda p: p | Shard(plan), beam_options)
-    stats = filesystem.read_json(stats_path)
-    for name, counts in stats["splits"].items():
+    stats = filesystem.read_record(Stats, stats_path)
+    for name, counts in stats.splits.items():
         print(
-            f"shard {name}: {plan.images[name]} images kept = {counts['images']} sharded, "
-            f"{counts['bytes'] / 1e6:.1f} MB in {counts['shards']} shards"
+            f"shard {name}: {plan.images[name]} images kept = {counts.images} sharded, "
+            f"{counts.bytes / 1e6:.1f} MB in {counts.shards} shards"
         )
     print(f"shard: {plan.final}")
     return stats
@@ -224,7 +217,7 @@ def _prepare_folder(plan: Plan) -> None:
     was killed while it gave shard after shard its name.
     """
     made_from = note(plan)
-    if not filesystem.exists(made_from) or filesystem.read_json(made_from) != plan.inputs:
+    if not filesystem.exists(made_from) or filesystem.read_record(str, made_from) != plan.inputs:
         filesystem.remove(plan.incomplete, plan.final)
-        filesystem.write_json(made_from, plan.inputs)
+        filesystem.write_record(made_from, plan.inputs)
     filesystem.remove_temporaries(plan.incomplete)

@@ -8,7 +8,9 @@ import json
 from typing import Any
 
 from pipelines.common import paths, schema
+from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import Output, decision_files
 from pipelines.common.schema import OUTPUT_SPLITS
 from pipelines.shard.options import ShardOptions
@@ -40,7 +42,7 @@ class Plan:
     images: dict[str, int]
     seed: int
     inputs: str
-    photos: dict[str, int]
+    photos: NormalizationConfig
     decisions: list[tuple[str, str]]
     attribution_csv: str | None = None
     kept_bytes: int = 0
@@ -52,6 +54,25 @@ class Plan:
     @property
     def incomplete(self) -> str:
         return f"{self.final}.incomplete"
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenShard:
+    """A shard of it that was written.
+
+    Attributes:
+      split: train, validation or test.
+      number: of the shard in its split, from 0.
+      images: in it.
+      bytes: of the file.
+      channels: [8], as channel_stats.channels counts them.
+    """
+
+    split: str
+    number: int
+    images: int
+    bytes: int
+    channels: list[int]
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -81,8 +102,8 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
     """
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
-    done = filesystem.read_json(output.decisions_done)
-    funnel = done["funnel"]
+    done = filesystem.read_record(Curation, output.decisions_done)
+    funnel = done.funnel
     images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
     if not images:
         raise UserError(f"{output.decisions}: no image was kept; see its reasons")
@@ -90,13 +111,12 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
     shards = {
         name: options.num_shards or max(1, round(funnel[f"bytes/{name}"] / size)) for name in images
     }
-    staged = [s for s in summaries(output) if s["split"] in schema.SPLITS]
-    facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
-    made_from: list[Any] = [done["decisions_sha256"], facts, shards, options.seed]
+    staged = [s for s in summaries(output) if s.split in schema.SPLITS]
+    facts = [[unit.unit, unit.facts_sha256] for unit in staged]
+    made_from: list[Any] = [done.decisions_sha256, facts, shards, options.seed]
     if attributions:
         made_from.append(streams.version(attributions))
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-    photos = staged[0]["parameters"]["normal"]
     return Plan(
         output,
         options.version,
@@ -104,8 +124,8 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
         images,
         options.seed,
         inputs,
-        photos,
-        _decisions(output, done["decisions_sha256"]),
+        staged[0].parameters.normal,
+        _decisions(output, done.decisions_sha256),
         attributions,
         sum(funnel[f"bytes/{name}"] for name in images),
     )
@@ -119,9 +139,6 @@ def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
             "run gld2 curate again"
         )
     return list(zip(paths, digests, strict=True))
-
-
-STATS = "stats.json"
 
 
 def note(plan: Plan) -> str:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from pipelines.common import paths
+from pipelines.common.curation import Curation
 from pipelines.common.labels import parse_labels
+from pipelines.common.stats import STATS, Split, Stats
 from pipelines.shard import dataset_card, tfds_metadata
 from pipelines.shard.channel_stats import mean_and_std
-from pipelines.shard.plan import STATS, note
+from pipelines.shard.plan import Plan, WrittenShard, note
 from pipelines.storage import filesystem
 
-if TYPE_CHECKING:
-    from pipelines.shard.plan import Plan
 
-
-def publish(shards: list[dict[str, Any]], plan: Plan) -> None:
+def publish(shards: list[WrittenShard], plan: Plan) -> None:
     """Checks kept = sharded, writes what stands beside the shards, then gives the folder its name.
 
     Args:
-      shards: what was written: split, number, images, bytes, channels of each.
+      shards: what was written.
       plan: what was to be written.
     """
     if filesystem.exists(paths.join(plan.final, STATS)):
@@ -29,36 +27,40 @@ def publish(shards: list[dict[str, Any]], plan: Plan) -> None:
     splits = {name: _split(name, shards, plan) for name in plan.shards}
     labels = filesystem.read(plan.output.labels)
     classes = parse_labels(labels.decode(), plan.output.labels)
-    stats = {
-        "splits": splits,
-        "classes": len(classes),
-        **mean_and_std(shards),
-        "photos": plan.photos,
-        "attribution": plan.attribution_csv is not None,
-        "version": plan.version,
-        "seed": plan.seed,
-        "inputs": plan.inputs,
-    }
+    channels = mean_and_std(shards)
+    stats = Stats(
+        photos=plan.photos,
+        splits=splits,
+        version=plan.version,
+        seed=plan.seed,
+        inputs=plan.inputs,
+        classes=len(classes),
+        mean=channels.mean,
+        std=channels.std,
+        channels_of=channels.photos,
+        attribution=plan.attribution_csv is not None,
+    )
     filesystem.write(paths.join(folder, "labels.csv"), labels)
     tfds_metadata.write_metadata(folder, stats, classes)
-    dataset_card.write(folder, stats, filesystem.read_json(plan.output.decisions_done))
+    done = filesystem.read_record(Curation, plan.output.decisions_done)
+    dataset_card.write(folder, stats, done)
     filesystem.remove(note(plan))
-    filesystem.write_json(paths.join(folder, STATS), stats)
+    filesystem.write_record(paths.join(folder, STATS), stats)
     filesystem.rename_folder(folder, plan.final, last=STATS)
 
 
-def _split(name: str, shards: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
+def _split(name: str, shards: Sequence[WrittenShard], plan: Plan) -> Split:
     """Counts of a split, whose shards without any image are written here, empty."""
     number = plan.shards[name]
-    mine = {shard["number"]: shard for shard in shards if shard["split"] == name}
+    mine = {shard.number: shard for shard in shards if shard.split == name}
     for missing in sorted(set(range(number)) - set(mine)):
         filesystem.write(paths.join(plan.incomplete, paths.shard(name, missing, number)), b"")
-    lengths = [mine[n]["images"] if n in mine else 0 for n in range(number)]
+    lengths = [mine[n].images if n in mine else 0 for n in range(number)]
     if sum(lengths) != plan.images[name]:
         raise AssertionError(f"{name}: {plan.images[name]} images kept, {sum(lengths)} sharded")
-    return {
-        "images": sum(lengths),
-        "shards": number,
-        "bytes": sum(shard["bytes"] for shard in mine.values()),
-        "shard_lengths": lengths,
-    }
+    return Split(
+        images=sum(lengths),
+        shards=number,
+        bytes=sum(shard.bytes for shard in mine.values()),
+        shard_lengths=lengths,
+    )

@@ -6,12 +6,12 @@ import csv
 import io
 import pathlib
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from pipelines.common import paths, quiet, schema
 from pipelines.common.labels import Label
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
+from pipelines.common.stats import Stats
 from pipelines.storage import filesystem
 
 RELABELING_HEADER = ("new_label", "old_label")  # DELF's: ours, and GLDv2's landmark_id
@@ -27,7 +27,7 @@ CITATION = """@inproceedings{weyand2020GLDv2,
 }"""
 
 
-def write_metadata(folder: str, stats: Mapping[str, Any], labels: Sequence[Label]) -> None:
+def write_metadata(folder: str, stats: Stats, labels: Sequence[Label]) -> None:
     """Writes what `tfds.builder_from_directory` needs, and DELF's relabeling.csv.
 
     The shards are not read: their counts are known. TFDS writes to a local
@@ -55,14 +55,14 @@ def format_relabeling(labels: Iterable[Label]) -> str:
     return out.getvalue()
 
 
-def _info(local: str, stats: Mapping[str, Any], labels: Iterable[Label]):
+def _info(local: str, stats: Stats, labels: Iterable[Label]):
     """A tfds.core.DatasetInfo."""
     with quiet.tensorflow():
         import tensorflow_datasets as tfds
 
-        features = _features([str(label.landmark_id) for label in labels], stats["attribution"])
+        features = _features([str(label.landmark_id) for label in labels], stats.attribution)
     identity = tfds.core.dataset_info.DatasetIdentity(
-        name=DATASET, version=tfds.core.Version(stats["version"]), data_dir=local, module_name=""
+        name=DATASET, version=tfds.core.Version(stats.version), data_dir=local, module_name=""
     )
     info = tfds.core.DatasetInfo(
         builder=identity,
@@ -73,8 +73,8 @@ def _info(local: str, stats: Mapping[str, Any], labels: Iterable[Label]):
         citation=CITATION,
     )
     info.set_file_format("tfrecord")
-    counts = [(name, stats["splits"][name]) for name in OUTPUT_SPLITS if name in stats["splits"]]
-    splits = [tfds.core.SplitInfo(name, c["shard_lengths"], c["bytes"]) for name, c in counts]
+    counts = [(name, stats.splits[name]) for name in OUTPUT_SPLITS if name in stats.splits]
+    splits = [tfds.core.SplitInfo(name, c.shard_lengths, c.bytes) for name, c in counts]
     info.set_splits(tfds.core.splits.SplitDict(splits))
     return info
 

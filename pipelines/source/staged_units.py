@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipelines.common.paths import Output
 from pipelines.source.discover import Source
+from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem
 
 
-def summaries(output: Output) -> list[dict[str, Any]]:
+def summaries(output: Output) -> list[UnitSummary]:
     """The done.json of every staged unit, in the order of their names."""
-    return [filesystem.read_json(path) for path in filesystem.match(output.done("*"))]
+    done = filesystem.match(output.done("*"))
+    return [filesystem.read_record(UnitSummary, path) for path in done]
+
+
+def summary(output: Output, unit: str) -> UnitSummary | None:
+    """The done.json of a unit; None where it is not staged."""
+    path = output.done(unit)
+    return filesystem.read_record(UnitSummary, path) if filesystem.exists(path) else None
 
 
 def print_absent(source: Source) -> None:

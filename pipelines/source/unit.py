@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.reasons import Reason
-from pipelines.imaging.config import NormalizationConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,54 @@ class RecordParameters:
     normal: NormalizationConfig
     limit: int | None = None
     max_bytes: int = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitSummary:
+    """What staged/<unit>.done.json says of a unit that is staged.
+
+    Attributes:
+      unit: its name.
+      split: train, index or test.
+      source: as of Unit.
+      md5: of the tar, 32 hex, where one was published.
+      images: in all: staged or rejected.
+      staged: that became records.
+      rejected: by reason.
+      bytes: of the source's photos.
+      parameters: that it was staged with.
+      facts_sha256: of its facts' file, 64 hex.
+    """
+
+    REMEDY: ClassVar[str] = "remove it and run gld2 download again"
+
+    unit: str
+    split: str
+    source: str
+    md5: str | None
+    images: int
+    staged: int
+    rejected: dict[str, int]
+    bytes: int
+    parameters: RecordParameters
+    facts_sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitFailure:
+    """A unit that could not be staged; the next run tries it again.
+
+    Attributes:
+      unit: its name.
+      split: train, index or test.
+      reason: why.
+      detail: what was expected and what came, for a person.
+    """
+
+    unit: str
+    split: str
+    reason: Reason
+    detail: str
 
 
 TRANSIENT = (Reason.UNREACHABLE,)  # reasons that another day may mend

@@ -12,12 +12,15 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
+from pipelines.common import records
 from pipelines.common.errors import UserError
 from pipelines.common.paths import join
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+T = TypeVar("T")
 
 
 def unreadable() -> tuple[type[Exception], ...]:
@@ -149,6 +152,20 @@ def read_json(path: str) -> Any:
         raise UserError(f"{path}: expected JSON, found {error}; remove it and run again") from None
 
 
+def read_record(kind: type[T], path: str, remedy: str = "") -> T:
+    """Reads a record from its JSON file.
+
+    Args:
+      kind: a dataclass, or another hint that `records` knows.
+      path: of the file.
+      remedy: what the user can do about a file that cannot be read; '' for the kind's own.
+
+    Raises:
+      UserError: there is no such file, or it holds something else.
+    """
+    return records.loads(kind, read(path), path, remedy)
+
+
 @contextlib.contextmanager
 def atomic(path: str) -> Iterator[IO[bytes]]:
     """Opens `path` for writing under a temporary name; the name is changed when all is written.
@@ -213,6 +230,10 @@ def write(path: str, data: bytes | str) -> None:
 
 def write_json(path: str, value: Any) -> None:
     write(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_record(path: str, record: object) -> None:
+    write(path, records.dumps(record))
 
 
 def remove(*paths: str) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 import json
 from collections.abc import Iterable
 
-from pipelines.common.reasons import Reason, Reject
+from pipelines.common import records
+from pipelines.common.reasons import Reject
 from pipelines.storage import filesystem
 
 
@@ -15,5 +16,5 @@ def jsonl(rejects: Iterable[Reject]) -> str:
 
 
 def read_rejects(path: str) -> list[Reject]:
-    rows = map(json.loads, filesystem.read(path).splitlines())
-    return [Reject(**row | {"reason": Reason(row["reason"])}) for row in rows]
+    lines = filesystem.read(path).splitlines()
+    return [records.loads(Reject, line, f"{path} row {n}") for n, line in enumerate(lines, 1)]

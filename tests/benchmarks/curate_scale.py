@@ -31,12 +31,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from pipelines.common import schema
+from pipelines.common.curation import Curation
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import Output, join
 from pipelines.curate.near_duplicates import pair_search
-from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.normalize import normalize
 from pipelines.imaging.perceptual_hash import PerceptualHashes
-from pipelines.source.unit import RecordParameters
+from pipelines.source.unit import RecordParameters, UnitSummary
 from pipelines.storage import filesystem, parquet
 from tests import planted
 from tests.benchmarks.download import Run, run
@@ -288,19 +289,19 @@ def _facts(
 def _write_unit(output: Output, name: str, split: str, facts: pd.DataFrame) -> None:
     rows = facts.assign(split=split, unit=name, status=schema.STAGED, reason=None)
     digest = parquet.write(output.facts(name), rows, schema.FACTS)
-    summary = {
-        "unit": name,
-        "split": split,
-        "source": name,
-        "md5": None,
-        "images": len(rows),
-        "staged": len(rows),
-        "rejected": {},
-        "bytes": int(rows["bytes"].sum()),
-        "parameters": dataclasses.asdict(RecordParameters(NormalizationConfig())),
-        "facts_sha256": digest,
-    }
-    filesystem.write_json(output.done(name), summary)
+    summary = UnitSummary(
+        unit=name,
+        split=split,
+        source=name,
+        md5=None,
+        images=len(rows),
+        staged=len(rows),
+        rejected={},
+        bytes=int(rows["bytes"].sum()),
+        parameters=RecordParameters(NormalizationConfig()),
+        facts_sha256=digest,
+    )
+    filesystem.write_record(output.done(name), summary)
 
 
 def _write_metadata(
@@ -367,7 +368,7 @@ def _curate(source: pathlib.Path, output: Output, beam_flags: Sequence[str], lea
 
 def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
     decisions = _read(output.decisions, "decisions-*.parquet", schema.DECISIONS)
-    _check_sums(made, decisions, filesystem.read_json(output.decisions_done)["funnel"])
+    _check_sums(made, decisions, filesystem.read_record(Curation, output.decisions_done).funnel)
     row = pd.Series(np.arange(len(made.ids)), made.ids)  # by id
     kept_for = np.arange(len(made.ids))  # the photo that it repeats, or itself
     repeats = decisions[decisions["duplicate_of"].notna()]

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import dataclasses
 import io
 import itertools
-import json
 import multiprocessing
 import os
 import pathlib
@@ -32,9 +30,10 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from pipelines.common import quiet
+from pipelines.common import quiet, records
 from pipelines.common.labels import Label, format_labels
-from pipelines.imaging.config import NormalizationConfig
+from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.stats import Stats
 from pipelines.imaging.normalize import normalize
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
@@ -81,7 +80,7 @@ def make_export(folder: pathlib.Path) -> None:
     make_saved_model(f"{folder}/model.keras", f"{folder}/saved_model")
     labels = format_labels(Label(n, n, 1) for n in range(CLASSES))
     (folder / "labels.csv").write_text(labels)
-    (folder / "stats.json").write_text(json.dumps({"photos": dataclasses.asdict(NORMAL)}))
+    (folder / "stats.json").write_text(records.dumps(Stats(NORMAL, {}, "1.0.0", 0, "")))
 
 
 # ---- what is compared -----------------------------------------------------------------------

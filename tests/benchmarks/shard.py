@@ -36,6 +36,8 @@ import pandas as pd
 
 from pipelines.common import quiet, schema
 from pipelines.common.paths import Output, join
+from pipelines.common.stats import Stats
+from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, parquet, tf_example, tfrecord
 from tests.benchmarks.download import Run, run
 from tests.conftest import MINI, gld2
@@ -92,12 +94,12 @@ class Few:
     def __init__(self, folder: pathlib.Path):
         gld2("download", source=MINI, output=folder, split="train")
         output = Output(str(folder))
-        units = [filesystem.read_json(path) for path in filesystem.match(output.done("*"))]
-        facts = pd.concat([parquet.read(output.facts(u["unit"]), schema.FACTS) for u in units])
+        units = summaries(output)
+        facts = pd.concat([parquet.read(output.facts(u.unit), schema.FACTS) for u in units])
         self.facts = facts[facts["status"] == schema.STAGED].reset_index(drop=True)
         self.records: list[dict[str, Any]] = []
         for unit in units:
-            with filesystem.open_read(output.staged(unit["unit"])) as file:
+            with filesystem.open_read(output.staged(unit.unit)) as file:
                 self.records += map(tf_example.decode, tfrecord.read(file))
         self.summary = units[0]
 
@@ -128,11 +130,18 @@ def _write_unit(output: Output, few: Few, digests: list[str], start: int) -> Non
         length=lengths,
         offset=np.cumsum(lengths) - lengths,
     )
-    counts = {"images": len(facts), "staged": len(facts), "rejected": {}}
-    counts |= {"bytes": int(facts["bytes"].sum())}
     digest = parquet.write(output.facts(unit), facts, schema.FACTS)
-    named = {"unit": unit, "source": unit, "facts_sha256": digest}
-    filesystem.write_json(output.done(unit), few.summary | counts | named)
+    summary = dataclasses.replace(
+        few.summary,
+        unit=unit,
+        source=unit,
+        images=len(facts),
+        staged=len(facts),
+        rejected={},
+        bytes=int(facts["bytes"].sum()),
+        facts_sha256=digest,
+    )
+    filesystem.write_record(output.done(unit), summary)
 
 
 def _curate(folder: pathlib.Path, output: Output, digests: Sequence[str]) -> None:
@@ -187,10 +196,10 @@ def _cpu_of_commands() -> float:
 def shards(photos: Photos) -> int:
     """Files that (a) wrote; counts its records, so that no rate is of work left undone."""
     (stats,) = filesystem.match(join(photos.output.version("*"), "stats.json"))
-    splits = filesystem.read_json(stats)["splits"].values()
-    if sum(split["images"] for split in splits) != photos.images:
+    splits = filesystem.read_record(Stats, stats).splits.values()
+    if sum(split.images for split in splits) != photos.images:
         sys.exit(f"expected {photos.images} images in shards, found {splits}")
-    return sum(split["shards"] for split in splits)
+    return sum(split.shards for split in splits)
 
 
 def copy(paths: list[str], folder: pathlib.Path, shards: int) -> Cost:

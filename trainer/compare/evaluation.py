@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version
 from trainer.devices import Devices
+from trainer.training.outcome import Outcome
 
 _FROM_TRAINING = {  # done.json -> column
     "val_accuracy": "accuracy",
@@ -107,10 +107,10 @@ def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: in
 def _quality(row: Row, run: ComparisonRun, on: Exam) -> list[str]:
     """Fills in how good a trained network is; returns how the photos and the solution met."""
     job = run.settings.job_dir
-    done = json.loads(gfile.read(f"{job}/done.json"))
-    row.seconds, row.split = done["seconds"], on.split
+    done = gfile.read_record(Outcome, f"{job}/done.json")
+    row.seconds, row.split = done.seconds, on.split
     if on.solution is None:
-        found = {column: done.get(name) for name, column in _FROM_TRAINING.items()}
+        found = {column: getattr(done, name) for name, column in _FROM_TRAINING.items()}
         covered = []
     else:
         scored = _scored(run, on, on.solution)

@@ -13,6 +13,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -44,6 +45,21 @@ class Pace:
 
     start: float
     epoch: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What budget.json of a job folder holds.
+
+    Attributes:
+      config: of the run that was timed, as config.json has it.
+      paces: of its phases.
+    """
+
+    REMEDY: ClassVar[str] = "remove it and run gld2 compare again"
+
+    config: dict[str, Any]
+    paces: list[Pace]
 
 
 def shortened(settings: Config, paces: list[Pace], minutes: float) -> Config:
@@ -94,20 +110,17 @@ def read(settings: Config) -> list[Pace] | None:
     path = _path(settings)
     if not tf.io.gfile.exists(path):
         return None
-    found = json.loads(gfile.read(path))
-    if config.differences(json.dumps(found["config"]), config.dumps(settings, "")):
+    found = gfile.read_record(Budget, path)
+    if config.differences(json.dumps(found.config), config.dumps(settings, "")):
         return None
-    return [Pace(**pace) for pace in found["paces"]]
+    return found.paces
 
 
 def write(settings: Config, paces: list[Pace]) -> None:
     """Keeps what was timed in the run's folder."""
-    found = {
-        "config": json.loads(config.dumps(settings, "")),
-        "paces": [dataclasses.asdict(pace) for pace in paces],
-    }
+    found = Budget(json.loads(config.dumps(settings, "")), paces)
     tf.io.gfile.makedirs(settings.job_dir)
-    gfile.write(_path(settings), json.dumps(found, indent=2) + "\n")
+    gfile.write_record(_path(settings), found)
 
 
 def _path(settings: Config) -> str:

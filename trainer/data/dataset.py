@@ -5,17 +5,16 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import hashlib
-import json
 import posixpath
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from pipelines.common import versions
+from pipelines.common import records, versions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
 from pipelines.common.schema import DATASET, VALIDATION
+from pipelines.common.stats import STATS, Sizes, SplitSize
 from trainer import gfile
 from trainer.data import shard_cache
 
@@ -29,22 +28,21 @@ class Version:
     Attributes:
       folder: where it lies.
       labels: the classes, in the order of the network's outputs.
-      splits: of stats.json: split -> images, and perhaps bytes and shard_lengths.
+      splits: of stats.json, by name.
       digest: sha256 of labels.csv and stats.json, 64 hex.
       cache: a local folder that shards are read from, or ''.
     """
 
     folder: str
     labels: tuple[Label, ...]
-    splits: Mapping[str, Any]
+    splits: Mapping[str, SplitSize]
     digest: str
     cache: str = ""
 
     @property
     def images(self) -> dict[str, int]:
         """split -> how many photos it has; a split without photos is absent."""
-        found = {split: int(entry["images"]) for split, entry in self.splits.items()}
-        return {split: images for split, images in found.items() if images}
+        return {split: entry.images for split, entry in self.splits.items() if entry.images}
 
     @property
     def has_validation(self) -> bool:
@@ -104,18 +102,18 @@ def _versions(parent: str) -> list[str]:
 
 def _open(folder: str, cached: str) -> Version:
     labels_text = gfile.read(f"{folder}/labels.csv")
-    stats_text = gfile.read(f"{folder}/stats.json")
+    stats_text = gfile.read(f"{folder}/{STATS}")
     labels = parse_labels(labels_text, f"{folder}/labels.csv")
     if len(labels) < 2:
         raise UserError(f"{folder}/labels.csv: expected two classes or more, found {len(labels)}")
-    stats = _stats(stats_text, f"{folder}/stats.json")
-    if stats.get("classes", len(labels)) != len(labels):
+    stats = records.loads(Sizes, stats_text, f"{folder}/{STATS}")
+    if stats.classes not in (None, len(labels)):
         raise UserError(
-            f"{folder}/labels.csv: expected the {stats['classes']} classes of stats.json, found "
+            f"{folder}/labels.csv: expected the {stats.classes} classes of {STATS}, found "
             f"{len(labels)}"
         )
     digest = hashlib.sha256((labels_text + stats_text).encode()).hexdigest()
-    version = Version(folder, tuple(labels), stats["splits"], digest, cached)
+    version = Version(folder, tuple(labels), stats.splits, digest, cached)
     for split in ("train", VALIDATION):
         if split == "train" or version.images.get(split):
             check(version, split)
@@ -129,36 +127,24 @@ def check(version: Version, split: str) -> None:
       UserError: naming the file.
     """
     shards = version.published(split)
-    entry = version.splits.get(split, {})
-    if not entry.get("images"):
-        raise UserError(f"{version.folder}/stats.json: no photos in {split}")
+    entry = version.splits.get(split)
+    if not entry or not entry.images:
+        raise UserError(f"{version.folder}/{STATS}: no photos in {split}")
     _check_length(shards, entry)
 
 
-def _stats(text: str, name: str) -> dict:
-    try:
-        stats = json.loads(text)
-        for entry in stats["splits"].values():
-            int(entry["images"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{name}: expected splits with their images, found {text[:80]!r}"
-        ) from error
-    return stats
-
-
-def _check_length(shards: list[str], entry: dict) -> None:
+def _check_length(shards: list[str], entry: SplitSize) -> None:
     """Finds a shard that was cut off before hours are spent on the others.
 
     Lengths are cheap to ask for; only where their sum is not that of stats.json are records read.
     """
-    if "bytes" not in entry:
+    if entry.bytes is None:
         return
     with concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
         found = sum(pool.map(lambda path: tf.io.gfile.stat(path).length, shards))
-    if found == entry["bytes"]:
+    if found == entry.bytes:
         return
-    expected = entry.get("shard_lengths") or [None] * len(shards)
+    expected: Sequence[int | None] = entry.shard_lengths or [None] * len(shards)
     for path, photos in zip(shards, expected, strict=False):
         whole = _whole_records(path)
         if whole != photos:
@@ -166,7 +152,7 @@ def _check_length(shards: list[str], entry: dict) -> None:
             raise UserError(
                 f"{path}: expected {wanted}, found {'a record cut off' if whole is None else whole}"
             )
-    raise UserError(f"{shards[0]} and others: expected {entry['bytes']} bytes, found {found}")
+    raise UserError(f"{shards[0]} and others: expected {entry.bytes} bytes, found {found}")
 
 
 def _whole_records(path: str) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import sys
 
 import keras
@@ -20,6 +19,7 @@ from trainer.devices import Devices
 from trainer.model import build
 from trainer.position import START, TrainingPosition
 from trainer.training import checkpoints, history, tensorboard, validation
+from trainer.training.outcome import Outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,15 +68,14 @@ class Run:
         return self.devices.precision(self.settings.precision)
 
 
-def run(settings: Config) -> dict:
+def run(settings: Config) -> tuple[Outcome, bool]:
     """Trains, or continues to, or finds it done.
 
     Args:
       settings: the run.
 
     Returns:
-      What done.json holds: images, classes, parameters, epochs, seconds, the last epoch's
-      metrics, and `again`, whether all was done before.
+      What done.json holds, and whether all was done before.
 
     Raises:
       UserError: data or weights that cannot be used, or a job folder of another run.
@@ -87,14 +86,14 @@ def run(settings: Config) -> dict:
     digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()
     _claim(job, config.dumps(settings, digest), found)
     if tf.io.gfile.exists(job.done):
-        return {**json.loads(gfile.read(job.done)), "again": True}
+        return gfile.read_record(Outcome, job.done), True
     this = Run(settings, versions, job, spread(settings, versions, found))
     print(f"training on {this.devices}", flush=True)
     # From 1, as tf.data compares a seed with 0 where the global seed is 0; a tensor cannot be.
     keras.utils.set_random_seed(settings.seed + 1)
     with distribution.scope(this.devices):
         network, rows = _train(this)
-    return {**_finish(network, this, rows), "again": False}
+    return _finish(network, this, rows), False
 
 
 def spread(settings: Config, versions: list[Version], found: Devices) -> Devices:
@@ -217,23 +216,23 @@ def _callbacks(
     return found
 
 
-def _finish(network: keras.Model, this: Run, rows: list[Row]) -> dict:
+def _finish(network: keras.Model, this: Run, rows: list[Row]) -> Outcome:
     version = this.version(this.settings.phases[-1])
-    summary = {
-        "images": version.images["train"],
-        "classes": len(version.labels),
-        "parameters": network.count_params(),
-        "epochs": len(rows),
-        "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
+    outcome = Outcome(
+        images=version.images["train"],
+        classes=len(version.labels),
+        parameters=network.count_params(),
+        epochs=len(rows),
+        seconds=round(sum(float(row["seconds"]) for row in rows), 1),
+        export=this.job.path("export"),
         **{name: float(rows[-1][name]) for name in config.METRICS if rows[-1].get(name)},
-        "export": this.job.path("export"),
-    }
+    )
     values = [distribution.to_numpy(variable) for variable in network.variables]
     if this.devices.chief:
         history.draw(this.job.path("curves.png"), rows)
-        export.export(values, this.settings, version, rows[-1], summary["export"])
+        export.export(values, this.settings, version, rows[-1], outcome.export)
         tf.io.gfile.copy(
-            this.job.path("config.json"), f"{summary['export']}/config.json", overwrite=True
+            this.job.path("config.json"), f"{outcome.export}/config.json", overwrite=True
         )
-        gfile.write(this.job.done, json.dumps(summary, indent=2) + "\n")
-    return summary
+        gfile.write_record(this.job.done, outcome)
+    return outcome

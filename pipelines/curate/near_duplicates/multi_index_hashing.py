@@ -16,7 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-RADIUS = 7  # bits; the largest for which the bands above find all pairs
+from pipelines.common.curate_options import MAX_RADIUS as RADIUS
+
 BYTES = 8
 DIAGONALS = np.argsort(np.add.outer(np.arange(8), np.arange(8)).ravel() % 4, kind="stable")
 FINE = 4  # times the radius: bits of 128 by which the finer hashes of near duplicates may differ

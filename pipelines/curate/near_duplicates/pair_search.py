@@ -8,7 +8,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import apache_beam as beam
 import numpy as np
@@ -16,11 +16,13 @@ import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
+from pipelines.common.curation import Curation, PairCounts
 from pipelines.common.paths import Output
 from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
 from pipelines.curate.near_duplicates.multi_index_hashing import PHOTO
 from pipelines.runner import engine, partition, progress
+from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem, parquet
 
 HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
@@ -31,6 +33,21 @@ COLUMNS = {
     name: schema.FACTS[name]
     for name in ("id", "split", "status", "fine_0", "fine_1", "entropy", "width", "height")
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What pairs/<hash>.done.json says of a search.
+
+    Attributes:
+      counts: what it met.
+      inputs: digest of the facts that were searched.
+    """
+
+    REMEDY: ClassVar[str] = Curation.REMEDY
+
+    counts: PairCounts
+    inputs: str
 
 
 @dataclasses.dataclass
@@ -141,9 +158,9 @@ def finish(pairs: int, find_pairs: FindPairs, met: Iterable[dict[str, int]]) -> 
     total: collections.Counter[str] = collections.Counter()
     for some in met:
         total.update(some)
-    counts = {"pairs": pairs} | {name: total[name] for name in ("photos", "near", "crowded")}
-    done = {"counts": counts, "inputs": find_pairs.inputs}
-    filesystem.write_json(_done(find_pairs.output, find_pairs.hash), done)
+    counts = PairCounts(total["photos"], total["near"], pairs, total["crowded"])
+    path = _done(find_pairs.output, find_pairs.hash)
+    filesystem.write_record(path, Done(counts, find_pairs.inputs))
 
 
 def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -155,21 +172,21 @@ def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]
 # ---- the command's part ---------------------------------------------------------------------
 
 
-def find(output: Output, staged: list[dict[str, Any]], options: PipelineOptions) -> None:
-    """Finds all pairs within hamming.RADIUS, unless those of the same facts are there.
+def find(output: Output, staged: list[UnitSummary], options: PipelineOptions) -> None:
+    """Finds all pairs within RADIUS, unless those of the same facts are there.
 
     Args:
       output: its facts are read, its pairs written.
       staged: the summaries of the units whose facts count.
       options: Beam's.
     """
-    facts = [[summary["unit"], summary["facts_sha256"]] for summary in staged]
+    facts = [[unit.unit, unit.facts_sha256] for unit in staged]
     inputs = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     missing = [name for name in HASHES if not _is_done(output, name, inputs)]
     if not missing:
         return
-    rows = sum(summary["images"] for summary in staged)
-    paths = partition.batches({output.facts(s["unit"]): s["images"] for s in staged})
+    rows = sum(unit.images for unit in staged)
+    paths = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
     for name in missing:
         filesystem.remove(_done(output, name))
         filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))
@@ -200,18 +217,20 @@ def _done(output: Output, name: str) -> str:
     return output.pairs(f"{name}.done.json")
 
 
-def _is_done(output: Output, name: str, inputs: str) -> bool:
+def _read_done(output: Output, name: str) -> Done | None:
     path = _done(output, name)
-    return filesystem.exists(path) and filesystem.read_json(path)["inputs"] == inputs
+    return filesystem.read_record(Done, path) if filesystem.exists(path) else None
 
 
-def counts(output: Output) -> dict[str, dict[str, int]]:
+def _is_done(output: Output, name: str, inputs: str) -> bool:
+    done = _read_done(output, name)
+    return done is not None and done.inputs == inputs
+
+
+def counts(output: Output) -> dict[str, PairCounts]:
     """What the searches met, by hash; nothing of one that never ended."""
-    return {
-        name: filesystem.read_json(_done(output, name))["counts"]
-        for name in HASHES
-        if filesystem.exists(_done(output, name))
-    }
+    found = {name: _read_done(output, name) for name in HASHES}
+    return {name: done.counts for name, done in found.items() if done}
 
 
 def pair_files(output: Output) -> list[str]:

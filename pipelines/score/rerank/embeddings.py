@@ -52,7 +52,7 @@ def embed(
         embedded += len(job.parts.read(unit.name, "id"))
     if not embedded:
         raise UserError(f"{job.parts.root}: no photo could be embedded")
-    filesystem.write_json(job.parts.units, [unit.name for unit in units])
+    filesystem.write_record(job.parts.units, [unit.name for unit in units])
     print(f"{title}: {embedded + rejected} photos = {embedded} embedded + {rejected} rejected")
     print(f"{title}: {job.parts.root}")
 

@@ -17,7 +17,7 @@ from pipelines.runner import engine, progress
 from pipelines.score import inputs, prediction_store
 from pipelines.score.options import ScoreOptions
 from pipelines.score.pipeline import Job
-from pipelines.score.prediction_store import Parts, beside
+from pipelines.score.prediction_store import Inputs, Parts, beside
 from pipelines.score.rerank import embeddings, non_landmarks
 from pipelines.score.rerank.nearest_neighbours import Block, mean_similarity, search
 from pipelines.score.rerank.reranking import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
@@ -48,6 +48,21 @@ class Search:
 
     def evidence(self, unit: str) -> str:
         return paths.join(self.root, f"{unit}.evidence.parquet")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvidenceInputs(Inputs):
+    """What inputs.json says of a folder of evidence: the same of its queries, and more.
+
+    Attributes:
+      photos: digest of what the queries' units were made from.
+      train: the same of the train photos.
+      non_landmarks: digest of the photos of no landmark.
+    """
+
+    photos: str
+    train: str
+    non_landmarks: str
 
 
 def find(unit: str, where: Search) -> int:
@@ -144,11 +159,12 @@ def _look(where: Search, units: Sequence[str]) -> progress.Look:
 
 def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
     """Evidence that was found of or with other photos is of no use."""
-    inputs = job.inputs | {
-        "photos": _digest(where.queries, units),
-        "train": _digest(where.train, where.units),
-        "non_landmarks": hashing.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
-    }
+    inputs = EvidenceInputs(
+        **vars(job.inputs),
+        photos=_digest(where.queries, units),
+        train=_digest(where.train, where.units),
+        non_landmarks=hashing.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
+    )
     folder = Parts(where.root)
     if folder.claim(inputs):
         filesystem.remove(where.root)
@@ -173,13 +189,13 @@ def _embeddings(
     """Embeddings that gld2 embed made, or of photos that are embedded now; and their units."""
     there = Parts(place.rstrip("/"))
     if filesystem.exists(there.inputs):
-        if filesystem.read_json(there.inputs)["model"] != job.place.digest():
+        if filesystem.read_record(Inputs, there.inputs).model != job.place.digest():
             raise UserError(f"--{name} {place}: embeddings of another model than {job.place.path}")
         if not filesystem.exists(there.units):
             raise UserError(
                 f"--{name} {place}: not all photos are embedded yet; run its gld2 embed again"
             )
-        return there, tuple(filesystem.read_json(there.units))
+        return there, filesystem.read_record(tuple[str, ...], there.units)
     parameters = job.photos.parameters
     if name == "train":
         found = inputs.Photos(inputs.of_records(photo_records.find(place, name)), parameters)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.common.curate_options import CurateOptions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels, parse_labels
 from pipelines.curate import decisions, validation_split
-from pipelines.curate.options import CurateOptions
 from pipelines.curate.vocabulary import Labels
 from pipelines.runner import partition
 from pipelines.storage import parquet
@@ -83,8 +83,8 @@ def test_no_landmark_under_the_threshold_keeps_an_image(landmarks: list[int], le
         x: sizes[x] for x in ids
     }
     (row,) = decisions.what_if(found.sizes, [least])
-    assert row["classes"] == len(ids)
-    assert row["images"] == labelled["keep"].sum() == sum(sizes[x] for x in ids)
+    assert row.classes == len(ids)
+    assert row.images == labelled["keep"].sum() == sum(sizes[x] for x in ids)
     assert set(labelled["reason"].dropna()) <= {"rare_class"}
 
 

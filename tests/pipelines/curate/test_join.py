@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.common.curate_options import FilterOptions
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import read_credits
 from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join, join
-from pipelines.curate.options import FilterOptions
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source
 from pipelines.storage import parquet

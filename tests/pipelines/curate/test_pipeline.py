@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from pipelines.common import schema
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.curate.command import main
 from pipelines.curate.near_duplicates import multi_index_hashing
+from pipelines.source.unit import RecordParameters, UnitSummary
 from pipelines.storage import filesystem, parquet
 from tests.pipelines.conftest import read_tables
 
@@ -72,8 +74,19 @@ def write_facts(output: Output, rows: pd.DataFrame, units: int) -> None:
             unit = f"{split}-images_{number:03d}"
             table = images.iloc[some].assign(unit=unit)
             digest = parquet.write(output.facts(unit), table, schema.FACTS)
-            done = {"unit": unit, "split": split, "images": len(table), "facts_sha256": digest}
-            filesystem.write_json(output.done(unit), done)
+            done = UnitSummary(
+                unit=unit,
+                split=str(split),
+                source=unit,
+                md5=None,
+                images=len(table),
+                staged=int((table["status"] == schema.STAGED).sum()),
+                rejected=table["reason"].value_counts().to_dict(),
+                bytes=int(table["bytes"].sum()),
+                parameters=RecordParameters(NormalizationConfig()),
+                facts_sha256=digest,
+            )
+            filesystem.write_record(output.done(unit), done)
 
 
 def run(root: pathlib.Path, folder: pathlib.Path, rows: pd.DataFrame, *flags: str, units: int = 2):

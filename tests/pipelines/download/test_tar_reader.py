@@ -10,13 +10,13 @@ import tracemalloc
 
 import pytest
 
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader
 from pipelines.download.options import StagingOptions
 from pipelines.download.staging import stage
 from pipelines.download.tar_reader import BadArchive, Md5Stream, Member
-from pipelines.imaging.config import NormalizationConfig
 from pipelines.source.unit import RecordParameters, Unit
 
 ID = "00112233445566aa"
@@ -307,5 +307,5 @@ def test_a_repeated_id_is_rejected_and_all_members_are_counted(tmp_path: pathlib
         (tmp_path / "out" / folder).mkdir(parents=True)
     unit, parameters = Unit("u", "train", str(tar)), RecordParameters(NormalizationConfig(64))
     summary = stage(unit, output, parameters, StagingOptions(attempts=1))
-    assert summary["images"] == 3
-    assert summary["rejected"] == {"not_an_image": 1, "bad_name": 1, "repeated_id": 1}
+    assert summary.images == 3
+    assert summary.rejected == {"not_an_image": 1, "bad_name": 1, "repeated_id": 1}

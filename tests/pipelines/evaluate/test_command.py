@@ -16,9 +16,9 @@ from PIL import Image
 
 from pipelines import main
 from pipelines.common.gap import rank
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.evaluate import metrics, pr_curve, worst_errors
 from pipelines.imaging import contact_sheet
-from pipelines.imaging.config import NormalizationConfig
 from pipelines.imaging.normalize import normalize
 from tests.conftest import ROOT
 from tests.pipelines.common.test_gap import WORKED_ROWS, WORKED_TRUTH, tables

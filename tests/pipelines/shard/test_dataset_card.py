@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -11,19 +12,23 @@ import types
 import numpy as np
 import pytest
 
+from pipelines.common import records
+from pipelines.common.curation import Curation
+from pipelines.common.stats import Stats
 from pipelines.shard import dataset_card
+from pipelines.storage import filesystem
 
 VERSION = "dataset/gld2/1.0.0"
 
 
 @pytest.fixture(scope="module")
-def stats(prepared: pathlib.Path) -> dict:
-    return json.loads((prepared / VERSION / "stats.json").read_text())
+def stats(prepared: pathlib.Path) -> Stats:
+    return filesystem.read_record(Stats, str(prepared / VERSION / "stats.json"))
 
 
 @pytest.fixture(scope="module")
-def done(prepared: pathlib.Path) -> dict:
-    return json.loads((prepared / "decisions/done.json").read_text())
+def done(prepared: pathlib.Path) -> Curation:
+    return filesystem.read_record(Curation, str(prepared / "decisions/done.json"))
 
 
 @pytest.fixture
@@ -59,15 +64,15 @@ def run(page: str, name: str, folder: pathlib.Path) -> list:
 def test_a_tensorflow_snippet_loads_all_of_train(prepared, stats, name: str):
     page = (prepared / VERSION / "README.md").read_text()
     photos = run(page, name, prepared / VERSION)
-    assert len(photos) == stats["splits"]["train"]["images"]
-    assert {int(label) for _, label in photos} <= set(range(stats["classes"]))
+    assert len(photos) == stats.splits["train"].images
+    assert {int(label) for _, label in photos} <= set(range(stats.classes))
     assert {image.shape[-1] for image, _ in photos} == {3}
 
 
 def test_the_pytorch_snippet_loads_all_of_train(prepared, stats, torch):
     page = (prepared / VERSION / "README.md").read_text()
     batches = run(page, "PyTorch", prepared / VERSION)
-    assert sum(len(labels) for _, labels in batches) == stats["splits"]["train"]["images"]
+    assert sum(len(labels) for _, labels in batches) == stats.splits["train"].images
     pixels = np.concatenate([np.asarray(images) for images, _ in batches])
     assert pixels.shape[1:] == (3, 224, 224)
     np.testing.assert_allclose(pixels.mean((0, 2, 3)), 0, atol=0.3)
@@ -76,23 +81,23 @@ def test_the_pytorch_snippet_loads_all_of_train(prepared, stats, torch):
 
 @pytest.mark.parametrize("name", ["tf.data", "TFDS"])
 def test_snippets_of_a_dataset_of_test_photos_alone(prepared, stats, done, name: str):
-    alone = stats | {"splits": {"test": stats["splits"]["test"]}}
+    alone = dataclasses.replace(stats, splits={"test": stats.splits["test"]})
     photos = run(dataset_card.render(alone, done), name, prepared / VERSION)
-    assert len(photos) == stats["splits"]["test"]["images"]
+    assert len(photos) == stats.splits["test"].images
     assert {photo.shape[-1] for photo in photos} == {3}
 
 
 def test_it_says_how_the_dataset_was_made(prepared, stats, done):
     page = (prepared / VERSION / "README.md").read_text()
-    funnel = done["funnel"]
-    kept = sum(split["images"] for split in stats["splits"].values())
+    funnel = done.funnel
+    kept = sum(split.images for split in stats.splits.values())
     assert f"Of {funnel['images']} images in the source, {kept} are here" in page
     dropped = {k.split("/", 1)[1]: n for k, n in funnel.items() if k.startswith("dropped/")}
     rows = re.findall(r"^\| (\w+) \| ([a-z]\w+) \| (\d+) \|$", page, re.MULTILINE)
     assert {f"{split}/{reason}": int(images) for split, reason, images in rows} == dropped
     told = json.loads(page.split("```json\n")[1].split("```")[0])
-    assert told["download"] == stats["photos"]
-    assert told["curate"] == done["parameters"]
+    assert told["download"] == records.plain(stats.photos)
+    assert told["curate"] == records.plain(done.parameters)
     assert told["shard"] == {"version": "1.0.0", "seed": 0, "with_attribution": False}
 
 
@@ -106,6 +111,6 @@ def test_it_names_no_place_and_is_the_same_each_time(prepared, stats, done):
 
 @pytest.mark.parametrize("attribution", [True, False])
 def test_it_says_whether_authors_are_named(stats, done, attribution: bool):
-    page = dataset_card.render(stats | {"attribution": attribution}, done)
+    page = dataset_card.render(dataclasses.replace(stats, attribution=attribution), done)
     assert ("Train and validation records name url" in page) == attribution
     assert ("gld2 shard --with_attribution" in page) != attribution

@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from pipelines.common import schema
 from pipelines.common.labels import Label, parse_labels
+from pipelines.common.normalization import NormalizationConfig
 from pipelines.common.schema import ATTRIBUTION
+from pipelines.common.stats import Split, Stats
 from pipelines.shard import tfds_metadata
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT
@@ -86,8 +88,8 @@ def test_delf_reads_records_and_relabeling(prepared: pathlib.Path):
 
 
 def test_metadata_hangs_on_nothing_but_its_input(tmp_path: pathlib.Path):
-    splits = {"train": {"shard_lengths": [2, 1], "bytes": 30}}
-    stats = {"version": "1.0.0", "attribution": True, "splits": splits}
+    splits = {"train": Split(images=3, shards=2, bytes=30, shard_lengths=[2, 1])}
+    stats = Stats(NormalizationConfig(), splits, "1.0.0", 0, "", attribution=True)
     for name in ("one", "other"):
         tfds_metadata.write_metadata(str(tmp_path / name), stats, [Label(0, 7, 2), Label(1, 3, 1)])
     one, other = (sorted((tmp_path / name).iterdir()) for name in ("one", "other"))
@@ -101,14 +103,15 @@ def test_metadata_hangs_on_nothing_but_its_input(tmp_path: pathlib.Path):
 
 def load(folder: pathlib.Path, splits: dict[str, list[list[dict]]], labels: list[Label]):
     """A builder over records: split -> shards -> features beside the photo."""
-    stats = {"version": "1.0.0", "attribution": True, "splits": {}}
+    stats = Stats(NormalizationConfig(), {}, "1.0.0", 0, "", attribution=True)
     for split, shards in splits.items():
         for number, rows in enumerate(shards):
             path = folder / f"gld2-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
             path.write_bytes(
                 b"".join(tfrecord.frame(tf_example.encode(PHOTO | row)) for row in rows)
             )
-        stats["splits"][split] = {"shard_lengths": [*map(len, shards)], "bytes": 1}
+        lengths = [*map(len, shards)]
+        stats.splits[split] = Split(sum(lengths), len(shards), 1, lengths)
     tfds_metadata.write_metadata(str(folder), stats, labels)
     import tensorflow_datasets
 
@@ -162,10 +165,12 @@ def test_all_of_gldv2s_labels_are_written_in_silence_and_without_tensorflow(tmp_
     code = f"""
 import socket, sys
 socket.socket.connect = lambda *args: sys.exit("it went to the network")
-from pipelines import tfds
-from pipelines.common.schema import Label
-stats = {{"version": "1.0.0", "attribution": False, "splits": {{}}}}
-tfds.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
+from pipelines.common.labels import Label
+from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.stats import Stats
+from pipelines.shard import tfds_metadata
+stats = Stats(NormalizationConfig(), {{}}, "1.0.0", 0, "")
+tfds_metadata.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
 assert "tensorflow" not in sys.modules
 """
     done = subprocess.run(

@@ -1,0 +1,39 @@
+"""done.json of a job folder: what a run came to."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from pipelines.common import records
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What `gld2 train` writes last.
+
+    Attributes:
+      images: of the train split that was trained on last.
+      classes: of its labels.
+      parameters: of the network.
+      epochs: in all phases.
+      seconds: of all epochs, validation included.
+      val_loss, val_accuracy, val_gap, val_precision, val_recall, val_true_probability: METRICS
+        after the last epoch; None where there was no validation split.
+      export: the folder of the trained model.
+    """
+
+    REMEDY: ClassVar[str] = "remove it and run gld2 train again"
+
+    images: int
+    classes: int
+    parameters: int
+    epochs: int
+    seconds: float
+    val_loss: float | None = records.optional()
+    val_accuracy: float | None = records.optional()
+    val_gap: float | None = records.optional()
+    val_precision: float | None = records.optional()
+    val_recall: float | None = records.optional()
+    val_true_probability: float | None = records.optional()
+    export: str
