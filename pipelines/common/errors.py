@@ -17,3 +17,13 @@ class EngineError(RuntimeError):
 
 class OnlyBuilt(Exception):
     """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""
+
+
+def one_line(said: object, limit: int = 200) -> str:
+    """What an error says, on one line that is cut off behind `limit` characters.
+
+    Control characters are escaped: an error may cite what a server or a file had.
+    """
+    text = " ".join(str(said).split())
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= limit else f"{text[:limit]}..."

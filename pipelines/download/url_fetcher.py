@@ -20,14 +20,12 @@ from pipelines.download import ssrf_guard
 from pipelines.download.rate_limit import Politeness, Turns, opted_out, turns
 from pipelines.download.ssrf_guard import Refused, shown
 from pipelines.download.tar_reader import Member
-from pipelines.storage.http_status import retry_after
+from pipelines.storage.http_status import BUSY, GONE, cause, is_transient, retry_after
 
 WINDOW = 4  # rows in hand for each thread: a slow one holds up few others, and memory is bounded
 PIECE = 1 << 16  # bytes
 BACKOFF = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
-GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 HTML = ("text/html", "application/xhtml+xml")
 
 Fault = int | str  # an HTTP status, "timeout" or "connection"
@@ -197,11 +195,16 @@ class _Crawler:
 
 
 def _check_status(url: str, response: BaseHTTPResponse, queue: Turns) -> None:
-    """Lets 200 and redirects through."""
+    """Lets 200 and redirects through.
+
+    A photo is fetched whole and from anyone's server: there is no range to answer (206, 416), and
+    one that is forbidden (401, 403) is only unreachable, as it may be open another day. A file of
+    `streams` is one of a few that all hang on: forbidden, it is told from one that is missing.
+    """
     status = response.status
-    if status in BUSY:
+    if status in BUSY:  # holds the whole host; other answers say nothing of its other photos
         queue.pause(retry_after(response.headers.get("Retry-After", "")) or 0.0)
-    if status in BUSY or status == HTTPStatus.REQUEST_TIMEOUT or status >= 500:
+    if is_transient(status):
         raise _Passing(status, f"HTTP status {status}")
     if status in GONE:
         raise Refused(Reason.NOT_FOUND, f"{shown(url)}: HTTP status {status}")
@@ -221,10 +224,4 @@ def _passing(error: Exception) -> _Passing:
     refused = isinstance(error, exceptions.NewConnectionError)  # to urllib3, a time-out as well
     if isinstance(error, exceptions.TimeoutError) and not refused:
         return _Passing("timeout", "timed out")
-    return _Passing("connection", f"no whole answer ({_cause(error)})")
-
-
-def _cause(error: Exception) -> str:
-    """What went wrong at the bottom, without the objects that urllib3 names; bounded."""
-    text = str(error.args[-1] if error.args else error).rpartition(": ")[2]
-    return repr(text)[1:-1][:100]
+    return _Passing("connection", f"no whole answer ({cause(error)})")
