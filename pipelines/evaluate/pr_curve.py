@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipelines.common.gap import Ranking
+from pipelines.common.plot import png
 
 POINTS = 2000  # about as many as there are pixels, of a curve over thresholds
 SHARES = np.linspace(0, 1, 6)  # of the predictions, where a threshold is told
@@ -41,9 +41,7 @@ def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")  # to look for the best place takes longer than to draw
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def corners(ranking: Ranking) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from pipelines.common import schema
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
+from pipelines.common.plot import png
 from pipelines.imaging import contact_sheet
 from pipelines.inspection import tfrecord_scan, verify
 from pipelines.storage import filesystem, ranged_reads
@@ -58,9 +58,7 @@ def classes_plot(labels: list[Label]) -> bytes:
         axis.set_major_formatter("{x:,g}")
         axis.set_minor_formatter(LogFormatter())
     axes.grid(alpha=0.3, which="both")
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def photos_sheet(folder: str, stats: dict[str, Any], seed: int) -> bytes | None:
