@@ -19,7 +19,7 @@ class OnlyBuilt(Exception):
     """A job was built and not run, as a flag of Beam's asks; the commands print it and exit 0."""
 
 
-def one_line(said: object, limit: int = 200) -> str:
+def in_one_line(said: object, limit: int = 200) -> str:
     """What an error says, on one line that is cut off behind `limit` characters.
 
     Control characters are escaped: an error may cite what a server or a file had.

@@ -7,7 +7,7 @@ import re
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from pipelines.common.errors import one_line
+from pipelines.common.errors import in_one_line
 
 GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -42,4 +42,4 @@ def cause(error: BaseException) -> str:
     for layer in (getattr(error, "reason", None), *error.args):
         if isinstance(layer, BaseException):
             return cause(layer)
-    return one_line(_PREFIX.sub("", str(error)), LONGEST_CAUSE)
+    return in_one_line(_PREFIX.sub("", str(error)), LONGEST_CAUSE)

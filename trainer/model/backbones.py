@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet  # its parts are not public
 
-from pipelines.common.errors import UserError
-from trainer import compound_scaling
+from pipelines.common.errors import UserError, in_one_line
+from trainer import compound_scaling, gfile
 from trainer.config import IMAGENET, NO_WEIGHTS
 
 _LITE = "efficientnet_lite0"
@@ -52,7 +52,7 @@ def build(
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if weights != IMAGENET:
             raise
-        raise UserError(f"--weights imagenet: none for {name}: {_line(error)}") from error
+        raise UserError(f"--weights imagenet: none for {name}: {in_one_line(error)}") from error
     if name == _LITE:
         _open_gates(backbone)
     if weights not in (IMAGENET, NO_WEIGHTS):
@@ -148,16 +148,15 @@ def _open_gates(backbone: keras.Model) -> None:
 def _load(backbone: keras.Model, name: str, path: str) -> None:
     if tf.io.gfile.isdir(path):
         raise UserError(f"--weights {path}: expected a file of weights, found a folder")
-    try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a file of another network warns for each layer
-            copy = Path(folder) / "copy.h5"  # Keras does not read gs://
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a file of another network warns for each layer
+        copy = Path(folder) / "copy.h5"  # Keras does not read gs://
+        with gfile.reaching(f"--weights {path}", "read"):
             tf.io.gfile.copy(path, str(copy))
+        try:
             backbone.load_weights(copy.rename(copy.with_suffix(_layout(backbone, copy))))
-    except tf.errors.OpError as error:
-        raise UserError(f"--weights {path}: cannot be read: {error.message}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--weights {path} do not fit {name}: {_line(error)}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"--weights {path} do not fit {name}: {in_one_line(error)}") from error
     if name.startswith("efficientnet"):
         _check_gates(backbone, name, path)
         _mend_normalisation(backbone)
@@ -223,8 +222,3 @@ def _mend_normalisation(backbone: keras.Model) -> None:
     if np.allclose(variance, _IMAGENET_STD, atol=1e-4):
         layer.set_weights([mean, variance**2, count])
         layer.finalize_state()
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) < 200 else text[:200] + "..."
