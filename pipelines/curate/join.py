@@ -13,6 +13,7 @@ from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import CREDITS, Filters, allowed_landmarks, drop, mark, read_credits
 from pipelines.runner import partition
+from pipelines.runner.transform import Transform
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source
 from pipelines.storage import parquet
@@ -21,7 +22,7 @@ Counts = dict[str, int]
 
 
 @dataclasses.dataclass
-class Join(beam.PTransform):
+class Join(Transform):
     """Tables of facts -> ((partition, table of WORK), counts of what in metadata is amiss).
 
     Attributes:
@@ -33,9 +34,6 @@ class Join(beam.PTransform):
     source: Source
     filters: Filters
     parts: int
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, facts):
         by_id = partition.by_hex("id", self.parts)

@@ -25,6 +25,7 @@ from pipelines.curate.near_duplicates import duplicates, pair_search
 from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.partition import Repartition
+from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, parquet, streams
@@ -36,7 +37,7 @@ THRESHOLDS = (1, 2, 3, 4, 5, 10, 20, 50, 100)  # that what-if counts are given f
 
 
 @dataclasses.dataclass
-class Curate(beam.PTransform):
+class Curate(Transform):
     """Paths of facts -> decisions, labels.csv, transform_fn and done.json.
 
     Attributes:
@@ -58,9 +59,6 @@ class Curate(beam.PTransform):
     temp_dir: str
     inputs: str
     progress_folder: str | None = None
-
-    def __post_init__(self):
-        super().__init__()
 
     @property
     def searched(self) -> bool:

@@ -17,6 +17,7 @@ from pipelines.common.paths import Output
 from pipelines.download.effort import Effort
 from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
+from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source, expand
 from pipelines.source.staged_units import summaries
 from pipelines.source.unit import PASSING, Parameters, Unit
@@ -24,7 +25,7 @@ from pipelines.storage import filesystem
 
 
 @dataclasses.dataclass
-class StageUnits(beam.PTransform):
+class StageUnits(Transform):
     """Units, loose splits and lanes of URLs -> a summary for each unit.
 
     Attributes:
@@ -36,9 +37,6 @@ class StageUnits(beam.PTransform):
     output: Output
     parameters: Parameters
     effort: Effort
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, parts):
         units = (

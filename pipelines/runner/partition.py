@@ -9,6 +9,8 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
+from pipelines.runner.transform import Transform
+
 ROWS = 100_000  # about what one partition holds
 KEY_DIGITS = 8
 
@@ -48,7 +50,7 @@ def split(data: pd.DataFrame, key: Key) -> Iterator[tuple[int, pd.DataFrame]]:
 
 
 @dataclasses.dataclass
-class Repartition(beam.PTransform):
+class Repartition(Transform):
     """Tables -> one table for each partition, all its rows on one worker.
 
     Attributes:
@@ -56,9 +58,6 @@ class Repartition(beam.PTransform):
     """
 
     key: Key
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, tables):
         return (

@@ -16,6 +16,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, join
 from pipelines.common.schema import STAGED
 from pipelines.runner import engine, partition, progress
+from pipelines.runner.transform import Transform
 from pipelines.shard import channel_stats, publish
 from pipelines.shard.plan import Parameters, Plan, make_plan, note
 from pipelines.source import metadata_csv
@@ -30,7 +31,7 @@ DECISIONS = {
 
 
 @dataclasses.dataclass
-class Shard(beam.PTransform):
+class Shard(Transform):
     """Nothing -> the dataset, published whole.
 
     Attributes:
@@ -40,9 +41,6 @@ class Shard(beam.PTransform):
 
     plan: Plan
     progress_folder: str | None = None
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, begin):
         plan = self.plan

@@ -20,6 +20,7 @@ from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
 from pipelines.curate.near_duplicates.multi_index_hashing import PHOTO
 from pipelines.runner import engine, partition, progress
+from pipelines.runner.transform import Transform
 from pipelines.storage import filesystem, parquet
 
 HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
@@ -33,7 +34,7 @@ COLUMNS = {
 
 
 @dataclasses.dataclass
-class FindPairs(beam.PTransform):
+class FindPairs(Transform):
     """Lists of paths of facts -> one element; writes pairs and, last, their counts.
 
     Attributes:
@@ -49,9 +50,6 @@ class FindPairs(beam.PTransform):
     rows: int
     inputs: str
     progress_folder: str | None = None
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, paths):
         parts = partition.partitions(self.rows)
