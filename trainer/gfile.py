@@ -9,7 +9,7 @@ from typing import TypeVar
 import tensorflow as tf
 
 from pipelines.common import records
-from pipelines.common.errors import TransientError, UserError
+from pipelines.common.errors import TransientError, UserError, in_one_line
 
 # Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
 _TRANSIENT = (4, 10, 14)
@@ -22,11 +22,12 @@ def _kind(error: Exception) -> type[UserError]:
 
 
 @contextlib.contextmanager
-def reaching(place: str) -> Iterator[None]:
-    """What TensorFlow says of files that it cannot reach, as one line.
+def reaching(place: str, done: str = "used") -> Iterator[None]:
+    """Makes what TensorFlow says of files that it cannot reach an error of one line.
 
     Args:
       place: what is reached for, as a user knows it.
+      done: what cannot be done with it.
 
     Raises:
       UserError: naming the place; a TransientError where TensorFlow's code says that it may pass.
@@ -34,8 +35,7 @@ def reaching(place: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        said = error.message.partition("\n")[0]
-        raise _kind(error)(f"{place}: cannot be used: {said}") from error
+        raise _kind(error)(f"{place}: cannot be {done}: {in_one_line(error.message)}") from error
 
 
 def read(path: str) -> str:
@@ -44,11 +44,12 @@ def read(path: str) -> str:
     Raises:
       UserError: it is absent or is not text.
     """
+    with reaching(path, "read"), tf.io.gfile.GFile(path, "rb") as file:
+        data = file.read()
     try:
-        with tf.io.gfile.GFile(path, "r") as file:
-            return file.read()
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise _kind(error)(f"{path}: cannot be read: {error}") from error
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
 
 
 def write(path: str, content: str | bytes) -> None:

@@ -17,3 +17,13 @@ class EngineError(RuntimeError):
 
 class OnlyBuilt(Exception):
     """A job was built but not run, as a Beam flag asks; commands print it and exit with 0."""
+
+
+def in_one_line(said: object, limit: int = 200) -> str:
+    """Returns what an error says on one line, cut off after `limit` characters.
+
+    Control characters are escaped: an error may cite what a server or a file had.
+    """
+    text = " ".join(str(said).split())
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -14,6 +14,7 @@ from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import CREDITS, allowed_landmarks, drop, mark, read_credits
 from pipelines.runner import partition
+from pipelines.runner.transform import Transform
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source
 from pipelines.storage import parquet
@@ -22,7 +23,7 @@ Counts = dict[str, int]
 
 
 @dataclasses.dataclass
-class Join(beam.PTransform):
+class Join(Transform):
     """Turns tables of facts into (partition, table of WORK) and counts of metadata problems.
 
     Attributes:
@@ -34,9 +35,6 @@ class Join(beam.PTransform):
     source: Source
     filters: FilterOptions
     parts: int
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, facts):
         """Returns two PCollections: (partition, table of WORK), and dicts of counts."""

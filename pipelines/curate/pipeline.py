@@ -27,6 +27,7 @@ from pipelines.curate.near_duplicates import duplicates, pair_search
 from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.partition import Repartition
+from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source
 from pipelines.source.staged_units import summaries
 from pipelines.source.unit import UnitSummary
@@ -39,7 +40,7 @@ THRESHOLDS = (1, 2, 3, 4, 5, 10, 20, 50, 100)  # that what-if counts are given f
 
 
 @dataclasses.dataclass
-class Curate(beam.PTransform):
+class Curate(Transform):
     """Paths of facts -> decisions, labels.csv, transform_fn and done.json.
 
     Attributes:
@@ -59,9 +60,6 @@ class Curate(beam.PTransform):
     has_train: bool
     temp_dir: str
     inputs: str
-
-    def __post_init__(self):
-        super().__init__()
 
     @property
     def searched(self) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines.common import paths, quiet
+from pipelines.runner.transform import Transform
 from pipelines.storage import filesystem
 
 # tensorflow and tft are imported where they are used: that takes four seconds, which --help,
@@ -46,7 +47,7 @@ NO_LABELS = Labels(np.zeros(0, np.int64))
 
 
 @dataclasses.dataclass
-class LearnLabels(beam.PTransform):
+class LearnLabels(Transform):
     """Turns tables of kept train images into one Labels and saves the transform function.
 
     Attributes:
@@ -58,9 +59,6 @@ class LearnLabels(beam.PTransform):
     min_images_per_class: int
     path: str
     temp_dir: str
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, images):
         """Returns a PCollection of one Labels."""

@@ -17,6 +17,7 @@ from pipelines.download.options import StagingOptions
 from pipelines.download.resume import is_tried_again
 from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
+from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source, expand_part
 from pipelines.source.staged_units import summaries
 from pipelines.source.unit import TRANSIENT, RecordParameters, Unit, UnitFailure, UnitSummary
@@ -24,7 +25,7 @@ from pipelines.storage import filesystem
 
 
 @dataclasses.dataclass
-class StageUnits(beam.PTransform):
+class StageUnits(Transform):
     """Units, photo folders and shares of URLs -> a summary for each unit.
 
     Attributes:
@@ -36,9 +37,6 @@ class StageUnits(beam.PTransform):
     output: Output
     parameters: RecordParameters
     effort: StagingOptions
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, parts):
         units = (

@@ -21,14 +21,12 @@ from pipelines.download.options import UrlOptions
 from pipelines.download.rate_limit import HostThrottle, host_throttle, opt_out_directive
 from pipelines.download.ssrf_guard import UrlRejected, redacted
 from pipelines.download.tar_reader import Member
-from pipelines.storage.http_status import retry_after
+from pipelines.storage.http_status import BUSY, GONE, cause, is_transient, retry_after
 
 WINDOW = 4  # rows in flight per thread: few wait for a slow one, and memory stays bounded
 PIECE = 1 << 16  # bytes
 BACKOFF = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
-GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 HTML = ("text/html", "application/xhtml+xml")
 
 Fault = int | str  # an HTTP status, "timeout" or "connection"
@@ -202,14 +200,18 @@ class _Fetcher:
 def _check_status(url: str, response: BaseHTTPResponse, throttle: HostThrottle) -> None:
     """Raises for every status but 200 and redirects; pauses a busy host.
 
+    A photo is fetched whole and from anyone's server: there is no range to answer (206, 416), and
+    one that is forbidden (401, 403) is only unreachable, as it may be open another day. A file of
+    `streams` is one of a few that everything depends on: there, forbidden is told from missing.
+
     Raises:
       UrlRejected: another attempt would not help.
       _TransientFault: it may.
     """
     status = response.status
-    if status in BUSY:
+    if status in BUSY:  # pauses the whole host; other answers say nothing of its other photos
         throttle.pause(retry_after(response.headers.get("Retry-After", "")) or 0.0)
-    if status in BUSY or status == HTTPStatus.REQUEST_TIMEOUT or status >= 500:
+    if is_transient(status):
         raise _TransientFault(status, f"HTTP status {status}")
     if status in GONE:
         raise UrlRejected(Reason.NOT_FOUND, f"{redacted(url)}: HTTP status {status}")
@@ -230,10 +232,4 @@ def _transient_fault(error: Exception) -> _TransientFault:
     refused = isinstance(error, exceptions.NewConnectionError)
     if isinstance(error, exceptions.TimeoutError) and not refused:
         return _TransientFault("timeout", "timed out")
-    return _TransientFault("connection", f"no whole answer ({_cause(error)})")
-
-
-def _cause(error: Exception) -> str:
-    """Returns the innermost message, without the names of urllib3's objects, shortened."""
-    text = str(error.args[-1] if error.args else error).rpartition(": ")[2]
-    return repr(text)[1:-1][:100]
+    return _TransientFault("connection", f"no whole answer ({cause(error)})")

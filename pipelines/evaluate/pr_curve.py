@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipelines.common.gap import Ranking
+from pipelines.common.plot import png
 
 POINTS = 2000  # of a curve over thresholds: about the number of pixels
 SHARES = np.linspace(0, 1, 6)  # of the predictions, at which the threshold is printed
@@ -43,10 +43,8 @@ def draw(rankings: Mapping[str, Ranking], scores: np.ndarray) -> bytes:
     for axes in (recall, threshold):
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper right")  # "best" takes longer than the drawing
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
+        axes.legend(loc="upper right")  # to look for the best place takes longer than to draw
+    return png(figure)
 
 
 def corners(ranking: Ranking) -> np.ndarray:

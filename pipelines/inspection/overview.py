@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from pipelines.common import schema
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
+from pipelines.common.plot import png
 from pipelines.common.stats import Stats
 from pipelines.imaging import contact_sheet
 from pipelines.inspection import tfrecord_scan, verify
@@ -59,9 +59,7 @@ def classes_plot(labels: list[Label]) -> bytes:
         axis.set_major_formatter("{x:,g}")
         axis.set_minor_formatter(LogFormatter())
     axes.grid(alpha=0.3, which="both")
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def photos_sheet(folder: str, stats: Stats, seed: int) -> bytes | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipelines.common import records, schema
 from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, decision_files, join
+from pipelines.common.plot import png
 from pipelines.common.reasons import Reason, Reject
 from pipelines.report import contact_sheets, selection
 from pipelines.storage import filesystem, parquet, ranged_reads, staged_photos
@@ -119,9 +119,7 @@ def landmarks_plot(found: selection.DecisionDigest, threshold: int) -> bytes:
         axes.yaxis.set_minor_formatter("")
     bins.set_ylim(bottom=0.5)  # or one landmark would be a bar of no height
     ranks.legend()
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def _sheets(found: selection.DecisionDigest, output: Output) -> list[dict[str, Any]]:

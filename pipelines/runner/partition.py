@@ -9,6 +9,8 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
+from pipelines.runner.transform import Transform
+
 ROWS = 100_000  # approximate rows of a partition
 KEY_DIGITS = 8
 
@@ -51,7 +53,7 @@ def split(data: pd.DataFrame, key: Key) -> Iterator[tuple[int, pd.DataFrame]]:
 
 
 @dataclasses.dataclass
-class Repartition(beam.PTransform):
+class Repartition(Transform):
     """Merges the rows of tables into one table for each partition.
 
     Attributes:
@@ -59,9 +61,6 @@ class Repartition(beam.PTransform):
     """
 
     key: Key
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, tables):
         """Returns one table for each partition that is not empty."""

@@ -20,6 +20,7 @@ from pipelines.download.staging import stage
 from pipelines.imaging.normalize import Unreadable
 from pipelines.runner import engine, progress
 from pipelines.runner.options import decoding_threads
+from pipelines.runner.transform import Transform
 from pipelines.score import inputs
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
 from pipelines.score.model import CHUNK, Place, Prediction
@@ -53,7 +54,7 @@ class Key:
 
 
 @dataclasses.dataclass
-class Predict(beam.PTransform):
+class Predict(Transform):
     """Units, loose splits and files of records -> the name of each part that is written.
 
     A part is written by the step that follows the network in the same bundle, so
@@ -65,9 +66,6 @@ class Predict(beam.PTransform):
     parameters: RecordParameters
     effort: StagingOptions
     handler: LandmarkHandler
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, items):
         keyed: KeyedModelHandler = KeyedModelHandler(self.handler)

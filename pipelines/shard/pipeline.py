@@ -17,6 +17,7 @@ from pipelines.common.paths import Output, join
 from pipelines.common.schema import STAGED
 from pipelines.common.stats import STATS, Stats
 from pipelines.runner import engine, partition, progress
+from pipelines.runner.transform import Transform
 from pipelines.shard import channel_stats, publish
 from pipelines.shard.options import ShardOptions
 from pipelines.shard.plan import Plan, WrittenShard, make_plan, note
@@ -32,7 +33,7 @@ DECISIONS = {
 
 
 @dataclasses.dataclass
-class Shard(beam.PTransform):
+class Shard(Transform):
     """Nothing -> the dataset, published whole.
 
     Attributes:
@@ -40,9 +41,6 @@ class Shard(beam.PTransform):
     """
 
     plan: Plan
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, begin):
         plan = self.plan

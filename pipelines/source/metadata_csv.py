@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipelines.common import schema
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, in_one_line
 from pipelines.storage import parquet, streams
 
 BLOCK = 8 << 20  # bytes of CSV read at a time
@@ -134,8 +134,8 @@ def _text_blocks(path: str, columns: list[str]) -> Iterator[pa.Table]:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, streams.Unreachable, KeyError) as error:
-        message = " ".join(str(error).split())  # Arrow quotes the row with its line breaks
-        raise UserError(f"{path}: expected rows of {','.join(columns)}; {message}") from None
+        said = in_one_line(error)  # Arrow quotes the row with its line breaks
+        raise UserError(f"{path}: expected rows of {','.join(columns)}; {said}") from None
 
 
 def _check(path: str, row: int, cells: pa.ChunkedArray, pattern: str, expected: str) -> None:

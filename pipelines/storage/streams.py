@@ -17,7 +17,7 @@ import urllib3
 
 from pipelines.common.errors import UserError
 from pipelines.storage import filesystem
-from pipelines.storage.http_status import retry_after
+from pipelines.storage.http_status import GONE, cause, is_transient, retry_after
 
 USER_AGENT = "gld2/0.1 (landmark dataset preparation)"
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two bytes
@@ -166,7 +166,7 @@ def _raising_unreachable(path: str) -> Iterator[None]:
     try:
         yield
     except filesystem.unreadable() as error:
-        raise Unreachable(f"{path}: {_cause(error)}") from None
+        raise Unreachable(f"{path}: {cause(error)}") from None
 
 
 class _StoredFile(io.RawIOBase):
@@ -300,7 +300,7 @@ class HttpStream(io.RawIOBase):
         except requests.Timeout:
             raise _TransientError("timed out", "timeout") from None
         except requests.ConnectionError as error:
-            raise _TransientError(f"no connection ({_cause(error)})", "no_connection") from None
+            raise _TransientError(f"no connection ({cause(error)})", "no_connection") from None
         except requests.TooManyRedirects:
             raise Unreachable(f"{self._url}: more than {REDIRECTS} redirects") from None
         except requests.exceptions.InvalidSchema:
@@ -311,10 +311,11 @@ class HttpStream(io.RawIOBase):
 
     def _check(self, response: requests.Response) -> None:
         status = response.status_code
-        if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
+        if is_transient(status):
+            # Any of them may say when to come back: this stream alone waits, not its host.
             asked = retry_after(response.headers.get("Retry-After", ""))
             raise _TransientError(f"HTTP status {status}", str(status), asked)
-        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        if status in GONE:
             raise Missing(f"{self._url}: HTTP status {status}, there is no such file")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise Forbidden(f"{self._url}: HTTP status {status}")
@@ -376,12 +377,3 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 def _number(text: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
-
-
-def _cause(error: BaseException) -> str:
-    """Returns the innermost cause in one line, without the names of the objects around it."""
-    inner = [getattr(error, "reason", None), *error.args]
-    for layer in inner:
-        if isinstance(layer, BaseException):
-            return _cause(layer)
-    return " ".join(re.sub(r"^.*?[)>]: ", "", str(error)).split())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, in_one_line
 from pipelines.common.schema import VALIDATION
 from pipelines.common.solution import Solution
 from trainer import devices, gfile
@@ -100,7 +100,7 @@ def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: in
                 notes += _quality(row, run, on)
             _speed(row, run, on, found, batch)
         except (UserError, RuntimeError, tf.errors.OpError) as error:
-            row.problem = row.problem or f"it could not be measured: {_line(error)}"
+            row.problem = row.problem or f"it could not be measured: {in_one_line(error)}"
     return list(dict.fromkeys(notes))
 
 
@@ -164,7 +164,3 @@ def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
 def _title(found: Devices) -> str:
     cores = f", {os.cpu_count()} cores" if found.kind == "cpu" else ""
     return f"{found}{cores}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -8,6 +8,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pipelines.common.plot import png
+
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
@@ -219,9 +221,7 @@ def plot(rows: Sequence[Row]) -> bytes:
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=120, metadata={"Software": None})
-    return out.getvalue()
+    return png(figure, dpi=120)
 
 
 def _title(row: Row) -> str:

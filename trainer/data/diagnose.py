@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, in_one_line
 from pipelines.common.schema import VALIDATION
 from trainer.data import input_pipeline, preprocessing
 from trainer.data.dataset import Version
@@ -66,4 +66,4 @@ def _reason(error: tf.errors.OpError) -> str:
     if asserted:
         return asserted[1].replace('\\"', "")
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).strip()
-    return text.splitlines()[0].strip() if text else "it cannot be read"
+    return in_one_line(text.partition("\n")[0]) or "it cannot be read"

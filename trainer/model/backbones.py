@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet  # not public in Keras
 
-from pipelines.common.errors import UserError
-from trainer import compound_scaling
+from pipelines.common.errors import UserError, in_one_line
+from trainer import compound_scaling, gfile
 from trainer.config import IMAGENET, NO_WEIGHTS
 
 _LITE = "efficientnet_lite0"
@@ -53,7 +53,9 @@ def build(
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if weights != IMAGENET:
             raise
-        raise UserError(f"--weights imagenet: not available for {name}: {_line(error)}") from error
+        raise UserError(
+            f"--weights imagenet: not available for {name}: {in_one_line(error)}"
+        ) from error
     if name == _LITE:
         _open_gates(backbone)
     if weights not in (IMAGENET, NO_WEIGHTS):
@@ -150,16 +152,15 @@ def _open_gates(backbone: keras.Model) -> None:
 def _load(backbone: keras.Model, name: str, path: str) -> None:
     if tf.io.gfile.isdir(path):
         raise UserError(f"--weights {path}: expected a weights file, found a folder")
-    try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras warns for each layer that does not fit
-            copy = Path(folder) / "copy.h5"  # Keras does not read gs://
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns for each layer that does not fit
+        copy = Path(folder) / "copy.h5"  # Keras does not read gs://
+        with gfile.reaching(f"--weights {path}", "read"):
             tf.io.gfile.copy(path, str(copy))
+        try:
             backbone.load_weights(copy.rename(copy.with_suffix(_layout(backbone, copy))))
-    except tf.errors.OpError as error:
-        raise UserError(f"--weights {path}: cannot be read: {error.message}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--weights {path} do not fit {name}: {_line(error)}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"--weights {path} do not fit {name}: {in_one_line(error)}") from error
     if name.startswith("efficientnet"):
         _check_gates(backbone, name, path)
         _fix_normalisation(backbone)
@@ -229,8 +230,3 @@ def _fix_normalisation(backbone: keras.Model) -> None:
     if np.allclose(variance, _IMAGENET_STD, atol=1e-4):
         layer.set_weights([mean, variance**2, count])
         layer.finalize_state()
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) < 200 else text[:200] + "..."

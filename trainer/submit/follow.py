@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ import tenacity
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, in_one_line
 
 RETRY_SECONDS = 600.0  # for which a failing request is tried again
 TIMEOUT = 60.0  # seconds for one request
+LONGEST_LINE = 1000  # characters; Google Cloud lists all that it finds wrong
 TRANSIENT = (
     exceptions.ServiceUnavailable,
     exceptions.InternalServerError,
@@ -28,6 +30,8 @@ TRANSIENT = (
 LOGIN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
 
 T = TypeVar("T")
+
+_line = functools.partial(in_one_line, limit=LONGEST_LINE)
 
 
 class ResourceBusy(Exception):
@@ -162,7 +166,3 @@ def as_user_errors() -> Iterator[None]:
         raise UserError(f"Google Cloud: {_line(error)}") from error
     except requests.RequestException as error:  # of Cloud Storage, whose client uses HTTP
         raise UserError(f"Cloud Storage cannot be reached: {_line(error)}") from error
-
-
-def _line(error: BaseException | None) -> str:
-    return " ".join(str(error).split())

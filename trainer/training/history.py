@@ -9,6 +9,7 @@ import itertools
 import keras
 import tensorflow as tf
 
+from pipelines.common.plot import png
 from trainer import gfile
 from trainer.config import METRICS, Row
 from trainer.training.checkpoints import WholeEpochs
@@ -81,9 +82,7 @@ def draw(path: str, rows: list[Row]) -> None:
     _lines(left, rows, ("loss", "val_loss"))
     _lines(right, rows, ("accuracy", "val_accuracy", "val_gap"))
     right.set_ylim(0, 1.02)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=120)
-    gfile.write(path, out.getvalue())
+    gfile.write(path, png(figure, dpi=120))
 
 
 def _lines(axes, rows: list[Row], names: tuple[str, ...]) -> None:

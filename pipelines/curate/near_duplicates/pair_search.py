@@ -22,6 +22,7 @@ from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
 from pipelines.curate.near_duplicates.multi_index_hashing import PHOTO
 from pipelines.runner import engine, partition, progress
+from pipelines.runner.transform import Transform
 from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem, parquet
 
@@ -51,7 +52,7 @@ class Done:
 
 
 @dataclasses.dataclass
-class FindPairs(beam.PTransform):
+class FindPairs(Transform):
     """Lists of paths of facts -> one element; writes pairs and, last, their counts.
 
     Attributes:
@@ -65,9 +66,6 @@ class FindPairs(beam.PTransform):
     output: Output
     rows: int
     inputs: str
-
-    def __post_init__(self):
-        super().__init__()
 
     def expand(self, paths):
         parts = partition.partition_count(self.rows)
