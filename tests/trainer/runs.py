@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines import main as gld2
 from trainer import config, distribution, export
 from trainer.model import build as model_build
 from trainer.position import Place
@@ -128,7 +129,7 @@ def main(folder: str) -> None:
         distribution.find, model_build.build, checkpoints.save, export._serve = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
-        if run("train", run.command):
+        if gld2.run("train", run.command):
             sys.exit(f"run {number} failed")
         np.savez(Path(folder) / f"{number}.npz", **_look(seen, run.served))
 
