@@ -49,8 +49,8 @@ class Changed(Unreachable):
     """The file changed on the server while it was read; what was read is worth nothing."""
 
 
-class _Passing(OSError):
-    """A fault that may have passed a little later."""
+class Transient(OSError):
+    """A fault that another attempt, a little later, may not meet."""
 
     def __init__(self, message: str, kind: str, retry_after: float | None = None):
         super().__init__(message)
@@ -233,18 +233,18 @@ class HttpStream(io.RawIOBase):
     def _retry(self, action):
         try:
             return tenacity.Retrying(
-                retry=tenacity.retry_if_exception_type(_Passing),
+                retry=tenacity.retry_if_exception_type(Transient),
                 stop=tenacity.stop_after_attempt(self._attempts),
-                wait=_wait,
+                wait=backoff,
                 before_sleep=self._tell,
                 reraise=True,
             )(action)
-        except _Passing as error:
+        except Transient as error:
             raise Unreachable(f"{self._url}: {error}, {self._attempts} times in a row") from None
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if self._on_retry and isinstance(error, _Passing):
+        if self._on_retry and isinstance(error, Transient):
             self._on_retry(error.kind)
 
     def _read(self, size: int) -> bytes:
@@ -253,7 +253,7 @@ class HttpStream(io.RawIOBase):
         data = self._receive(size)
         if not data and self._size is not None and self._position < self._size:
             self._disconnect()  # a server may answer with less than was asked for
-            raise _Passing(f"ended at byte {self._position} of {self._size}", "dropped")
+            raise Transient(f"ended at byte {self._position} of {self._size}", "dropped")
         return data
 
     def _receive(self, size: int) -> bytes:
@@ -264,8 +264,8 @@ class HttpStream(io.RawIOBase):
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._disconnect()
             if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-                raise _Passing(f"timed out at byte {self._position}", "timeout") from None
-            raise _Passing(f"broken off at byte {self._position}", "dropped") from None
+                raise Transient(f"timed out at byte {self._position}", "timeout") from None
+            raise Transient(f"broken off at byte {self._position}", "dropped") from None
 
     def _connect(self) -> None:
         self._response = self._get()
@@ -286,9 +286,9 @@ class HttpStream(io.RawIOBase):
         try:
             return _local.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.Timeout:
-            raise _Passing("timed out", "timeout") from None
+            raise Transient("timed out", "timeout") from None
         except requests.ConnectionError as error:
-            raise _Passing(f"no connection ({_cause(error)})", "no_connection") from None
+            raise Transient(f"no connection ({_cause(error)})", "no_connection") from None
         except requests.TooManyRedirects:
             raise Unreachable(f"{self._url}: more than {REDIRECTS} redirects") from None
         except requests.exceptions.InvalidSchema:
@@ -301,7 +301,7 @@ class HttpStream(io.RawIOBase):
         status = response.status_code
         if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
             asked = retry_after(response.headers.get("Retry-After", ""))
-            raise _Passing(f"HTTP status {status}", str(status), asked)
+            raise Transient(f"HTTP status {status}", str(status), asked)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise Missing(f"{self._url}: HTTP status {status}, there is no such file")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -328,7 +328,7 @@ class HttpStream(io.RawIOBase):
             return _number(response.headers.get("Content-Length", ""))
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != self._position:
-            raise _Passing(f"answered with other bytes than {self._position}-", "wrong_range")
+            raise Transient(f"answered with other bytes than {self._position}-", "wrong_range")
         return _number(found[2])
 
     def _skip(self, left: int) -> None:
@@ -351,8 +351,9 @@ def _check_scheme(path: str) -> None:
         raise Unreachable(f"{path}: expected http, https, gs:// or a local path")
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """As long as the server asks for, or ever longer; never in step with other workers."""
+def backoff(state: tenacity.RetryCallState) -> float:
+    """Returns the seconds to wait before the next attempt: those that the server asks for, or ever
+    more; never in step with other workers."""
     error = state.outcome.exception() if state.outcome else None
     asked = getattr(error, "retry_after", None)
     if asked is not None:

@@ -56,7 +56,8 @@ def bucket() -> Iterator[str]:
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        patch.setattr(auth._Credentials, "_credentials_init", True)  # looks for none, a minute long
+        # It looks for none, a minute long; Beam has no public way to say that there are none.
+        patch.setattr(auth._Credentials, "_credentials_init", True)
         server.start()
         yield "gs://bucket"
         server.stop()

@@ -38,7 +38,7 @@ class Run:
       devices: how many there are to be; 0: all.
       kill_at: [epoch, step] of the checkpoint at which the process is killed; [] for none.
       served: whether its SavedModel is wanted, which takes most of the time of a short run, and its
-        logits.
+        logits; without it, nothing is exported.
     """
 
     command: list[str]
@@ -59,7 +59,7 @@ class Seen:
     """What a run lets be seen.
 
     Attributes:
-      networks: those it built; the first is trained, the second exported.
+      networks: those it built; the first is trained, the second, where there is one, exported.
       traces: how often the training step ran in Python: once for each device and graph of it.
     """
 
@@ -98,8 +98,13 @@ def _prepare(run: Run) -> Seen:
     if run.kill_at:
         checkpoints.save = fatal
     if not run.served:
-        export._serve = lambda path, folder: None
+        export.export = _folder_alone
     return seen
+
+
+def _folder_alone(values, config, version, row, folder: str) -> None:
+    """Stands for `export.export`; what follows it writes into the folder."""
+    Path(folder).mkdir()
 
 
 def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
@@ -124,9 +129,9 @@ def main(folder: str) -> None:
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["CPUS"])
         tf.config.set_logical_device_configuration(cpu, parts)
-    usual = distribution.find, model_build.build, checkpoints.save, export._serve
+    usual = distribution.find, model_build.build, checkpoints.save, export.export
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
-        distribution.find, model_build.build, checkpoints.save, export._serve = usual
+        distribution.find, model_build.build, checkpoints.save, export.export = usual
         seen = _prepare(run)
         print(f"run {number}", flush=True)
         if gld2.run("train", run.command):
