@@ -14,16 +14,16 @@ from pipelines import prepare
 from pipelines.sample import http_server, writer
 from pipelines.sample.world import Summary, World, plan
 from pipelines.storage import tf_example, tfrecord
+from tests.conftest import built_once
 
 TINY = World(landmarks=12, train_images=150, test_images=40, dirt=2, sides=(96, 128), seed=3)
 FLAGS = ["--image_size=64", "--shard_size_mb=1"]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    root = tmp_path_factory.mktemp("world")
-    writer.write(root, TINY)
-    return root
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    with built_once(tmp_path_factory, "world", lambda folder: writer.write(folder, TINY)) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +38,12 @@ def url(world: pathlib.Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    output = tmp_path_factory.mktemp("prepared") / "out"
-    prepare.main([f"--source={url}", f"--output={output}", *FLAGS])
-    return output
+def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    def build(folder: pathlib.Path) -> None:
+        prepare.main([f"--source={url}", f"--output={folder}", *FLAGS])
+
+    with built_once(tmp_path_factory, "prepared", build) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

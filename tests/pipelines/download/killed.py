@@ -10,9 +10,10 @@ from tests.conftest import ROOT
 
 KILLED = """
 import os, signal, sys
-from pipelines import files, main
+from pipelines import main
+from pipelines.storage import filesystem
 
-fatal, rename, count = int(sys.argv[1]), files.rename, 0
+fatal, rename, count = int(sys.argv[1]), filesystem.rename, 0
 
 def counted(old, new):
     global count
@@ -21,7 +22,7 @@ def counted(old, new):
         os.kill(os.getpid(), signal.SIGKILL)
     rename(old, new)
 
-files.rename = counted
+filesystem.rename = counted
 sys.exit(main.main(["score", *sys.argv[2:]]))
 """
 

@@ -23,7 +23,7 @@ from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
 from tests.pipelines.download.killed import kill
-from tests.pipelines.exports import SIZE, VERSION, make_export
+from tests.pipelines.exports import SIZE, VERSION
 from trainer.data import preprocessing
 
 TWO = {"direct_num_workers": 2, "direct_running_mode": "multi_processing"}
@@ -59,11 +59,6 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     signatures = {"serving_default": model.serve}
     tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
     return folder
-
-
-@pytest.fixture(scope="module")
-def keras_export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return make_export(prepared, tmp_path_factory.mktemp("job") / "export")
 
 
 @pytest.fixture(scope="module")

@@ -162,10 +162,10 @@ def test_all_of_gldv2s_labels_are_written_in_silence_and_without_tensorflow(tmp_
     code = f"""
 import socket, sys
 socket.socket.connect = lambda *args: sys.exit("it went to the network")
-from pipelines import tfds
-from pipelines.common.schema import Label
+from pipelines.common.labels import Label
+from pipelines.shard import tfds_metadata
 stats = {{"version": "1.0.0", "attribution": False, "splits": {{}}}}
-tfds.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
+tfds_metadata.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
 assert "tensorflow" not in sys.modules
 """
     done = subprocess.run(
