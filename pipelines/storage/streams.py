@@ -49,7 +49,7 @@ class Changed(Unreachable):
     """The file changed on the server while it was read; discard what was read."""
 
 
-class _TransientError(OSError):
+class TransientFault(OSError):
     """A fault after which another attempt may succeed."""
 
     def __init__(self, message: str, kind: str, retry_after: float | None = None):
@@ -245,18 +245,18 @@ class HttpStream(io.RawIOBase):
     def _retry(self, action):
         try:
             return tenacity.Retrying(
-                retry=tenacity.retry_if_exception_type(_TransientError),
+                retry=tenacity.retry_if_exception_type(TransientFault),
                 stop=tenacity.stop_after_attempt(self._attempts),
-                wait=_wait,
+                wait=backoff,
                 before_sleep=self._report_retry,
                 reraise=True,
             )(action)
-        except _TransientError as error:
+        except TransientFault as error:
             raise Unreachable(f"{self._url}: {error}, {self._attempts} times in a row") from None
 
     def _report_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if self._on_retry and isinstance(error, _TransientError):
+        if self._on_retry and isinstance(error, TransientFault):
             self._on_retry(error.kind)
 
     def _read(self, size: int) -> bytes:
@@ -265,7 +265,7 @@ class HttpStream(io.RawIOBase):
         data = self._receive(size)
         if not data and self._size is not None and self._position < self._size:
             self._disconnect()  # a server may send less than was requested
-            raise _TransientError(f"ended at byte {self._position} of {self._size}", "dropped")
+            raise TransientFault(f"ended at byte {self._position} of {self._size}", "dropped")
         return data
 
     def _receive(self, size: int) -> bytes:
@@ -276,8 +276,8 @@ class HttpStream(io.RawIOBase):
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._disconnect()
             if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-                raise _TransientError(f"timed out at byte {self._position}", "timeout") from None
-            raise _TransientError(f"broken off at byte {self._position}", "dropped") from None
+                raise TransientFault(f"timed out at byte {self._position}", "timeout") from None
+            raise TransientFault(f"broken off at byte {self._position}", "dropped") from None
 
     def _connect(self) -> None:
         self._response = self._get()
@@ -298,9 +298,9 @@ class HttpStream(io.RawIOBase):
         try:
             return _thread.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.Timeout:
-            raise _TransientError("timed out", "timeout") from None
+            raise TransientFault("timed out", "timeout") from None
         except requests.ConnectionError as error:
-            raise _TransientError(f"no connection ({cause(error)})", "no_connection") from None
+            raise TransientFault(f"no connection ({cause(error)})", "no_connection") from None
         except requests.TooManyRedirects:
             raise Unreachable(f"{self._url}: more than {REDIRECTS} redirects") from None
         except requests.exceptions.InvalidSchema:
@@ -314,7 +314,7 @@ class HttpStream(io.RawIOBase):
         if is_transient(status):
             # Any of them may say when to come back: this stream alone waits, not its host.
             asked = retry_after(response.headers.get("Retry-After", ""))
-            raise _TransientError(f"HTTP status {status}", str(status), asked)
+            raise TransientFault(f"HTTP status {status}", str(status), asked)
         if status in GONE:
             raise Missing(f"{self._url}: HTTP status {status}, there is no such file")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -341,9 +341,7 @@ class HttpStream(io.RawIOBase):
             return _number(response.headers.get("Content-Length", ""))
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != self._position:
-            raise _TransientError(
-                f"answered with other bytes than {self._position}-", "wrong_range"
-            )
+            raise TransientFault(f"answered with other bytes than {self._position}-", "wrong_range")
         return _number(found[2])
 
     def _skip(self, left: int) -> None:
@@ -366,7 +364,7 @@ def _check_scheme(path: str) -> None:
         raise Unreachable(f"{path}: expected http, https, gs:// or a local path")
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
+def backoff(state: tenacity.RetryCallState) -> float:
     """Returns the seconds to wait: the server's, or an exponential backoff; both with jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = getattr(error, "retry_after", None)

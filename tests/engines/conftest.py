@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
-from tests.conftest import gld2
+from tests.conftest import built_once, gld2
 from tests.engines import flink, gcs, prism
 from tests.engines.engine import Engine
 from tests.pipelines.conftest import FLAGS, world  # noqa: F401
@@ -79,23 +79,33 @@ def words(place: Place, *flags: str) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="session")
-def prepared(world: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:  # noqa: F811
+def prepared(
+    world: pathlib.Path,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[pathlib.Path]:
     """A folder with `out`, by one process on a disk."""
-    root = tmp_path_factory.mktemp("one")
-    gld2("prepare", *FLAGS, source=world, output=root / "out")
-    return root
+
+    def build(folder: pathlib.Path) -> None:
+        gld2("prepare", *FLAGS, source=world, output=folder / "out")
+
+    with built_once(tmp_path_factory, "prepared_on_a_disk", build) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def export(
+    prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[pathlib.Path]:
     """A model of its classes."""
-    folder = tmp_path_factory.mktemp("job") / "export"
-    folder.mkdir()
-    for name in ("labels.csv", "stats.json"):
-        shutil.copy(prepared / "out" / VERSION / name, folder)
-    model = Colours(len(pd.read_csv(folder / "labels.csv")))
-    model.save(folder / "saved_model")
-    return folder
+
+    def build(folder: pathlib.Path) -> None:
+        for name in ("labels.csv", "stats.json"):
+            shutil.copy(prepared / "out" / VERSION / name, folder)
+        model = Colours(len(pd.read_csv(folder / "labels.csv")))
+        model.save(folder / "saved_model")
+
+    with built_once(tmp_path_factory, "colours_on_a_disk", build) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +113,15 @@ def expected(
     world: pathlib.Path,  # noqa: F811
     prepared: pathlib.Path,
     export: pathlib.Path,
-) -> dict[str, str]:
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, str]]:
     """The digests of what one process makes on a disk."""
-    gld2("score", source=world, model=export, output=prepared / "submission.csv")
-    return results(prepared)
+
+    def build(folder: pathlib.Path) -> None:
+        gld2("score", source=world, model=export, output=folder / "submission.csv")
+
+    with built_once(tmp_path_factory, "scored_on_a_disk", build) as folder:
+        yield results(prepared) | results(folder)
 
 
 @pytest.fixture(scope="session")

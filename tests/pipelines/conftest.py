@@ -15,16 +15,17 @@ from pipelines.sample import http_server, writer
 from pipelines.sample.config import World
 from pipelines.sample.world import Summary, plan_world
 from pipelines.storage import tf_example, tfrecord
+from tests.conftest import built_once
 
 TINY = World(landmarks=12, train_images=150, test_images=40, defects=2, sides=(96, 128), seed=3)
 FLAGS = ["--image_size=64", "--shard_size_mb=1"]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    root = tmp_path_factory.mktemp("world")
-    writer.write_world(root, TINY)
-    return root
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    build = lambda folder: writer.write_world(folder, TINY)  # noqa: E731
+    with built_once(tmp_path_factory, "world", build) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +40,12 @@ def url(world: pathlib.Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    output = tmp_path_factory.mktemp("prepared") / "out"
-    prepare.main([f"--source={url}", f"--output={output}", *FLAGS])
-    return output
+def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    def build(folder: pathlib.Path) -> None:
+        prepare.main([f"--source={url}", f"--output={folder}", *FLAGS])
+
+    with built_once(tmp_path_factory, "prepared", build) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,8 @@ def bucket() -> Iterator[str]:
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        patch.setattr(auth._Credentials, "_credentials_init", True)  # looks for none, a minute long
+        # It looks for none, a minute long; Beam has no public way to say that there are none.
+        patch.setattr(auth._Credentials, "_credentials_init", True)
         server.start()
         yield "gs://bucket"
         server.stop()

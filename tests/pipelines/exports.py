@@ -17,7 +17,7 @@ SIZE = 32  # pixels a side
 def make_export(prepared: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """Writes model.keras, saved_model/, labels.csv and stats.json for the classes of a prepared
     dataset."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in ("labels.csv", "stats.json"):
         shutil.copy(prepared / VERSION / name, folder)
     keras.utils.set_random_seed(3)

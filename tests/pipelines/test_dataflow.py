@@ -26,6 +26,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipelines import main
 from pipelines.storage import filesystem
+from tests import installs
 from tests.conftest import ROOT
 
 DATAFLOW = [
@@ -253,6 +254,13 @@ def test_the_package_has_all_modules_and_what_lies_beside_them(worker: pathlib.P
         }
         assert wanted == {str(p.relative_to(worker)) for p in (worker / name).rglob("*.*")}
     assert not (worker / "tests").exists()
+
+
+def test_the_package_installs_with_every_room(download: Job, tmp_path: pathlib.Path):
+    archive, site = tmp_path / "workflow.tar.gz", tmp_path / "site"
+    archive.write_bytes(download.package(archive.name))
+    installs.unpack(installs.build_wheel(archive, tmp_path), site, *installs.PACKAGES)
+    assert installs.files(site) == installs.files(ROOT)
 
 
 LOAD = """

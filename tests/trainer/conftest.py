@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import tensorflow as tf
 import trainer  # noqa: F401  (chooses Keras' backend)
 from pipelines.common import schema
 from pipelines.common.labels import Label, format_labels
+from tests.conftest import built_once
 from trainer.config import Config
 from trainer.data import dataset
 
@@ -100,10 +101,15 @@ def photos(first: int, count: int) -> list[Photo]:
 
 
 @pytest.fixture(scope="session")
-def version_folder(tmp_path_factory) -> Path:
+def version_folder(tmp_path_factory) -> Iterator[Path]:
     """22 photos of three classes to train on, 7 to validate."""
-    folder = tmp_path_factory.mktemp("data") / "dataset" / schema.DATASET / "1.0.0"
-    return write_version(folder, photos(0, 22), photos(100, 7))
+    version = Path("dataset", schema.DATASET, "1.0.0")
+
+    def build(folder: Path) -> None:
+        write_version(folder / version, photos(0, 22), photos(100, 7))
+
+    with built_once(tmp_path_factory, "squares", build) as folder:
+        yield folder / version
 
 
 @pytest.fixture(autouse=True)

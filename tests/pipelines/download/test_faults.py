@@ -21,7 +21,7 @@ FLAGS = ["--image_size=64"]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(streams, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(streams, "backoff", lambda state: 0.0)
     monkeypatch.setattr(streams, "TIMEOUT", (5.0, 0.3))
 
 

@@ -33,9 +33,10 @@ SENT = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.99, 1.3, 1.6)
 # The command, but for a count of the names that it gives.
 COMMAND = """
 import os, signal, sys
-from pipelines import files, main
+from pipelines import main
+from pipelines.storage import filesystem
 
-fatal, rename, count = (int(sys.argv[1]), sys.argv[2]), files.rename, 0
+fatal, rename, count = (int(sys.argv[1]), sys.argv[2]), filesystem.rename, 0
 
 def counted(old, new):
     global count
@@ -46,7 +47,7 @@ def counted(old, new):
     if (count, "after") == fatal:
         os.killpg(0, signal.SIGKILL)
 
-files.rename = counted
+filesystem.rename = counted
 sys.exit(main.main(["download", *sys.argv[3:]]))
 """
 

@@ -166,7 +166,7 @@ def test_of_an_id_that_came_twice_both_photos_are_known(tmp_path: pathlib.Path):
 
 
 def test_every_reason_has_a_meaning():
-    loader = jinja2.PackageLoader("pipelines", "templates")
+    loader = jinja2.PackageLoader("pipelines.report")
     strict = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
     template = strict.get_template("reasons.html")
     for reason in Reason:

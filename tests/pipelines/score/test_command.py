@@ -26,7 +26,7 @@ from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT, digests
 from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
 from tests.pipelines.download.killed import kill
-from tests.pipelines.exports import SIZE, VERSION, make_export
+from tests.pipelines.exports import SIZE, VERSION
 from trainer.data import preprocessing
 from trainer.export import make_saved_model
 
@@ -80,11 +80,6 @@ def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     model = Colours(len(pd.read_csv(folder / "labels.csv")))
     model.save(folder / "saved_model")
     return folder
-
-
-@pytest.fixture(scope="module")
-def keras_export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return make_export(prepared, tmp_path_factory.mktemp("job") / "export")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pipelines.storage import streams
 from pipelines.storage.http_status import retry_after
 from tests.pipelines.download.faults import reset
 
-WAIT = streams._wait  # as it is where no test shortens it
+BACKOFF = streams.backoff  # as it is where no test shortens it
 DATA = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -26,7 +26,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(streams, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(streams, "backoff", lambda state: 0.0)
 
 
 class Faulty(http_server.Handler):
@@ -341,15 +341,15 @@ def test_connections_are_used_again(root: pathlib.Path):
     ],
 )
 def test_retry_after_is_honoured_and_bounded(value, least: float, most: float):
-    error = streams._TransientError("busy", "503", retry_after(value or ""))
-    waits = [WAIT(state(1, error)) for _ in range(50)]
+    error = streams.TransientFault("busy", "503", retry_after(value or ""))
+    waits = [BACKOFF(state(1, error)) for _ in range(50)]
     assert least <= min(waits) <= max(waits) <= most
     assert len(set(waits)) > 1 or least == most
 
 
 def test_waits_grow_and_are_bounded():
-    error = streams._TransientError("busy", "503")
-    longest = [max(WAIT(state(n, error)) for _ in range(200)) for n in range(1, 12)]
+    error = streams.TransientFault("busy", "503")
+    longest = [max(BACKOFF(state(n, error)) for _ in range(200)) for n in range(1, 12)]
     assert longest[0] < longest[2] < longest[4] < longest[-1] <= streams.LONGEST_WAIT
 
 

@@ -62,7 +62,9 @@ class Server(grpc.GenericRpcHandler):
         if self.lost == method:
             self.lost = ""
             context.abort(grpc.StatusCode.UNAVAILABLE, "the line broke")
-        return (answer._pb if isinstance(answer, proto.Message) else answer).SerializeToString()
+        if isinstance(answer, proto.Message):
+            return type(answer).serialize(answer)
+        return answer.SerializeToString()
 
 
 TPU_REQUESTS = {

@@ -20,14 +20,14 @@ from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
 from tests.pipelines.download.killed import kill
-from tests.pipelines.exports import SIZE, VERSION, make_export
+from tests.pipelines.exports import SIZE, VERSION
 from tests.pipelines.score.test_command import TWO
 from trainer.data import preprocessing
 
 
 @pytest.fixture(scope="module")
-def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return make_export(prepared, tmp_path_factory.mktemp("job") / "export")
+def export(keras_export: pathlib.Path) -> pathlib.Path:
+    return keras_export
 
 
 @pytest.fixture(scope="module")
