@@ -12,8 +12,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.common import options
-from pipelines.common.options import Flag
+from pipelines.common.options.flags import Flag, flag
+from pipelines.common.options.flags import flags as flags_of
 from pipelines.main import COMMANDS
 
 TEMPLATES = ("download", "curate", "shard", "score")
@@ -47,9 +47,7 @@ TEXT = r"^.*$"
 class ImageOptions:
     """The flag of Beam's that a template has to ask for."""
 
-    sdk_container_image: str = options.flag(
-        about="of docker/pipelines.Dockerfile: what the workers run"
-    )
+    sdk_container_image: str = flag(about="of docker/pipelines.Dockerfile: what the workers run")
 
 
 def metadata(command: str) -> dict[str, Any]:
@@ -57,15 +55,15 @@ def metadata(command: str) -> dict[str, Any]:
     return {
         "name": f"gld2 {command}",
         "description": f"Google Landmarks Dataset v2: {COMMANDS[command][2]}.",
-        "parameters": [_parameter(flag) for flag in flags(command)],
+        "parameters": [_parameter(found) for found in flags(command)],
     }
 
 
 def flags(command: str) -> Iterator[Flag]:
     """Those of the command's own, from its options, and one of Beam's."""
-    yield from {f.name: f for f in options.flags(_options(command))}.values()
+    yield from {f.name: f for f in flags_of(_options(command))}.values()
     # In Beam's own image, workers would not find this package.
-    yield from options.flags(ImageOptions)
+    yield from flags_of(ImageOptions)
 
 
 def _options(command: str) -> type:

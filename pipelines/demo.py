@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 from pipelines import prepare
 from pipelines.common import cli, paths
-from pipelines.common.command_line import Command
-from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
-from pipelines.common.options import Options, OutputOptions, flag, group
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, OutputOptions, flag, group
 from pipelines.common.paths import Output
+from pipelines.common.records.curation import Curation
 from pipelines.evaluate import command as evaluate_command
 from pipelines.report import command as report_command
 from pipelines.sample import http_server

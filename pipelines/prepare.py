@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from pipelines.common import cli
-from pipelines.common.command_line import Command
-from pipelines.common.curate_options import CurateOptions
-from pipelines.common.options import BEAM_NOTE, group
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.curation import CurateOptions
+from pipelines.common.options.flags import BEAM_NOTE, group
 from pipelines.common.paths import Output
 from pipelines.download.options import DownloadOptions
 from pipelines.shard.options import ShardOptions

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, fields, flag
+from pipelines.common.options.flags import Options, fields, flag
 from trainer.compound_scaling import COMPOUND, resolution
 from trainer.presets import PRESETS
 

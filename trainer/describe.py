@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Sequence
 
 from pipelines.common import cli, quiet
-from pipelines.common.command_line import Command
-from pipelines.common.options import Options, flag
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, flag
 from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 from trainer.model.complexity import (

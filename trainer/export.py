@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.common import cli, labels, quiet
-from pipelines.common.command_line import Command
-from pipelines.common.options import Options, flag
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, flag
 from trainer.config import METRICS, Config, Row
 
 if TYPE_CHECKING:

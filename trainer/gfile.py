@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from pipelines.common import records
 from pipelines.common.errors import TransientError, UserError, in_one_line
+from pipelines.common.records import json_record
 
 # Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
 _TRANSIENT = (4, 10, 14)
@@ -70,9 +70,9 @@ def read_record(kind: type[T], path: str) -> T:
     Raises:
       UserError: it is absent or holds something else.
     """
-    return records.loads(kind, read(path), path)
+    return json_record.loads(kind, read(path), path)
 
 
 def write_record(path: str, record: object) -> None:
     """Writes a record as JSON, its keys in the order of the fields."""
-    write(path, records.dumps(record, sort_keys=False))
+    write(path, json_record.dumps(record, sort_keys=False))

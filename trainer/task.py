@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.common import cli, command_line, quiet
-from pipelines.common.command_line import Command
+from pipelines.common import cli, quiet
+from pipelines.common.options import command_line
+from pipelines.common.options.command_line import Command
 from trainer import devices
 from trainer.config import Config
 from trainer.presets import PRESETS

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from pipelines.common import schema
-from pipelines.common.curate_options import CurateOptions
-from pipelines.common.curation import WhatIf
+from pipelines.common.options.curation import CurateOptions
 from pipelines.common.reasons import Reason
+from pipelines.common.records.curation import WhatIf
 from pipelines.curate import validation_split
 from pipelines.curate.filters import mark
 from pipelines.curate.vocabulary import Labels

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common.curate_options import FilterOptions
 from pipelines.common.errors import UserError
+from pipelines.common.options.curation import FilterOptions
 from pipelines.common.reasons import Reason
 from pipelines.source import metadata_csv
 from pipelines.storage import parquet

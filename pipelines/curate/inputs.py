@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common import paths
-from pipelines.common.curate_options import FilterOptions
 from pipelines.common.errors import UserError
+from pipelines.common.options.curation import FilterOptions
 from pipelines.curate.filters import allowed_landmarks
 from pipelines.source import metadata_csv
 from pipelines.source.discover import Source, attribution_csv, find_csv

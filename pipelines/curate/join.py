@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 import pandas as pd
 
-from pipelines.common.curate_options import FilterOptions
+from pipelines.common.options.curation import FilterOptions
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import CREDITS, allowed_landmarks, drop, mark, read_credits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipelines.common.curate_options import CurateOptions
-from pipelines.common.options import Options, OutputOptions, group
+from pipelines.common.options.curation import CurateOptions
+from pipelines.common.options.flags import Options, OutputOptions, group
 from pipelines.source.options import SourceOptions, SplitsOptions
 
 

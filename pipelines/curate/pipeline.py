@@ -15,11 +15,11 @@ import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
-from pipelines.common.curate_options import CurateOptions
-from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels
+from pipelines.common.options.curation import CurateOptions
 from pipelines.common.paths import Output, join
+from pipelines.common.records.curation import Curation
 from pipelines.curate import decisions, summary
 from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 
 from pipelines.common import paths, schema
-from pipelines.common.curation import Curation
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
+from pipelines.common.records.curation import Curation
 from pipelines.curate.near_duplicates.multi_index_hashing import WINDOW
 from pipelines.storage import filesystem, parquet
 

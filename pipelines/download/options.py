@@ -7,8 +7,8 @@ import math
 import re
 
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
-from pipelines.common.options import Options, OutputOptions, flag, group
+from pipelines.common.options.flags import Options, OutputOptions, flag, group
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.source.options import SourceOptions, SplitsOptions
 from pipelines.source.unit import RecordParameters
 

@@ -11,7 +11,6 @@ AGENT = "gld2"
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}  # none: noindex and nofollow
 # Directives of X-Robots-Tag with a value: the colon after them ends no agent's name.
 WITH_VALUE = re.compile(r"max-|unavailable_after")
-HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
 
 
 class HostThrottle:

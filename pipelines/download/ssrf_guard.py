@@ -24,7 +24,7 @@ MAX_SHOWN = 200  # characters of a URL in a message
 
 
 class UrlRejected(ValueError):
-    """A URL, or what it leads to, is rejected for good.
+    """A URL, or what it leads to, is rejected without another attempt.
 
     It is no OSError, because urllib3 retries those.
 

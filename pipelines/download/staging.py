@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.common import schema
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED

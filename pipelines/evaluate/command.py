@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.common.command_line import Command
+from pipelines.common.options.command_line import Command
 from pipelines.evaluate.options import EvaluateOptions
 
 COMMAND = Command(

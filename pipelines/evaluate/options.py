@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.errors import UserError
-from pipelines.common.options import SeedOptions, flag
+from pipelines.common.options.flags import SeedOptions, flag
 
 DEFAULTS = ("metrics.json", "comparison.json")  # output for one submission, and for several
 

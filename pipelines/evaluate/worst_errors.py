@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.imaging import contact_sheet, normalize
 from pipelines.storage import filesystem, photo_records, staged_photos

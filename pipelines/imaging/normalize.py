@@ -11,7 +11,7 @@ import warnings
 
 from PIL import Image
 
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.reasons import Reason
 from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashes
 

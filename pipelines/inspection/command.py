@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.common import quiet
-from pipelines.common.command_line import Command
+from pipelines.common.options.command_line import Command
 from pipelines.inspection.options import InspectOptions
 
 COMMAND = Command(

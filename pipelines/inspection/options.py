@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from pipelines.common.options import SeedOptions, flag
+from pipelines.common.options.flags import SeedOptions, flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

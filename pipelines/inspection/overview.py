@@ -11,7 +11,7 @@ from pipelines.common import schema
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
 from pipelines.common.plot import png
-from pipelines.common.stats import Stats
+from pipelines.common.records.stats import Stats
 from pipelines.imaging import contact_sheet
 from pipelines.inspection import tfrecord_scan, verify
 from pipelines.storage import filesystem, ranged_reads

@@ -21,7 +21,7 @@ from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label
 from pipelines.common.paths import join
-from pipelines.common.stats import STATS, Split, Stats
+from pipelines.common.records.stats import STATS, Split, Stats
 from pipelines.imaging import normalize
 from pipelines.inspection import tfrecord_scan
 from pipelines.storage import filesystem, tf_example

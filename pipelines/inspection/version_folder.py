@@ -8,8 +8,8 @@ from pipelines.common import versions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
 from pipelines.common.paths import join
+from pipelines.common.records.stats import STATS, Stats
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
-from pipelines.common.stats import STATS, Stats
 from pipelines.storage import filesystem
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, flag
+from pipelines.common.options.flags import Options, flag
 
 
 @dataclasses.dataclass(frozen=True)

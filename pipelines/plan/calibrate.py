@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.schema import SPLITS, STAGED
 from pipelines.download.options import StagingOptions

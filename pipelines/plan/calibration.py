@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from pipelines.common import records
 from pipelines.common.errors import UserError
+from pipelines.common.records import json_record
 from pipelines.storage import filesystem
 
 
@@ -49,4 +49,4 @@ def load(path: str) -> Calibration:
 
 
 def save(calibration: Calibration, path: str) -> None:
-    filesystem.write(path, records.dumps(calibration, sort_keys=False))
+    filesystem.write(path, json_record.dumps(calibration, sort_keys=False))

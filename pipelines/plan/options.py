@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pipelines.common.normalization import NormalizationConfig
-from pipelines.common.options import Options, flag, group
+from pipelines.common.options.flags import Options, flag, group
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.plan.networks import NETWORKS
 
 UNITS = {"m": 1 / 60, "h": 1.0, "d": 24.0}  # hours

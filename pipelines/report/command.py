@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pipelines.common.command_line import Command
-from pipelines.common.options import Options, OutputOptions, flag, group
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, OutputOptions, flag, group
 from pipelines.common.paths import Output
 
 

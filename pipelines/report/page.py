@@ -13,12 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from pipelines.common import records, schema
-from pipelines.common.curation import Curation
+from pipelines.common import schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, decision_files, join
 from pipelines.common.plot import png
 from pipelines.common.reasons import Reason, Reject
+from pipelines.common.records import json_record
+from pipelines.common.records.curation import Curation
 from pipelines.report import contact_sheets, selection
 from pipelines.storage import filesystem, parquet, ranged_reads, staged_photos
 
@@ -159,7 +160,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     page = _template().render(
         output=output.root,
         done=done,
-        parameters=records.plain(done.parameters),
+        parameters=json_record.plain(done.parameters),
         has_landmarks=has_landmarks,
         splits=splits,
         steps=steps,

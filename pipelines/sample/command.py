@@ -6,8 +6,8 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from pipelines.common.command_line import Command
-from pipelines.common.options import Options, OutputOptions, flag, group
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, OutputOptions, flag, group
 from pipelines.sample.config import World
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, flag
+from pipelines.common.options.flags import Options, flag
 
 FEWEST = 6  # images of the smallest landmark above the threshold
 RARE = (1, 2, 3, 1)  # images of each landmark below the pipeline's threshold of 4

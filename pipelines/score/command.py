@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.common.command_line import Command
-from pipelines.common.options import BEAM_NOTE
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import BEAM_NOTE
 from pipelines.score.options import ScoreOptions
 
 COMMAND = Command(

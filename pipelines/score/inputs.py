@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.common import schema
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import join
 from pipelines.common.reasons import Reject
-from pipelines.common.stats import STATS, Stats
+from pipelines.common.records.stats import STATS, Stats
 from pipelines.imaging.normalize import Unreadable, normalize
 from pipelines.score import prediction_store
 from pipelines.score.options import InferenceOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, OutputOptions, flag, group
+from pipelines.common.options.flags import Options, OutputOptions, flag, group
 from pipelines.download.options import FetchOptions
 from pipelines.source.options import OptionalSourceOptions
 

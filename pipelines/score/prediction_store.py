@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from pipelines.common import paths, records, schema
+from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.reasons import Reject
+from pipelines.common.records import json_record
 from pipelines.score.model import Prediction
 from pipelines.source.unit import TRANSIENT, RecordParameters
 from pipelines.storage import filesystem, hashing, parquet
@@ -100,7 +101,7 @@ class Parts:
         if filesystem.exists(self.inputs):
             # As it lies there: it may be of another version, or of another kind of folder.
             found = filesystem.read_record(dict[str, Any], self.inputs, Inputs.REMEDY)
-            wanted = records.plain(inputs)
+            wanted = json_record.plain(inputs)
             return [n for n in sorted({*found, *wanted}) if found.get(n) != wanted.get(n)]
         filesystem.write_record(self.inputs, inputs)
         return []

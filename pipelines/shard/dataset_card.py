@@ -8,9 +8,10 @@ from typing import Any
 
 import jinja2
 
-from pipelines.common import paths, records, schema
-from pipelines.common.curation import Curation
-from pipelines.common.stats import Stats
+from pipelines.common import paths, schema
+from pipelines.common.records import json_record
+from pipelines.common.records.curation import Curation
+from pipelines.common.records.stats import Stats
 from pipelines.storage import filesystem
 
 
@@ -50,8 +51,8 @@ def _flags(stats: Stats, done: Curation) -> dict[str, Any]:
     """What each stage was told."""
     shaped = {"version": stats.version, "seed": stats.seed, "with_attribution": stats.attribution}
     return {
-        "download": records.plain(stats.photos),
-        "curate": records.plain(done.parameters),
+        "download": json_record.plain(stats.photos),
+        "curate": json_record.plain(done.parameters),
         "shard": shaped,
     }
 

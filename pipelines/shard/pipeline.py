@@ -14,8 +14,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.paths import Output, join
+from pipelines.common.records.stats import STATS, Stats
 from pipelines.common.schema import STAGED
-from pipelines.common.stats import STATS, Stats
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.transform import Transform
 from pipelines.shard import channel_stats, publish

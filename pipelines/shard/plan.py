@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 from pipelines.common import paths, schema
-from pipelines.common.curation import Curation
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output, decision_files
+from pipelines.common.records.curation import Curation
 from pipelines.common.schema import OUTPUT_SPLITS
 from pipelines.shard.options import ShardOptions
 from pipelines.source import discover, metadata_csv

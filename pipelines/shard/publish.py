@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.common import paths
-from pipelines.common.curation import Curation
 from pipelines.common.labels import parse_labels
-from pipelines.common.stats import STATS, Split, Stats
+from pipelines.common.records.curation import Curation
+from pipelines.common.records.stats import STATS, Split, Stats
 from pipelines.shard import dataset_card, tfds_metadata
 from pipelines.shard.channel_stats import mean_and_std
 from pipelines.shard.plan import Plan, WrittenShard, note

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from pipelines.common import paths, quiet, schema
 from pipelines.common.labels import Label
+from pipelines.common.records.stats import Stats
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
-from pipelines.common.stats import Stats
 from pipelines.storage import filesystem
 
 RELABELING_HEADER = ("new_label", "old_label")  # DELF's: ours, and GLDv2's landmark_id

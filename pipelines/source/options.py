@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pipelines.common.options import Options, flag
+from pipelines.common.options.flags import Options, flag
 from pipelines.common.schema import SPLITS, STAGED_SPLITS
 
 SOURCE_HELP = (

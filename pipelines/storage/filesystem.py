@@ -14,9 +14,9 @@ import uuid
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple, TypeVar
 
-from pipelines.common import records
 from pipelines.common.errors import UserError
 from pipelines.common.paths import join
+from pipelines.common.records import json_record
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -163,7 +163,7 @@ def read_record(kind: type[T], path: str, remedy: str = "") -> T:
     Raises:
       UserError: there is no such file, or it holds something else.
     """
-    return records.loads(kind, read(path), path, remedy)
+    return json_record.loads(kind, read(path), path, remedy)
 
 
 @contextlib.contextmanager
@@ -233,7 +233,7 @@ def write_json(path: str, value: Any) -> None:
 
 
 def write_record(path: str, record: object) -> None:
-    write(path, records.dumps(record))
+    write(path, json_record.dumps(record))
 
 
 def remove(*paths: str) -> None:

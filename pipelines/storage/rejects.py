@@ -6,8 +6,8 @@ import dataclasses
 import json
 from collections.abc import Iterable
 
-from pipelines.common import records
 from pipelines.common.reasons import Reject
+from pipelines.common.records import json_record
 from pipelines.storage import filesystem
 
 
@@ -17,4 +17,4 @@ def jsonl(rejects: Iterable[Reject]) -> str:
 
 def read_rejects(path: str) -> list[Reject]:
     lines = filesystem.read(path).splitlines()
-    return [records.loads(Reject, line, f"{path} row {n}") for n, line in enumerate(lines, 1)]
+    return [json_record.loads(Reject, line, f"{path} row {n}") for n, line in enumerate(lines, 1)]

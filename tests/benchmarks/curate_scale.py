@@ -31,9 +31,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from pipelines.common import schema
-from pipelines.common.curation import Curation
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output, join
+from pipelines.common.records.curation import Curation
 from pipelines.curate.near_duplicates import pair_search
 from pipelines.imaging.normalize import normalize
 from pipelines.imaging.perceptual_hash import PerceptualHashes

@@ -32,7 +32,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.imaging.normalize import normalize
 from pipelines.storage.hashing import sha256
 from tests.conftest import MINI, ROOT

@@ -30,10 +30,11 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from pipelines.common import quiet, records
+from pipelines.common import quiet
 from pipelines.common.labels import Label, format_labels
-from pipelines.common.normalization import NormalizationConfig
-from pipelines.common.stats import Stats
+from pipelines.common.options.normalization import NormalizationConfig
+from pipelines.common.records import json_record
+from pipelines.common.records.stats import Stats
 from pipelines.imaging.normalize import normalize
 from tests.benchmarks.download import Run, lay_out, photos, run
 from tests.conftest import MINI, WEIGHTS
@@ -80,7 +81,7 @@ def make_export(folder: pathlib.Path) -> None:
     make_saved_model(f"{folder}/model.keras", f"{folder}/saved_model")
     labels = format_labels(Label(n, n, 1) for n in range(CLASSES))
     (folder / "labels.csv").write_text(labels)
-    (folder / "stats.json").write_text(records.dumps(Stats(NORMAL, {}, "1.0.0", 0, "")))
+    (folder / "stats.json").write_text(json_record.dumps(Stats(NORMAL, {}, "1.0.0", 0, "")))
 
 
 # ---- what is compared -----------------------------------------------------------------------

@@ -36,7 +36,7 @@ import pandas as pd
 
 from pipelines.common import quiet, schema
 from pipelines.common.paths import Output, join
-from pipelines.common.stats import Stats
+from pipelines.common.records.stats import Stats
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, parquet, tf_example, tfrecord
 from tests.benchmarks.download import Run, run

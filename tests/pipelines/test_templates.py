@@ -14,8 +14,8 @@ from apache_beam.options.pipeline_options import WorkerOptions
 from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
 from pipelines import main
-from pipelines.common.command_line import Command
 from pipelines.common.errors import UserError
+from pipelines.common.options.command_line import Command
 from pipelines.runner.options import beam_options
 from tests.conftest import ROOT
 

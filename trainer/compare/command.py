@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.common import quiet
-from pipelines.common.command_line import Command
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, flag, folder
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, flag, folder
 from trainer import devices, task
 from trainer.compare import runs, subprocesses, table
 from trainer.compare.runs import ComparisonRun

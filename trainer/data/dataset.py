@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from pipelines.common import records, versions
+from pipelines.common import versions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, parse_labels
+from pipelines.common.records import json_record
+from pipelines.common.records.stats import STATS, Sizes, SplitSize
 from pipelines.common.schema import DATASET, VALIDATION
-from pipelines.common.stats import STATS, Sizes, SplitSize
 from trainer import gfile
 from trainer.data import shard_cache
 
@@ -106,7 +107,7 @@ def _open(folder: str, cached: str) -> Version:
     labels = parse_labels(labels_text, f"{folder}/labels.csv")
     if len(labels) < 2:
         raise UserError(f"{folder}/labels.csv: expected two classes or more, found {len(labels)}")
-    stats = records.loads(Sizes, stats_text, f"{folder}/{STATS}")
+    stats = json_record.loads(Sizes, stats_text, f"{folder}/{STATS}")
     if stats.classes not in (None, len(labels)):
         raise UserError(
             f"{folder}/labels.csv: expected the {stats.classes} classes of {STATS}, found "

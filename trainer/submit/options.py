@@ -6,9 +6,9 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 
-from pipelines.common.command_line import Command
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, flag, folder
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, flag, folder
 
 EPILOG = """\
 gld2 submit tpu --help and gld2 submit vertex --help explain the flags of each. The flags of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from pipelines.common import records
+from pipelines.common.records import json_record
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,10 @@ class Outcome:
     parameters: int
     epochs: int
     seconds: float
-    val_loss: float | None = records.optional()
-    val_accuracy: float | None = records.optional()
-    val_gap: float | None = records.optional()
-    val_precision: float | None = records.optional()
-    val_recall: float | None = records.optional()
-    val_true_probability: float | None = records.optional()
+    val_loss: float | None = json_record.optional()
+    val_accuracy: float | None = json_record.optional()
+    val_gap: float | None = json_record.optional()
+    val_precision: float | None = json_record.optional()
+    val_recall: float | None = json_record.optional()
+    val_true_probability: float | None = json_record.optional()
     export: str

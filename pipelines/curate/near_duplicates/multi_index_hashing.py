@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.common.curate_options import MAX_RADIUS as RADIUS
+from pipelines.common.options.curation import MAX_RADIUS as RADIUS
 
 BYTES = 8
 DIAGONALS = np.argsort(np.add.outer(np.arange(8), np.arange(8)).ravel() % 4, kind="stable")

@@ -16,8 +16,8 @@ import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
-from pipelines.common.curation import Curation, PairCounts
 from pipelines.common.paths import Output
+from pipelines.common.records.curation import Curation, PairCounts
 from pipelines.common.schema import STAGED, STAGED_SPLITS
 from pipelines.curate.near_duplicates import duplicates, multi_index_hashing
 from pipelines.curate.near_duplicates.multi_index_hashing import PHOTO

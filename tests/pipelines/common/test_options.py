@@ -7,9 +7,9 @@ import pathlib
 
 import pytest
 
-from pipelines.common.command_line import Command
 from pipelines.common.errors import UserError
-from pipelines.common.options import Options, OutputOptions, SeedOptions, flag, flags, group
+from pipelines.common.options.command_line import Command
+from pipelines.common.options.flags import Options, OutputOptions, SeedOptions, flag, flags, group
 
 
 def shout(text: str) -> str:
@@ -136,4 +136,7 @@ def test_no_module_below_a_command_sees_a_namespace():
         for path in (root / package).rglob("*.py")
         if "import argparse" in path.read_text()
     ]
-    assert sorted(seen) == ["pipelines/common/command_line.py", "pipelines/runner/options.py"]
+    assert sorted(seen) == [
+        "pipelines/common/options/command_line.py",
+        "pipelines/runner/options.py",
+    ]

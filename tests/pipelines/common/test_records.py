@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common import records
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
-from pipelines.common.stats import Split, Stats
+from pipelines.common.options.normalization import NormalizationConfig
+from pipelines.common.records import json_record
+from pipelines.common.records.stats import Split, Stats
 from pipelines.storage import filesystem
 
 
@@ -43,7 +43,7 @@ class Outer:
     rows: list[list[Inner]]
     anything: Any
     shape: Inner | None = None
-    left_out: int | None = records.optional()
+    left_out: int | None = json_record.optional()
 
 
 INNERS = st.builds(Inner, st.integers(), st.none() | st.floats(allow_nan=False))
@@ -69,9 +69,9 @@ ONE = Outer("a", True, Colour.RED, Inner(1, 0.5), {"x": Inner(2, None)}, (3, 4),
 
 @given(OUTERS, st.booleans())
 def test_a_record_comes_back_as_it_went(record: Outer, sort_keys: bool):
-    text = records.dumps(record, sort_keys)
-    assert records.loads(Outer, text, "x.json") == record
-    assert records.dumps(records.loads(Outer, text, "x.json"), sort_keys) == text
+    text = json_record.dumps(record, sort_keys)
+    assert json_record.loads(Outer, text, "x.json") == record
+    assert json_record.dumps(json_record.loads(Outer, text, "x.json"), sort_keys) == text
 
 
 @given(OUTERS)
@@ -79,13 +79,13 @@ def test_the_text_is_that_of_json_and_asdict(record: Outer):
     values = dataclasses.asdict(record)
     if record.left_out is None:
         del values["left_out"]
-    assert records.dumps(record) == json.dumps(values, indent=2, sort_keys=True) + "\n"
-    assert records.dumps(record, sort_keys=False) == json.dumps(values, indent=2) + "\n"
-    assert records.plain(record) == json.loads(json.dumps(values))
+    assert json_record.dumps(record) == json.dumps(values, indent=2, sort_keys=True) + "\n"
+    assert json_record.dumps(record, sort_keys=False) == json.dumps(values, indent=2) + "\n"
+    assert json_record.plain(record) == json.loads(json.dumps(values))
 
 
 def test_keys_of_plain_are_sorted_at_every_depth():
-    found = records.plain(
+    found = json_record.plain(
         Stats(NormalizationConfig(), {"b": Split(1, 1, 1), "a": Split(1, 1, 1)}, "1", 0, "")
     )
     assert list(found) == sorted(found)
@@ -94,7 +94,7 @@ def test_keys_of_plain_are_sorted_at_every_depth():
 
 
 def test_kinds_come_back_as_hinted():
-    found = records.loads(Outer, records.dumps(ONE), "x.json")
+    found = json_record.loads(Outer, json_record.dumps(ONE), "x.json")
     assert isinstance(found.colour, Colour)
     assert isinstance(found.numbers, tuple)
     assert isinstance(found.by_name["x"], Inner)
@@ -103,18 +103,20 @@ def test_kinds_come_back_as_hinted():
 
 
 def test_lists_dicts_and_texts_are_records_too():
-    assert records.loads(tuple[str, ...], '["a", "b"]', "x.json") == ("a", "b")
-    assert records.loads(str, '"a"', "x.json") == "a"
-    found = records.loads(dict[str, Inner], '{"x": {"number": 1, "share": null}}', "x.json")
+    assert json_record.loads(tuple[str, ...], '["a", "b"]', "x.json") == ("a", "b")
+    assert json_record.loads(str, '"a"', "x.json") == "a"
+    found = json_record.loads(dict[str, Inner], '{"x": {"number": 1, "share": null}}', "x.json")
     assert found == {"x": Inner(1, None)}
-    assert records.dumps(found) == json.dumps({"x": {"number": 1, "share": None}}, indent=2) + "\n"
+    assert (
+        json_record.dumps(found) == json.dumps({"x": {"number": 1, "share": None}}, indent=2) + "\n"
+    )
 
 
 def test_unknown_keys_are_passed_over_and_defaults_stand_for_missing_ones():
-    values = records.plain(ONE) | {"newer": {"x": 1}}
+    values = json_record.plain(ONE) | {"newer": {"x": 1}}
     del values["shape"]
     values["inner"]["newer"] = 2
-    assert records.loads(Outer, json.dumps(values), "x.json") == ONE
+    assert json_record.loads(Outer, json.dumps(values), "x.json") == ONE
 
 
 def test_records_can_be_pickled():
@@ -125,11 +127,11 @@ def test_records_can_be_pickled():
 
 
 def without(*keys: str) -> dict[str, Any]:
-    return {name: value for name, value in records.plain(ONE).items() if name not in keys}
+    return {name: value for name, value in json_record.plain(ONE).items() if name not in keys}
 
 
 def changed(**values: Any) -> dict[str, Any]:
-    return records.plain(ONE) | values
+    return json_record.plain(ONE) | values
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def changed(**values: Any) -> dict[str, Any]:
 )
 def test_what_does_not_fit_is_told_with_file_key_and_remedy(values: Any, expected: str):
     with pytest.raises(UserError) as error:
-        records.loads(Outer, json.dumps(values), "out/x.json")
+        json_record.loads(Outer, json.dumps(values), "out/x.json")
     said = str(error.value)
     assert said.startswith("out/x.json: ")
     assert expected in said
@@ -187,22 +189,22 @@ def test_what_does_not_fit_is_told_with_file_key_and_remedy(values: Any, expecte
 @pytest.mark.parametrize("text", ["", "{", '{"text": ', "\x00", b"\xff\xfe\xff", "{} {}"])
 def test_what_is_no_json_is_told(text: str | bytes):
     with pytest.raises(UserError, match=r"^x\.json: expected JSON, found .*; ask for another$"):
-        records.loads(Outer, text, "x.json")
+        json_record.loads(Outer, text, "x.json")
 
 
 @given(st.recursive(JSON, lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner)))
 def test_no_json_whatever_it_is_gives_another_error(value: Any):
     with pytest.raises(UserError, match=r"^x\.json: expected .*; ask for another$"):
-        records.loads(Outer, json.dumps(value), "x.json")
+        json_record.loads(Outer, json.dumps(value), "x.json")
 
 
 def test_what_a_dataclass_refuses_is_told_with_its_key():
-    values = records.plain(Stats(NormalizationConfig(), {}, "1.0.0", 0, ""))
+    values = json_record.plain(Stats(NormalizationConfig(), {}, "1.0.0", 0, ""))
     values["photos"]["quality"] = 99
     with pytest.raises(UserError, match=r"^x\.json: `photos`: --quality: .* found 99; remove"):
-        records.loads(Stats, json.dumps(values), "x.json")
+        json_record.loads(Stats, json.dumps(values), "x.json")
     with pytest.raises(UserError, match=r"^x\.json: --quality: .* found 99; remove"):
-        records.loads(NormalizationConfig, '{"quality": 99}', "x.json")
+        json_record.loads(NormalizationConfig, '{"quality": 99}', "x.json")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_what_a_dataclass_refuses_is_told_with_its_key():
 )
 def test_the_remedy_is_the_readers_or_the_kinds_or_the_usual_one(kind, remedy, expected):
     with pytest.raises(UserError, match=f"; {expected}$"):
-        records.loads(kind, "3", "x.json", remedy)
+        json_record.loads(kind, "3", "x.json", remedy)
 
 
 # ---- in files -------------------------------------------------------------------------------

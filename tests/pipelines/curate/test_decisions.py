@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common.curate_options import CurateOptions
 from pipelines.common.errors import UserError
 from pipelines.common.labels import Label, format_labels, parse_labels
+from pipelines.common.options.curation import CurateOptions
 from pipelines.curate import decisions, validation_split
 from pipelines.curate.vocabulary import Labels
 from pipelines.runner import partition

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common import records
-from pipelines.common.curate_options import CurateOptions, FilterOptions
 from pipelines.common.errors import UserError
+from pipelines.common.options.curation import CurateOptions, FilterOptions
+from pipelines.common.records import json_record
 from pipelines.common.schema import FACTS
 from pipelines.curate import filters
 from pipelines.curate.command import COMMAND
@@ -270,16 +270,16 @@ def test_values_that_make_no_sense(flag: str, expected: str):
 
 def test_parameters_come_back_from_json_as_they_went():
     chosen = CurateOptions(exclude_leaks_from=("test", "index"), filters=ALL)
-    assert records.plain(chosen)["exclude_leaks_from"] == ["test", "index"]
-    assert records.plain(chosen)["filters"]["licences"] == ["/by/"]
+    assert json_record.plain(chosen)["exclude_leaks_from"] == ["test", "index"]
+    assert json_record.plain(chosen)["filters"]["licences"] == ["/by/"]
     other = CurateOptions(exclude_leaks_from=("test", "index"))
-    assert records.plain(chosen) != records.plain(other)
-    assert records.loads(CurateOptions, records.dumps(chosen), "done.json") == chosen
+    assert json_record.plain(chosen) != json_record.plain(other)
+    assert json_record.loads(CurateOptions, json_record.dumps(chosen), "done.json") == chosen
 
 
 def test_parameters_under_an_old_name_are_read():
-    text = records.dumps(CurateOptions(exclude_leaks_from=())).replace(
+    text = json_record.dumps(CurateOptions(exclude_leaks_from=())).replace(
         "exclude_leaks_from", "against"
     )
-    found = records.loads(CurateOptions, text, "done.json")
+    found = json_record.loads(CurateOptions, text, "done.json")
     assert found == CurateOptions(exclude_leaks_from=())

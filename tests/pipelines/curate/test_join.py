@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.common.curate_options import FilterOptions
+from pipelines.common.options.curation import FilterOptions
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.filters import read_credits

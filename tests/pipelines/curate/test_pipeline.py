@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipelines.common import schema
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.curate.command import main

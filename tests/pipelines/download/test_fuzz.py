@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pipelines.common import schema
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader

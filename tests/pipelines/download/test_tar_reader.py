@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.download import tar_reader

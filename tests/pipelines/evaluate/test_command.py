@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipelines import main
 from pipelines.common.gap import rank
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.evaluate import metrics, pr_curve, worst_errors
 from pipelines.imaging import contact_sheet
 from pipelines.imaging.normalize import normalize

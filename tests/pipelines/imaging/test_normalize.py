@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.common.errors import UserError
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.reasons import Reason
 from pipelines.imaging.normalize import Unreadable, normalize
 from pipelines.imaging.perceptual_hash import perceptual_hashes

@@ -12,9 +12,9 @@ import types
 import numpy as np
 import pytest
 
-from pipelines.common import records
-from pipelines.common.curation import Curation
-from pipelines.common.stats import Stats
+from pipelines.common.records import json_record
+from pipelines.common.records.curation import Curation
+from pipelines.common.records.stats import Stats
 from pipelines.shard import dataset_card
 from pipelines.storage import filesystem
 
@@ -96,8 +96,8 @@ def test_it_says_how_the_dataset_was_made(prepared, stats, done):
     rows = re.findall(r"^\| (\w+) \| ([a-z]\w+) \| (\d+) \|$", page, re.MULTILINE)
     assert {f"{split}/{reason}": int(images) for split, reason, images in rows} == dropped
     told = json.loads(page.split("```json\n")[1].split("```")[0])
-    assert told["download"] == records.plain(stats.photos)
-    assert told["curate"] == records.plain(done.parameters)
+    assert told["download"] == json_record.plain(stats.photos)
+    assert told["curate"] == json_record.plain(done.parameters)
     assert told["shard"] == {"version": "1.0.0", "seed": 0, "with_attribution": False}
 
 

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from pipelines.common import schema
 from pipelines.common.labels import Label, parse_labels
-from pipelines.common.normalization import NormalizationConfig
+from pipelines.common.options.normalization import NormalizationConfig
+from pipelines.common.records.stats import Split, Stats
 from pipelines.common.schema import ATTRIBUTION
-from pipelines.common.stats import Split, Stats
 from pipelines.shard import tfds_metadata
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT

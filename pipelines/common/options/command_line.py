@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 from pipelines.common.errors import UserError
-from pipelines.common.options import Flag, fields, flags, groups
+from pipelines.common.options.flags import Flag, fields, flags, groups
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from pipelines.common.curate_options import CurateOptions
+from pipelines.common.options.curation import CurateOptions
 
 
 @dataclasses.dataclass(frozen=True)

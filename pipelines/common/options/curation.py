@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipelines.common.options import Options, SeedOptions, flag, group
+from pipelines.common.options.flags import Options, SeedOptions, flag, group
 
 MAX_RADIUS = 7  # bits; the largest for which the search finds all pairs
 CONFLICTS = ("drop", "keep_clean", "keep_first")
