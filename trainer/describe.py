@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.common import cli, quiet
+from pipelines.common import cli, quiet, tables
 from pipelines.common.errors import UserError
 from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
@@ -120,35 +120,34 @@ def _text(rows: list[Layer], config: Config) -> str:
 
 
 def _table(rows: list[Layer]) -> str:
-    width = max(len(row.name) for row in rows)
-    head = (
-        f"{'layer':<{width}}  {'kind':<14}  {'output':<15}{'parameters':>12}{'multiply-adds':>16}"
-    )
-    return "\n".join(
+    head = ("layer", "kind", "output", "parameters", "multiply-adds")
+    cells = (
         (
-            head,
-            *(
-                f"{row.name:<{width}}  {row.kind:<14}  {' x '.join(map(str, row.shape)):<15}"
-                f"{row.parameters:>12,}{row.multiply_adds:>16,}"
-                for row in rows
-            ),
+            row.name,
+            row.kind,
+            " x ".join(map(str, row.shape)),
+            f"{row.parameters:,}",
+            f"{row.multiply_adds:,}",
         )
+        for row in rows
     )
+    return "\n".join(tables.plain([head, *cells], "<<<>>"))
 
 
 def _kinds(total: Counts) -> str:
-    head = f"{'kind':<14}{'layers':>8}{'parameters':>14}{'':>9}{'multiply-adds':>18}"
-    return "\n".join(
+    head = ("kind", "layers", "parameters", "", "multiply-adds", "")
+    cells = (
         (
-            head,
-            *(
-                f"{kind:<14}{part.layers:>8}{part.parameters:>14,}"
-                f"{part.parameters / total.parameters:>9.2%}{part.multiply_adds:>18,}"
-                f"{part.multiply_adds / total.multiply_adds:>9.2%}"
-                for kind, part in total.by_kind.items()
-            ),
+            kind,
+            f"{part.layers:,}",
+            f"{part.parameters:,}",
+            f"{part.parameters / total.parameters:.2%}",
+            f"{part.multiply_adds:,}",
+            f"{part.multiply_adds / total.multiply_adds:.2%}",
         )
+        for kind, part in total.by_kind.items()
     )
+    return "\n".join(tables.plain([head, *cells], "<>>>>>"))
 
 
 def _summary(total: Counts, config: Config) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pipelines.common import tables
 from pipelines.plan import pricing, stage_costs
 from pipelines.plan.calibration import Calibration
 from pipelines.plan.pricing import NETWORKS, Line
@@ -13,11 +14,8 @@ from pipelines.plan.stage_costs import HOUR, Split, Stage
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Lines of Markdown; a blank one comes last."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+    """Lines of a table and, last, a blank one."""
+    yield from tables.markdown(head, rows)
     yield ""
 
 
