@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipelines import prepare
-from pipelines.common import cli, paths
+from pipelines.common import cli, paths, tables
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
 from pipelines.common.options.command_line import Command
@@ -146,8 +146,7 @@ def _table(output: str, job: str, metrics: str) -> str:
         ("GAP", f"{scores.gap:.4f}"),
         ("report", paths.join(Output(output).report, "index.html")),
     ]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"  {name:<{width}}  {value}" for name, value in rows]
+    lines = [f"  {line}" for line in tables.plain(rows, "<<")]
     rule = "-" * max(map(len, lines))
     return "\n".join(["", rule, *lines, rule])
 

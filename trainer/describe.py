@@ -7,7 +7,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 
-from pipelines.common import cli, quiet
+from pipelines.common import cli, quiet, tables
 from pipelines.common.options.command_line import Command
 from pipelines.common.options.flags import Options, flag
 from trainer import compound_scaling
@@ -130,35 +130,34 @@ def _text(rows: list[LayerCounts], config: Config) -> str:
 
 
 def _table(rows: list[LayerCounts]) -> str:
-    width = max(len(row.name) for row in rows)
-    head = (
-        f"{'layer':<{width}}  {'kind':<14}  {'output':<15}{'parameters':>12}{'multiply-adds':>16}"
-    )
-    return "\n".join(
+    head = ("layer", "kind", "output", "parameters", "multiply-adds")
+    cells = (
         (
-            head,
-            *(
-                f"{row.name:<{width}}  {row.kind:<14}  {' x '.join(map(str, row.shape)):<15}"
-                f"{row.parameters:>12,}{row.multiply_adds:>16,}"
-                for row in rows
-            ),
+            row.name,
+            row.kind,
+            " x ".join(map(str, row.shape)),
+            f"{row.parameters:,}",
+            f"{row.multiply_adds:,}",
         )
+        for row in rows
     )
+    return "\n".join(tables.plain([head, *cells], "<<<>>"))
 
 
 def _kinds(total: NetworkCounts) -> str:
-    head = f"{'kind':<14}{'layers':>8}{'parameters':>14}{'':>9}{'multiply-adds':>18}"
-    return "\n".join(
+    head = ("kind", "layers", "parameters", "", "multiply-adds", "")
+    cells = (
         (
-            head,
-            *(
-                f"{kind:<14}{part.layers:>8}{part.parameters:>14,}"
-                f"{part.parameters / total.parameters:>9.2%}{part.multiply_adds:>18,}"
-                f"{part.multiply_adds / total.multiply_adds:>9.2%}"
-                for kind, part in total.by_kind.items()
-            ),
+            kind,
+            f"{part.layers:,}",
+            f"{part.parameters:,}",
+            f"{part.parameters / total.parameters:.2%}",
+            f"{part.multiply_adds:,}",
+            f"{part.multiply_adds / total.multiply_adds:.2%}",
         )
+        for kind, part in total.by_kind.items()
     )
+    return "\n".join(tables.plain([head, *cells], "<>>>>>"))
 
 
 def _summary(total: NetworkCounts, config: Config) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import pandas as pd
 
+from pipelines.common import tables
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
 from pipelines.evaluate.comparison import Comparison, compare
@@ -58,13 +60,16 @@ def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:
 
 
 def print_metrics(title: str, found: Mapping[str, Metrics]) -> None:
-    for name, m in found.items():
-        print(
-            f"{title}: {name}: GAP {m.gap:.4f}, accuracy {m.accuracy:.4f}, "
-            f"precision {m.precision:.4f}, recall {m.recall:.4f}, over landmarks precision "
-            f"{m.macro_precision:.4f}, recall {m.macro_recall:.4f} "
-            f"({m.queries} queries, {m.labelled} labelled, {m.predicted} predicted)"
-        )
+    """Prints a table with a row for each subset of the queries."""
+    names = [field.name for field in dataclasses.fields(Metrics)]
+    head = ["", *(name.replace("gap", "GAP").replace("_", " ") for name in names)]
+    rows = ([name, *map(_number, dataclasses.astuple(m))] for name, m in found.items())
+    for line in tables.plain([head, *rows], "<" + ">" * len(names)):
+        print(f"{title}: {line}")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def print_comparison(found: Comparison) -> None:

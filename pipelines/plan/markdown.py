@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pipelines.common import tables
 from pipelines.plan import pricing, stage_costs
 from pipelines.plan.calibration import Calibration
 from pipelines.plan.options import PlanOptions
@@ -14,10 +15,7 @@ from pipelines.plan.stage_costs import HOUR, Split, Stage
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     """Yields the lines of a Markdown table and a blank line."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+    yield from tables.markdown(head, rows)
     yield ""
 
 

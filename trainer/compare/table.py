@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pipelines.common import tables
 from pipelines.common.plot import png
 
 
@@ -116,19 +117,12 @@ def to_markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
     """The table for a person: our figures, and the paper's in brackets."""
     columns = [name for name in _SHOWN if any(_SHOWN[name](row) for row in rows)]
     cells = [[_SHOWN[name](row) for name in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    lines = [_line(columns, widths), _line(["-" * width for width in widths], widths)]
-    lines += [_line(line, widths) for line in cells]
+    lines = tables.markdown(columns, cells, padded=True)
     remarks = [*notes, *(f"{row.run}: {row.problem}" for row in rows if row.problem)]
     if any(row.paper for row in rows):
         remarks.append("in brackets: the paper's, trained on a TPU v3-8 and on far more photos")
     remarks += _faster(rows)
     return "\n".join([*lines, "", *(f"- {remark}" for remark in remarks)]) + "\n"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    inner = " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return f"| {inner} |"
 
 
 def _number(pattern: str, value: float | None, paper: float | None = None) -> str:
