@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from filelock import FileLock
 
+from tests import installs
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 MINI = SHARED / "gld2-mini"
@@ -93,11 +95,9 @@ def _stamps(folder: pathlib.Path) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """This tree's wheel."""
-    from tests import installs
 
     def build(folder: pathlib.Path) -> None:
-        (folder / "tree").mkdir()
-        installs.build_wheel(installs.copy_tree(folder / "tree"), folder)
+        installs.build_wheel(installs.copy_tree(ROOT, folder / "tree"), folder)
 
     with built_once(tmp_path_factory, "wheel", build) as folder:
         (found,) = folder.glob("*.whl")

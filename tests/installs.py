@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.conftest import ROOT
-
 PACKAGES = ("pipelines", "trainer")
 MADE_OF = (*PACKAGES, "docker", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 LOCAL = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -30,13 +28,18 @@ def files(root: pathlib.Path) -> set[str]:
     }
 
 
-def copy_tree(folder: pathlib.Path) -> pathlib.Path:
-    """Copies what the distribution is made of: building leaves folders beside it."""
+def copy_tree(root: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Copies what the distribution is made of, as building leaves folders beside it.
+
+    Returns:
+      The new folder.
+    """
+    folder.mkdir()
     for name in MADE_OF:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=LOCAL)
+        if (root / name).is_dir():
+            shutil.copytree(root / name, folder / name, ignore=LOCAL)
         else:
-            shutil.copy(ROOT / name, folder)
+            shutil.copy(root / name, folder)
     return folder
 
 
@@ -55,14 +58,25 @@ def build_wheel(source: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 
 def environment(folder: pathlib.Path) -> pathlib.Path:
     """Makes an environment without any package; returns its folder of packages."""
-    _run("uv", "venv", "--offline", "--python", sys.executable, folder)
+    _run(sys.executable, "-m", "uv", "venv", "--offline", "--python", sys.executable, folder)
     return folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
 
 def install(wheel: pathlib.Path, folder: pathlib.Path) -> None:
     """Installs a wheel alone into an environment."""
     python = folder / "bin" / "python"
-    _run("uv", "pip", "install", "--offline", "--no-deps", "--python", python, wheel)
+    _run(
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--offline",
+        "--no-deps",
+        "--python",
+        python,
+        wheel,
+    )
 
 
 def unpack(wheel: pathlib.Path, site: pathlib.Path, *rooms: str) -> None:
