@@ -294,7 +294,7 @@ def _staged(output: Output, splits: set[str]) -> list[UnitSummary]:
     if not any(s.split in schema.SPLITS for s in staged):
         raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
     for split in sorted(splits - {s.split for s in staged}):
-        print(f"curate: no {split} photos are staged; done without")
+        print(f"curate: no {split} photos are staged; continuing without")
     return staged
 
 
