@@ -42,7 +42,7 @@ def render(stats: Stats, done: Curation) -> str:
         done=done,
         flags=json.dumps(_flags(stats, done), indent=2),
         dropped=sorted(_dropped(done.funnel), key=lambda row: (-row[2], row)),
-        amiss={k.replace("_", " "): n for k, n in sorted(done.unseen.items()) if n},
+        metadata_faults={k.replace("_", " "): n for k, n in sorted(done.unseen.items()) if n},
         schema=schema,
     )
 
