@@ -1,4 +1,4 @@
-"""How good predictions are on some queries: Kaggle's GAP, and plainer figures"""
+"""Measures predictions on queries: Kaggle's GAP, accuracy, precision and recall."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Metrics:
 
     Attributes:
       gap: Global Average Precision.
-      accuracy: right predictions / queries that have a landmark.
-      precision: right predictions / predictions.
-      recall: right predictions / queries that have a landmark, as a ranking has
-        it at its end; it is the accuracy, by its other name.
-      macro_precision: the mean, over the landmarks that are predicted, of a
-        landmark's right predictions / its predictions.
-      macro_recall: the mean, over the landmarks that queries show, of the share
-        of a landmark's queries whose prediction is right. A query that shows
-        several counts for each of them, and any of them is right.
-      queries: rows of the solution.
-      labelled: of them, with at least one landmark.
-      predicted: of them, with a prediction.
+      accuracy: correct predictions / queries that have a landmark.
+      precision: correct predictions / predictions.
+      recall: correct predictions / queries that have a landmark, which is the recall at the end
+        of the ranking; equal to the accuracy.
+      macro_precision: the mean, over the landmarks that are predicted, of a landmark's correct
+        predictions / its predictions.
+      macro_recall: the mean, over the landmarks that queries show, of the share of a landmark's
+        queries whose prediction is correct. A query that shows several landmarks counts for each
+        of them, and a prediction of any of them is correct.
+      queries: number of rows of the solution.
+      labelled: number of queries with at least one landmark.
+      predicted: number of queries with a prediction.
     """
 
     gap: float
@@ -50,10 +50,10 @@ class Queries:
 
     Attributes:
       ids: [queries] str.
-      landmarks: [queries] str, what each shows, as in a Solution.
+      landmarks: [queries] str, the landmarks that each shows, as in a Solution.
       predicted: [queries] bool, whether there is a prediction.
-      classes: [queries] int64, the landmark that is predicted; anything where there is none.
-      scores: [queries] float, likewise.
+      classes: [queries] int64, the predicted landmark; undefined where there is no prediction.
+      scores: [queries] float, of the prediction; undefined where there is none.
     """
 
     ids: np.ndarray
@@ -63,7 +63,7 @@ class Queries:
     scores: np.ndarray
 
     def __getitem__(self, rows: np.ndarray) -> Queries:
-        """Takes some of the rows: [queries] bool."""
+        """Returns the rows of a mask, [queries] bool."""
         return Queries(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
     @property
@@ -73,13 +73,16 @@ class Queries:
 
 
 def positions(ids: Collection[str], among: Iterable[str]) -> np.ndarray:
-    """Finds ids among others: [ids] int64, the place of each, or -1."""
+    """Returns [ids] int64, the index of each id among others, or -1 where it is not there."""
     places = {name: place for place, name in enumerate(among)}
     return np.fromiter((places.get(name, -1) for name in ids), np.int64, len(ids))
 
 
 def is_correct(landmarks: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Tells whether classes are among the landmarks that queries show; each is [queries]."""
+    """Returns [queries] bool, whether each class is among the landmarks that its query shows.
+
+    `landmarks` is [queries] str, `classes` [queries] int64, both as in Queries.
+    """
     queries, shown = truth(landmarks)
     correct = np.zeros(len(landmarks), bool)
     correct[queries[classes[queries] == shown]] = True
@@ -100,7 +103,7 @@ def ranking(queries: Queries) -> Ranking:
 
 
 def score(queries: Queries, ranked: Ranking) -> Metrics:
-    """Measures some queries by their ranking."""
+    """Returns the metrics of some queries, of which `ranked` is the ranking."""
     right, made = int(ranked.correct.sum()), len(ranked.correct)
     correct = is_correct(queries.landmarks, queries.classes) & queries.predicted
     places, shown = truth(queries.landmarks)
@@ -120,7 +123,7 @@ def score(queries: Queries, ranked: Ranking) -> Metrics:
 
 
 def _macro(landmarks: np.ndarray, correct: np.ndarray) -> float:
-    """The mean over landmarks of the share that is correct; 0 where there are none."""
+    """Returns the mean over landmarks of the share that is correct; 0 where there are none."""
     _, codes = np.unique(landmarks, return_inverse=True)
     shares = np.bincount(codes, correct.astype(float)) / np.bincount(codes)
     return float(shares.mean()) if len(shares) else 0.0

@@ -1,4 +1,4 @@
-"""Plots as files"""
+"""Renders figures as image files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # which takes a second to import: callers do it late
+    from matplotlib.figure import Figure  # takes a second to import: callers import it late
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:
-    """A figure as PNG, without matplotlib's version in it.
+    """Returns a figure as PNG, without matplotlib's version in its metadata.
 
     Args:
-      figure: what is drawn; its size is in inches.
-      dpi: pixels for each of them.
+      figure: is drawn; its size is in inches.
+      dpi: pixels for each inch.
     """
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})

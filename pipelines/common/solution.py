@@ -1,4 +1,4 @@
-"""Kaggle's solution file: what each test photo shows, and which part of the test it is in"""
+"""Parses Kaggle's solution file: the landmarks of each test photo, and its part of the test."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipelines.common.errors import UserError
 
 HEADER = ("id", "landmarks", "Usage")
 PUBLIC, PRIVATE, IGNORED = USAGES = ("Public", "Private", "Ignored")
-SHOWN = 100  # characters of what was found
+SHOWN = 100  # characters of a faulty cell that a message quotes
 
 _LANDMARKS = re.compile(r"([0-9]{1,18}( [0-9]{1,18})*)?")  # of 64 bits each
 _QUOTED = re.compile(r'\A"([^"]*)"\Z')
 
-_Fault = tuple[int, str, str]  # a row, what was expected of it and what was found
+_Fault = tuple[int, str, str]  # number of a row, what was expected, what was found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,28 +36,29 @@ class Solution:
 
 
 def parse(text: str, name: str = "solution") -> Solution:
-    """Reads a solution file.
+    """Parses the text of a solution file.
 
-    No cell holds a line break, so a row is a line, and a stray quote spoils no more than its own.
-    Blank lines are passed over, but counted. All is done column by column, as a call for each of
-    the hundred thousand rows would take most of a second.
+    No cell holds a line break, so a row is a line, and a stray quote affects only its own row.
+    Blank lines are skipped, but counted as rows. Cells are checked column by column: a call for
+    each of the hundred thousand rows would take most of a second.
 
     Args:
-      text: the file's content; bytes that are not UTF-8 as `surrogateescape` has them.
-      name: what to call the file in errors.
+      text: the file's content; bytes that are not UTF-8 are decoded with `surrogateescape`.
+      name: of the file in error messages.
 
     Raises:
-      UserError: naming the first row with a wrong cell or usage, or a repeated id; or the header.
+      UserError: the header, a cell or a usage is wrong, or an id is repeated; it names the first
+        such row.
     """
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").removesuffix("\r").split("\n")
     rows = {number: line for number, line in enumerate(lines, start=1) if line}
     header = rows.pop(next(iter(rows), 0), "")
-    odd = dict(_left_out(rows))
-    for number in odd:
+    malformed = dict(_malformed_rows(rows))
+    for number in malformed:
         del rows[number]
     cells = ",".join(rows.values()).split(",") if rows else []
     columns = [_unquoted(cells[place :: len(HEADER)]) for place in range(len(HEADER))]
-    faults = [*_header_faults(header), *odd.values(), *_cell_faults(list(rows), *columns)]
+    faults = [*_header_faults(header), *malformed.values(), *_cell_faults(list(rows), *columns)]
     if faults:
         (row, expected, found), also = min(faults, key=lambda fault: fault[0]), len(faults) - 1
         more = f"; and {also} more faults" if also else ""
@@ -66,13 +67,13 @@ def parse(text: str, name: str = "solution") -> Solution:
 
 
 def truth(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parts cells into landmarks.
+    """Splits cells of landmarks into pairs of a query and a landmark.
 
     Args:
       landmarks: [queries] str, as in a Solution.
 
     Returns:
-      [landmarks] int64 each: the place of a query, and one of the landmarks that it shows.
+      Two arrays [landmarks] int64: the index of a query, and a landmark that it shows.
     """
     several = [(place, cell.split()) for place, cell in enumerate(landmarks) if cell]
     pairs = [(place, int(word)) for place, words in several for word in words]
@@ -84,24 +85,24 @@ def _unquoted(cells: list[str]) -> list[str]:
     return [_QUOTED.sub(r"\1", cell) if '"' in cell else cell for cell in cells]
 
 
-# ---- what is wrong --------------------------------------------------------------------------
+# ---- faults ---------------------------------------------------------------------------------
 
 
 def _header_faults(line: str) -> Iterator[_Fault]:
     expected, found = ",".join(HEADER), line.replace('"', "")
     if found != expected:
-        yield 1, f"the header {expected}", _shown(found)[1:-1] if line else "an empty file"
+        yield 1, f"the header {expected}", _quote(found)[1:-1] if line else "an empty file"
 
 
-def _left_out(rows: Mapping[int, str]) -> Iterator[tuple[int, _Fault]]:
-    """Rows without the right cells, by their numbers."""
+def _malformed_rows(rows: Mapping[int, str]) -> Iterator[tuple[int, _Fault]]:
+    """Yields row number and fault of rows that are not UTF-8 or have a wrong number of cells."""
     commas = len(HEADER) - 1
     for number, line in rows.items():
         if line.count(",") != commas or not line.isascii():
             if not _is_utf8(line):
-                yield number, (number, "UTF-8", _shown(line))
+                yield number, (number, "UTF-8", _quote(line))
             elif line.count(",") != commas:
-                yield number, (number, f"{len(HEADER)} cells", _shown(line))
+                yield number, (number, f"{len(HEADER)} cells", _quote(line))
 
 
 def _is_utf8(line: str) -> bool:
@@ -118,21 +119,21 @@ def _cell_faults(
     if len(set(ids)) < len(ids):
         first = dict(zip(reversed(ids), reversed(numbers), strict=True))
         again = (pair for pair in zip(numbers, ids, strict=True) if first[pair[1]] != pair[0])
-        yield from ((number, "each id once", _shown(cell)) for number, cell in again)
+        yield from ((number, "each id once", _quote(cell)) for number, cell in again)
     wrong = {cell for cell in set(landmarks) if not _LANDMARKS.fullmatch(cell)}
-    yield from _found(numbers, landmarks, wrong, "space-separated integers or nothing")
-    yield from _found(numbers, usages, set(usages) - set(USAGES), " or ".join(USAGES))
+    yield from _faulty_cells(numbers, landmarks, wrong, "space-separated integers or nothing")
+    yield from _faulty_cells(numbers, usages, set(usages) - set(USAGES), " or ".join(USAGES))
 
 
-def _found(
+def _faulty_cells(
     numbers: list[int], cells: list[str], wrong: Set[str], expected: str
 ) -> Iterator[_Fault]:
-    """The rows whose cells are among the wrong ones."""
+    """Yields a fault for each row whose cell is among the wrong ones."""
     if wrong:
         for number, cell in zip(numbers, cells, strict=True):
             if cell in wrong:
-                yield number, expected, _shown(cell)
+                yield number, expected, _quote(cell)
 
 
-def _shown(found: str) -> str:
+def _quote(found: str) -> str:
     return repr(found.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:SHOWN])

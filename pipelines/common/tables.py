@@ -1,4 +1,4 @@
-"""Tables of text, in Markdown and for a terminal"""
+"""Formats tables as text, in Markdown and for a terminal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ Rows = Iterable[Sequence[object]]
 
 
 def markdown(head: Sequence[str], rows: Rows, padded: bool = False) -> list[str]:
-    """Lines of a Markdown table.
+    """Returns the lines of a Markdown table.
 
     Args:
       head: titles of the columns.
       rows: a cell for each column.
-      padded: whether the cells of a column are as wide as its widest, for those who read the text.
+      padded: whether cells are padded to the width of their column, for readers of the source.
     """
     cells = _cells([head, *rows])
     widths = _widths(cells) if padded else [0] * len(head)
@@ -22,7 +22,7 @@ def markdown(head: Sequence[str], rows: Rows, padded: bool = False) -> list[str]
 
 
 def plain(rows: Rows, align: str) -> list[str]:
-    """Lines of a table for a terminal, with two spaces between columns.
+    """Returns the lines of a table for a terminal, with two spaces between columns.
 
     Args:
       rows: a cell for each column; titles, where there are any, are the first row.

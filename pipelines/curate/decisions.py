@@ -1,4 +1,4 @@
-"""Which images are kept, under which label, and why not: functions over columns. No Beam."""
+"""Decides on tables which images are kept, under which label, and why others are not. No Beam."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.curate.filters import mark
 from pipelines.curate.vocabulary import Labels
 from pipelines.storage import parquet
 
-# What decides travels alone: no URL, no hash but the one that is compared.
+# Only the columns that decisions need are shuffled: no URL, and no hash but the SHA-256.
 PLACE = ("id", "split", "unit", "offset", "length", "status", "reason", "sha256", "bytes")
 SIZE = ("width", "height")
 FACTS = {name: schema.FACTS[name] for name in (*PLACE, *SIZE, "entropy")}
@@ -25,7 +25,7 @@ WORK = {name: FACTS[name] for name in (*PLACE, *SIZE)} | {
     "clean": "bool",
     "duplicate_of": "string",
 }
-# What is left to do once images are compared.
+# The columns that later steps need once duplicates are found.
 DEDUPED = {
     name: WORK[name]
     for name in ("id", "split", "unit", "offset", "length", "reason", "landmark_id", "duplicate_of")
@@ -36,7 +36,15 @@ KEPT = {"label": "int64", "landmark_id": "int64", "images": "int64"}
 
 
 def label(images: pd.DataFrame, labels: Labels) -> pd.DataFrame:
-    """The labels of train images, and the end of those whose landmark has none."""
+    """Adds the labels of train images, and rejects those whose landmark has none.
+
+    Args:
+      images: columns DEDUPED.
+      labels: the landmarks that have a label.
+
+    Returns:
+      Columns FINAL.
+    """
     images = images.copy()
     found = labels.lookup(images["landmark_id"])
     train = images["split"] == "train"
@@ -48,13 +56,13 @@ def label(images: pd.DataFrame, labels: Labels) -> pd.DataFrame:
 
 @dataclasses.dataclass
 class Classes:
-    """Some landmarks, with all their images.
+    """Counts and the validation choice of some landmarks, over all their images.
 
     Attributes:
-      seen: how many landmarks there were.
-      kept: columns KEPT of those that stay.
-      sizes: images of a landmark, before small ones go -> how many landmarks have so many.
-      validation: ids that go there.
+      seen: number of landmarks.
+      kept: columns KEPT of the landmarks that are kept.
+      sizes: number of images of a landmark, before rare ones are dropped -> number of landmarks.
+      validation: ids of the images that are moved to validation.
     """
 
     seen: int
@@ -64,7 +72,7 @@ class Classes:
 
 
 def classes(train: pd.DataFrame, parameters: CurateOptions) -> Classes:
-    """Counts landmarks and chooses validation.
+    """Counts landmarks, and chooses the images that are moved to validation.
 
     Args:
       train: columns TRAIN of all train images of some landmarks.
@@ -82,14 +90,19 @@ def classes(train: pd.DataFrame, parameters: CurateOptions) -> Classes:
 
 
 def to_validation(images: pd.DataFrame, chosen: Iterable[Classes]) -> pd.DataFrame:
-    """Moves the images that were chosen."""
+    """Returns the images with those that were chosen moved to the split validation."""
     ids = pd.concat([parquet.empty(TRAIN)["id"], *(some.validation for some in chosen)])
     moves = images["keep"] & (images["split"] == "train") & images["id"].isin(ids)
     return images.assign(split=images["split"].mask(moves, schema.VALIDATION))
 
 
 def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[WhatIf]:
-    """Images and classes that each threshold of images to a class would leave."""
+    """Returns the images and classes that each threshold of images per class would leave.
+
+    Args:
+      sizes: number of images of a landmark -> number of landmarks.
+      thresholds: least numbers of images per class.
+    """
     found = []
     for least in sorted(set(thresholds)):
         left = {size: number for size, number in sizes.items() if size >= least}
@@ -99,7 +112,7 @@ def what_if(sizes: Mapping[int, int], thresholds: Iterable[int]) -> list[WhatIf]
 
 
 def funnel(images: pd.DataFrame) -> Iterator[tuple[str, int]]:
-    """Counts: images, dropped/<split>/<reason>, kept/<split>, bytes/<split>."""
+    """Yields the counts images, dropped/<split>/<reason>, kept/<split> and bytes/<split>."""
     yield "images", len(images)
     for (reason, name), rows in images.groupby(["reason", "split"], dropna=True):
         yield f"dropped/{name}/{reason}", len(rows)
@@ -109,5 +122,5 @@ def funnel(images: pd.DataFrame) -> Iterator[tuple[str, int]]:
 
 
 def typed(images: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Exactly these columns, each of its type."""
+    """Returns exactly these columns, each cast to its type."""
     return images[list(columns)].astype(parquet.empty(columns).dtypes.to_dict())

@@ -1,4 +1,4 @@
-"""Pipeline 2: facts and metadata become one decision for each image, with its reason."""
+"""Pipeline 2: decides from facts and metadata which images are kept, each with its reason."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from pipelines.source.staged_units import summaries
 from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem, parquet, streams
 
-HASHED = ["id", "split", "sha256"]  # what travels to find files of the same bytes
+HASHED = ["id", "split", "sha256"]  # columns that are shuffled to find files of the same bytes
 T = TypeVar("T")
-Keyed = tuple[int, pd.DataFrame]  # a partition by id, and its table
-THRESHOLDS = (1, 2, 3, 4, 5, 10, 20, 50, 100)  # that what-if counts are given for
+Keyed = tuple[int, pd.DataFrame]  # (number of a partition by id, its table)
+THRESHOLDS = (1, 2, 3, 4, 5, 10, 20, 50, 100)  # images per class for which what-if counts are given
 
 
 @dataclasses.dataclass
 class Curate(Transform):
-    """Paths of facts -> decisions, labels.csv, transform_fn and done.json.
+    """Writes decisions, labels.csv, transform_fn and done.json: lists of paths of facts -> None.
 
     Attributes:
-      source: whose metadata is joined.
-      output: where all is written.
+      source: its metadata is joined to the facts.
+      output: where everything is written.
       parameters: thresholds and seed.
-      rows: of facts, in all; they set the number of partitions and are checked.
-      has_train: whether there is anything to learn labels from.
-      temp_dir: for TFT.
+      rows: total number of facts, which sets the number of partitions and is checked at the end.
+      has_train: whether there are train images, from which labels are learned.
+      temp_dir: temporary folder of TensorFlow Transform.
       inputs: digest of facts and metadata, kept in done.json.
     """
 
@@ -63,16 +63,17 @@ class Curate(Transform):
 
     @property
     def searched(self) -> bool:
-        """Whether pairs were looked for."""
+        """Whether near-duplicate pairs were searched for."""
         return self.has_train and self.parameters.near_duplicate_radius is not None
 
     def expand(self, paths):
+        """Returns a PCollection of one None, which is there once everything is written."""
         parts = partition.partition_count(self.rows)
         facts = paths | "Spread" >> beam.Reshuffle() | "ReadFacts" >> beam.Map(read_facts)  # table
         joined, unseen = facts | "Join" >> Join(self.source, self.parameters.filters, parts)
-        verdicts = self._verdicts(joined, parts)
+        removals = self._removals(joined, parts)
         deduped = joined | "Dedupe" >> beam.Map(
-            deduplicate, beam.pvalue.AsSingleton(verdicts)
+            deduplicate, beam.pvalue.AsSingleton(removals)
         )  # (partition, table: DEDUPED)
         labels = self._labels(deduped)  # Labels
         labelled = deduped | "Label" >> beam.Map(
@@ -93,8 +94,8 @@ class Curate(Transform):
             >> beam.Map(finish, self, beam.pvalue.AsIter(classes), beam.pvalue.AsIter(unseen))
         )
 
-    def _verdicts(self, joined, parts):
-        """One table of the images that go because they are like another."""
+    def _removals(self, joined, parts):
+        """Returns one table of the images that are removed as duplicates of another."""
         radius = self.parameters.near_duplicate_radius
         exact = (
             joined
@@ -132,30 +133,41 @@ class Curate(Transform):
 
 
 def read_facts(paths: Sequence[str]) -> pd.DataFrame:
-    """One table of some units' facts."""
+    """Returns the facts of some units as one table."""
     return pd.concat([parquet.read(path, decisions.FACTS) for path in paths], ignore_index=True)
 
 
 def resolve(
     parameters: CurateOptions, linked: list[pd.DataFrame], alike: list[pd.DataFrame]
 ) -> pd.DataFrame:
-    """dedupe.resolve over all that is like something: a few hundredths of all images."""
+    """Returns the images that are removed as duplicates, with the reasons.
+
+    All tables fit in memory: a few percent of all images have a duplicate.
+
+    Args:
+      parameters: how conflicts and leaks are resolved.
+      linked: tables of the images that are in a pair.
+      alike: tables of pairs.
+    """
     images = pd.concat([parquet.empty(decisions.WORK), *linked], ignore_index=True)
     found = pd.concat([parquet.empty(schema.PAIRS), *alike], ignore_index=True)
     return duplicates.resolve(images, found, parameters.on_conflict, parameters.exclude_leaks_from)
 
 
-def deduplicate(keyed: Keyed, verdicts: pd.DataFrame) -> Keyed:
+def deduplicate(keyed: Keyed, removals: pd.DataFrame) -> Keyed:
+    """Marks the images of a partition that are removed as duplicates."""
     part, images = keyed
-    return part, duplicates.apply(images, verdicts)[list(decisions.DEDUPED)]
+    return part, duplicates.apply(images, removals)[list(decisions.DEDUPED)]
 
 
 def label(keyed: Keyed, labels: Labels) -> Keyed:
+    """Adds the labels of a partition's images."""
     part, images = keyed
     return part, decisions.label(images, labels)
 
 
 def validate(keyed: Keyed, classes: Iterable[decisions.Classes]) -> Keyed:
+    """Moves the images of a partition that were chosen for validation to that split."""
     part, images = keyed
     return part, decisions.to_validation(images, classes)
 
@@ -168,17 +180,17 @@ def _train(images: pd.DataFrame) -> pd.DataFrame:
     return images.loc[images["split"] == "train", list(decisions.TRAIN)]
 
 
-# ---- what is written -----------------------------------------------------------------------
+# ---- output files --------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class WrittenPart:
-    """A file of decisions.
+    """A file of decisions that was written.
 
     Attributes:
       number: of the file, from 0.
-      sha256: of its bytes.
-      funnel: its part of Curation's.
+      sha256: of its bytes, 64 hex digits.
+      funnel: counts of its images, with the keys of Curation.funnel.
     """
 
     number: int
@@ -187,7 +199,7 @@ class WrittenPart:
 
 
 def write_part(keyed: Keyed, output: Output, parts: int) -> WrittenPart:
-    """Writes one file of decisions; returns its number, digest and funnel."""
+    """Writes one file of decisions, and returns its number, digest and counts."""
     part, images = keyed
     images = images.sort_values(["id", "split", "unit", "offset"])
     path = join(output.decisions, f"decisions-{paths.shard_suffix(part, parts)}.parquet")
@@ -196,7 +208,7 @@ def write_part(keyed: Keyed, output: Output, parts: int) -> WrittenPart:
 
 
 def add(counts: Iterable[dict[T, int]]) -> dict[T, int]:
-    """Adds up dicts of counts, key by key."""
+    """Returns the sum of dicts of counts, key by key."""
     total: collections.Counter[T] = collections.Counter()
     for some in counts:
         total.update(some)
@@ -209,7 +221,17 @@ def finish(
     classes: Iterable[decisions.Classes],
     unseen: Iterable[dict[str, int]],
 ) -> None:
-    """Checks the sum, then writes labels.csv and, last, done.json."""
+    """Checks that every image has a decision, then writes labels.csv and, last, done.json.
+
+    Args:
+      written: the files of decisions.
+      curate: the transform that wrote them.
+      classes: all landmarks, in parts.
+      unseen: counts of repeated, contradictory or unmatched rows of metadata, in parts.
+
+    Raises:
+      AssertionError: the numbers of facts and decisions differ.
+    """
     counts = add(part.funnel for part in written)
     dropped = sum(n for key, n in counts.items() if key.startswith("dropped/"))
     kept = sum(n for key, n in counts.items() if key.startswith("kept/"))
@@ -247,7 +269,14 @@ def curate(
     parameters: CurateOptions,
     beam_options: PipelineOptions,
 ) -> Curation:
-    """Decides, unless the same was decided already; prints and returns done.json.
+    """Curates unless the same decisions are there already; prints and returns their done.json.
+
+    Args:
+      source: its metadata is joined to the facts.
+      output: has the staged units; decisions are written there.
+      splits: whose images are decided on.
+      parameters: thresholds and seed.
+      beam_options: of the pipelines.
 
     Raises:
       UserError: nothing is staged, or metadata cannot be read.
@@ -272,29 +301,29 @@ def curate(
             inputs,
         )
         batches = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
-        look = functools.partial(_look, output)
+        count_written = functools.partial(_count_written, output)
         parts = partition.partition_count(transform.rows)
-        with progress.bar("curate", look, "files", parts, output.root):
+        with progress.bar("curate", count_written, "files", parts, output.root):
             engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
         filesystem.remove(transform.temp_dir)
     done = filesystem.read_record(Curation, output.decisions_done)
-    summary.show(output, done)
+    summary.print_summary(output, done)
     return done
 
 
-def _look(output: Output) -> progress.Counts:
-    """Counts the files of decisions that are written."""
+def _count_written(output: Output) -> progress.Counts:
+    """Returns how many files of decisions are written."""
     names = filesystem.listing(output.decisions)
     return {"files": sum(name.endswith(".parquet") for name in names)}
 
 
 def _staged(output: Output, splits: set[str]) -> list[UnitSummary]:
-    """The summaries of the units of these splits; says which have none."""
+    """Returns the summaries of the units of these splits; prints which splits have none."""
     staged = [s for s in summaries(output) if s.split in splits]
     if not any(s.split in schema.SPLITS for s in staged):
         raise UserError(f"{output.done('*')}: nothing is staged; run gld2 download first")
     for split in sorted(splits - {s.split for s in staged}):
-        print(f"curate: no {split} photos are staged; done without")
+        print(f"curate: no {split} photos are staged; continuing without")
     return staged
 
 
@@ -306,7 +335,10 @@ def _is_done(output: Output, parameters: CurateOptions, inputs: str) -> bool:
 
 
 def _remove_old(output: Output) -> None:
-    """Other decisions may have another number of files: none of them may stay among the new."""
+    """Removes earlier decisions.
+
+    They may be more files than the new ones, and none of them may stay beside these.
+    """
     filesystem.remove(output.decisions_done)
     filesystem.remove(output.labels, output.transform_fn, *_parts(output))
     filesystem.remove_temporaries(output.decisions)
@@ -317,7 +349,7 @@ def _parts(output: Output) -> list[str]:
 
 
 def _digest(staged: list[UnitSummary], source: Source) -> str:
-    """Of all that decisions are made from: the facts, and metadata's versions."""
+    """Returns the digest of what decisions depend on: the facts and the versions of metadata."""
     units = [[s.unit, s.facts_sha256] for s in staged]
     csvs = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
     versions = [streams.version(path) for path in csvs if path]

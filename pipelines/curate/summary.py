@@ -1,4 +1,4 @@
-"""What curate did, in a few lines for a terminal."""
+"""Prints the results of curation for a terminal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pipelines.common.records.curation import Curation
 from pipelines.curate.near_duplicates.multi_index_hashing import WINDOW
 from pipelines.storage import filesystem, parquet
 
-LEAKS = 5  # that are named; decisions name all
+LEAKS = 5  # leaked images that are printed; the decisions name all
 
 
-def show(output: Output, done: Curation) -> None:
-    """Prints the funnel, what another threshold would leave, and what is odd.
+def print_summary(output: Output, done: Curation) -> None:
+    """Prints the funnel, what-if counts, faults of the metadata, and leaks.
 
     Args:
       output: where the decisions are.
       done: their done.json.
     """
-    _show_images(done.funnel)
-    _show_classes(done)
+    _print_images(done.funnel)
+    _print_classes(done)
     for what, number in sorted(done.unseen.items()):
         if number:
             print(f"curate: {number} {what.replace('_', ' ')}")
@@ -32,10 +32,10 @@ def show(output: Output, done: Curation) -> None:
             f"curate: {oversized} photos fell in oversized hash buckets; only their {WINDOW} "
             "nearest neighbours in sort order were compared"
         )
-    _show_leaks(output, done.funnel)
+    _print_leaks(output, done.funnel)
 
 
-def _show_images(counts: dict[str, int]) -> None:
+def _print_images(counts: dict[str, int]) -> None:
     kept = {k.split("/")[1]: n for k, n in counts.items() if k.startswith("kept/")}
     dropped: collections.Counter[str] = collections.Counter()
     for key, number in counts.items():
@@ -46,12 +46,12 @@ def _show_images(counts: dict[str, int]) -> None:
         f"curate: {counts['images']} images = {sum(kept.values())} kept ({parts}) "
         f"+ {dropped.total()} dropped"
     )
-    for reason in Reason:  # in the order in which they strike
+    for reason in Reason:  # in the order in which they apply
         if dropped[reason]:
             print(f"curate: {dropped[reason]:>12} {reason}")
 
 
-def _show_classes(done: Curation) -> None:
+def _print_classes(done: Curation) -> None:
     print(f"curate: {done.classes} of {done.classes_before} landmarks kept")
     if done.classes_before and not done.classes:
         print("curate: nothing is left to train on; a lower --min_images_per_class keeps more")
@@ -66,8 +66,8 @@ def _show_classes(done: Curation) -> None:
             )
 
 
-def _show_leaks(output: Output, counts: dict[str, int]) -> None:
-    """Some of the train images that are in test, with the test image that each is."""
+def _print_leaks(output: Output, counts: dict[str, int]) -> None:
+    """Prints some train images that are in test or index, each with its duplicate there."""
     leaked = [Reason.IN_TEST, Reason.NEAR_TEST, Reason.IN_INDEX, Reason.NEAR_INDEX]
     left = min(LEAKS, sum(counts.get(f"dropped/train/{reason}", 0) for reason in leaked))
     for path in (

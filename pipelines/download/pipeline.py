@@ -1,4 +1,4 @@
-"""Pipeline 1: archives become staged TFRecords, facts and rejects, one unit at a time."""
+"""Pipeline 1: stages archives as TFRecords, facts and rejects, one unit at a time."""
 
 from __future__ import annotations
 
@@ -26,36 +26,45 @@ from pipelines.storage import filesystem
 
 @dataclasses.dataclass
 class StageUnits(Transform):
-    """Units, photo folders and shares of URLs -> a summary for each unit.
+    """Stages parts of a source (units, photo folders, shares of URLs): parts -> unit summaries.
 
     Attributes:
       output: where units are written.
-      parameters: what they are like.
-      effort: how they are worked on.
+      parameters: determine the bytes of the output.
+      staging: options without effect on the output, such as the number of attempts.
     """
 
     output: Output
     parameters: RecordParameters
-    effort: StagingOptions
+    staging: StagingOptions
 
     def expand(self, parts):
+        """Returns the PCollection of summaries and failures, one for each unit."""
         units = (
             parts  # Part
             | "SpreadParts" >> beam.Reshuffle()
             | "Expand" >> beam.FlatMap(expand_part)  # Unit
         )
         # The units of a share stay together, one after the other: that keeps its rate limit.
-        if not self.effort.urls:
+        if not self.staging.urls:
             units = units | "SpreadUnits" >> beam.Reshuffle()
         return units | "Stage" >> beam.Map(
-            stage_and_count, self.output, self.parameters, self.effort
+            stage_and_count, self.output, self.parameters, self.staging
         )
 
 
 def stage_and_count(
-    unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions
+    unit: Unit, output: Output, parameters: RecordParameters, staging: StagingOptions
 ) -> UnitSummary | UnitFailure:
-    summary = stage(unit, output, parameters, effort, engine.measure)
+    """Stages a unit, and counts its images and rejects in the pipeline's counters.
+
+    Args:
+      unit: is fetched and staged.
+      output: where the unit's files are written.
+      parameters: determine the bytes of the output.
+      staging: options without effect on the output.
+    """
+    summary = stage(unit, output, parameters, staging, engine.measure)
     if isinstance(summary, UnitFailure):
         engine.count("units_failed")
         return summary
@@ -72,10 +81,17 @@ def download(
     source: Source,
     output: Output,
     parameters: RecordParameters,
-    effort: StagingOptions,
+    staging: StagingOptions,
     beam_options: PipelineOptions,
 ) -> None:
-    """Stages what is not staged yet, then prints the counts.
+    """Stages the units that are not staged yet, then prints the counts.
+
+    Args:
+      source: its parts are staged.
+      output: where units are written.
+      parameters: determine the bytes of the output.
+      staging: options without effect on the output.
+      beam_options: of the pipeline.
 
     Raises:
       UserError: the folder was made with other parameters, or no unit at all
@@ -86,34 +102,38 @@ def download(
     for part in ("staged", "facts", "rejects"):
         filesystem.remove_temporaries(paths.join(output.root, part))
     started = time.monotonic()
-    transform = StageUnits(output, parameters, effort)
-    look = _look(source, output, effort)
-    with progress.bar("download", look, "units", source.unit_count, output.root):
+    transform = StageUnits(output, parameters, staging)
+    count_done = _progress(source, output, staging)
+    with progress.bar("download", count_done, "units", source.unit_count, output.root):
         counters = engine.run(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options
         )
     _print(source, output, counters, time.monotonic() - started)
 
 
-def _look(source: Source, output: Output, effort: StagingOptions) -> progress.Look:
-    """Returns what counts the units that are done, and MB written, also of units in work."""
+def _progress(source: Source, output: Output, staging: StagingOptions) -> progress.Look:
+    """Returns a function that counts the units done and MB written, unfinished units included."""
     folder, _, ending = output.done("").rpartition("/")
     units = {part.name for part in source.parts if isinstance(part, Unit)}
     known = units if source.unit_count is not None else None
-    done = summaries(output) if effort.retry_rejected else []
+    done = summaries(output) if staging.retry_rejected else []
     again = {summary.unit for summary in done if is_tried_again(summary, True)}
     finished = progress.Finished(folder, ending, known, again)
 
-    def look() -> progress.Counts:
+    def count_done() -> progress.Counts:
         files = filesystem.listing(folder)
         megabytes = sum(entry.size for entry in files.values()) / 1e6
         return {"units": finished.count(files), "MB": megabytes}
 
-    return look
+    return count_done
 
 
 def refuse_other_parameters(output: Output, parameters: RecordParameters) -> None:
-    """Raises UserError where `output` holds units that were staged with other flags."""
+    """Checks that all staged units were staged with the same flags.
+
+    Raises:
+      UserError: `output` holds a unit that was staged with other flags.
+    """
     wanted = _by_flag(parameters)
     for summary in summaries(output):
         found = _by_flag(summary.parameters)
@@ -137,7 +157,7 @@ def _by_flag(parameters: RecordParameters) -> dict[str, int | None]:
 def _print(source: Source, output: Output, counters: Mapping[str, int], seconds: float) -> None:
     done = summaries(output)
     if not done:
-        raise UserError(f"no unit could be staged; {output.rejects('*')} says why of each")
+        raise UserError(f"no unit could be staged; see {output.rejects('*')} for the reasons")
     for split in source.splits:
         _print_split(split, [summary for summary in done if summary.split == split])
     megabytes = sum(s.bytes for s in done) / 1e6
@@ -148,18 +168,21 @@ def _print(source: Source, output: Output, counters: Mapping[str, int], seconds:
     )
     print(
         f"download: {megabytes:.1f} MB of photos in {len(done)} units, {seconds:.0f} s"
-        + (f"; tried again: {retried}" if retried else "")
+        + (f"; retries: {retried}" if retried else "")
     )
     unchecked = sum(s.md5 is None for s in done)
     if unchecked:
         print(f"download: {unchecked} units without an md5 to check")
     if failed := counters.get("units_failed"):
         print(
-            f"download: {failed} units could not be staged; {output.rejects('*')} says why; "
-            "run the same command again to try them again"
+            f"download: {failed} units could not be staged; see {output.rejects('*')} for the "
+            "reasons; run the same command again to retry them"
         )
     if passing := sum(s.rejected.get(reason, 0) for s in done for reason in TRANSIENT):
-        print(f"download: {passing} photos may be had another day; --retry_rejected tries them")
+        print(
+            f"download: {passing} photos could not be reached; "
+            "run again with --retry_rejected to retry them"
+        )
 
 
 def _print_split(split: str, done: list[UnitSummary]) -> None:
@@ -174,4 +197,6 @@ def _print_split(split: str, done: list[UnitSummary]) -> None:
         f"+ {rejected.total()} rejected" + (f" ({reasons})" if reasons else "")
     )
     if images != staged + rejected.total():
-        raise AssertionError(f"download {split}: the sum does not hold")
+        raise AssertionError(
+            f"download {split}: {images} images, {staged} staged + {rejected.total()} rejected"
+        )

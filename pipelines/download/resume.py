@@ -1,4 +1,4 @@
-"""What an earlier run of a unit left, merged with what is fetched anew"""
+"""Merges the results of an earlier run of a unit with those of photos that are fetched again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pipelines.storage.rejects import read_rejects
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What became of one photo of a unit.
+    """The result of one photo of a unit: staged or rejected.
 
     Attributes:
-      row: of facts, without its place.
-      frame: the staged record, or None where it was rejected.
-      detail: why it was rejected, for a person.
+      row: of facts, without offset and length.
+      frame: the staged record, framed for a TFRecord file; None where the photo was rejected.
+      detail: why the photo was rejected, for a person to read.
     """
 
     row: dict[str, Any]
@@ -30,18 +30,18 @@ class Result:
 
 
 def is_tried_again(summary: UnitSummary, retry_rejected: bool) -> bool:
-    """Returns whether a finished unit, by its done.json, is worked on once more."""
+    """Returns whether a unit that is done is to be staged again, for its transient rejects."""
     return retry_rejected and any(summary.rejected.get(reason) for reason in TRANSIENT)
 
 
-# ---- what an earlier run of the unit left ---------------------------------------------------
+# ---- results of an earlier run --------------------------------------------------------------
 
 
-class _Earlier:
-    """The results of a unit that is done, but for what it rejected for a passing reason.
+class EarlierResults:
+    """The results of a unit that is done, without its rejects for a transient reason.
 
-    Merged with fresh results for the rest, in the unit's order, they give the
-    bytes that a run in which all went well would have given.
+    Merged with fresh results for these, in the unit's order, they give the same bytes as a run
+    without such rejects.
     """
 
     def __init__(self, unit: Unit, output: Output):
@@ -55,8 +55,8 @@ class _Earlier:
             rejects = read_rejects(output.rejects(unit.name))
             self._details = {reject.id: reject.detail for reject in rejects}
 
-    def without_what_is_done(self, unit: Unit) -> Unit:
-        """The unit with only those ids and URLs that are to be tried again."""
+    def remaining(self, unit: Unit) -> Unit:
+        """Returns the unit with only those ids and URLs that are to be tried again."""
         if not self._rows or unit.ids is None:
             return unit
         again = {row["id"] for row in self._rows if row["reason"] in TRANSIENT}
@@ -65,7 +65,11 @@ class _Earlier:
         return dataclasses.replace(unit, ids=tuple(unit.ids[n] for n in kept), urls=urls)
 
     def merged(self, fresh: Iterator[Result]) -> Iterator[Result]:
-        """All results in the unit's order."""
+        """Yields all results in the unit's order.
+
+        Args:
+          fresh: the results of the photos that are tried again, in the unit's order.
+        """
         if not self._rows:
             yield from fresh
             return

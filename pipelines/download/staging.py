@@ -1,4 +1,4 @@
-"""One unit of the download: an archive or a block of photos becomes TFRecords and facts."""
+"""Stages one unit: turns an archive or a block of photos into TFRecords, facts and rejects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED
 from pipelines.download import unit_reader
 from pipelines.download.options import StagingOptions
-from pipelines.download.resume import Result, _Earlier, is_tried_again
+from pipelines.download.resume import EarlierResults, Result, is_tried_again
 from pipelines.download.tar_reader import Member
 from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
 from pipelines.source import staged_units
@@ -27,45 +27,48 @@ from pipelines.source.unit import BadUnit, RecordParameters, Unit, UnitFailure, 
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
 
-WINDOW = 4  # photos in flight for each thread: bounds memory, keeps the order
+WINDOW = 4  # photos in flight for each thread, which bounds the memory in use
 
-Count = Callable[[str, float], None]  # name and amount of something to be counted
+Count = Callable[[str, float], None]  # (name of a counter, amount to add)
 
 
 def stage(
     unit: Unit,
     output: Output,
     parameters: RecordParameters,
-    effort: StagingOptions,
+    staging: StagingOptions,
     count: Count = lambda name, amount: None,
 ) -> UnitSummary | UnitFailure:
-    """Stages a unit unless it is done; returns its summary, as in its done.json.
+    """Stages a unit unless it is done, and returns the summary that its done.json holds.
 
-    A unit that stays bad gets a line in rejects/ and no done.json, so that the
-    next run tries it again.
+    A unit that fails every attempt gets a line in rejects/ and no done.json, so that the next run
+    tries it again.
 
     Args:
-      unit: what to fetch.
-      output: where to write.
-      parameters: what the output is like.
-      effort: how it is worked on.
-      count: told of retries by kind, and of milliseconds spent on each photo.
+      unit: is fetched and staged.
+      output: where the unit's files are written.
+      parameters: determine the bytes of the output.
+      staging: attempts, threads, time-outs and other options without effect on the output.
+      count: is called with the retries by kind, and the milliseconds spent on each photo.
+
+    Returns:
+      The summary, or a failure where the unit could not be staged.
     """
     before = staged_units.summary(output, unit.name)
-    if before and not is_tried_again(before, effort.retry_rejected):
+    if before and not is_tried_again(before, staging.retry_rejected):
         return before
-    for attempt in range(1, effort.attempts + 1):
+    for attempt in range(1, staging.attempts + 1):
         try:
-            return _stage(unit, output, parameters, effort, count)
+            return _stage(unit, output, parameters, staging, count)
         except streams.Missing as error:
             bad = BadUnit(Reason.MISSING, str(error))
             break
         except streams.Unreachable as error:
             bad = BadUnit(Reason.UNREACHABLE, str(error))
         except BadUnit as error:
-            bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {effort.attempts})")
+            bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {staging.attempts})")
         count(f"retried_{bad.reason}", 1)
-    if before:  # what it has is as good as it was
+    if before:  # the results of the earlier run stay valid
         return before
     reject = Reject("", unit.name, "download", bad.reason, bad.detail)
     filesystem.write(output.rejects(unit.name), _jsonl([reject]))
@@ -73,18 +76,18 @@ def stage(
 
 
 def _stage(
-    unit: Unit, output: Output, parameters: RecordParameters, effort: StagingOptions, count: Count
+    unit: Unit, output: Output, parameters: RecordParameters, staging: StagingOptions, count: Count
 ) -> UnitSummary:
     rows, rejects = [], []
     offset = 0
-    earlier = _Earlier(unit, output)
-    wanted = earlier.without_what_is_done(unit)
+    earlier = EarlierResults(unit, output)
+    wanted = earlier.remaining(unit)
     on_retry = lambda kind: count(f"retried_{kind}", 1)  # noqa: E731
     with (
-        unit_reader.open_members(wanted, parameters, effort, on_retry) as (members, check),
+        unit_reader.open_members(wanted, parameters, staging, on_retry) as (members, check),
         filesystem.atomic(output.staged(unit.name)) as staged,
     ):
-        fresh = _results(wanted, members, parameters.normal, effort.threads, count)
+        fresh = _results(wanted, members, parameters.normal, staging.threads, count)
         for result in earlier.merged(fresh):
             row = result.row
             if result.frame is None:
@@ -95,8 +98,8 @@ def _stage(
                 row |= {"offset": offset, "length": len(result.frame)}
                 offset += len(result.frame)
             rows.append(row)
-        md5 = check()  # before the name is changed: nothing of a bad unit becomes visible
-        # Its files are replaced one after the other: until all are, it is not done.
+        md5 = check()  # before the file is renamed: nothing of a bad unit becomes visible
+        # The files are replaced one by one: the unit is not done until all of them are.
         filesystem.remove(output.done(unit.name))
     facts = parquet.from_rows(rows, schema.FACTS)
     digest = parquet.write(output.facts(unit.name), facts, schema.FACTS)
@@ -127,13 +130,13 @@ def _summary(
     )
 
 
-# ---- what becomes of a member ---------------------------------------------------------------
+# ---- results of members ---------------------------------------------------------------------
 
 
 def _results(
     unit: Unit, members: Iterable[Member], normal: NormalizationConfig, threads: int, count: Count
 ) -> Iterator[Result]:
-    """Works on a few members at a time, in threads, and gives results in the order they came."""
+    """Yields the results of members in their order; a few at a time are processed in threads."""
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         window: collections.deque = collections.deque()
         for member in _unique(members):
@@ -160,7 +163,7 @@ def _unique(members: Iterable[Member]) -> Iterator[Member]:
 
 
 def _result(unit: Unit, member: Member, normal: NormalizationConfig) -> tuple[Result, float]:
-    """What becomes of one member, and the milliseconds that it took."""
+    """Returns the result of one member, and the milliseconds that it took."""
     started = time.perf_counter()
     row: dict[str, Any] = dict.fromkeys(schema.FACTS)
     row |= {"id": member.id, "split": unit.split, "unit": unit.name}

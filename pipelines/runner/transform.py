@@ -1,4 +1,4 @@
-"""What the PTransforms that are dataclasses have in common"""
+"""The base class of PTransforms that are dataclasses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import apache_beam as beam
 
 
 class Transform(beam.PTransform):
-    """A PTransform whose subclasses are dataclasses: their fields are what it is applied with."""
+    """A PTransform whose subclasses are dataclasses; their fields are its parameters."""
 
     def __post_init__(self):
-        super().__init__()  # which a dataclass' own __init__ does not call
+        super().__init__()  # not called by the __init__ of a dataclass

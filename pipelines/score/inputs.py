@@ -125,7 +125,7 @@ def anywhere(place: str, parameters: RecordParameters) -> Photos:
       UserError: there are none.
     """
     for split in schema.STAGED_SPLITS:
-        if found := photo_records.look(place, split):
+        if found := photo_records.list_files(place, split):
             return Photos(of_records(found), parameters)
     if folders := of_folder(place):
         return Photos(folders, parameters)

@@ -1,4 +1,4 @@
-"""Mean and deviation of the channels, from a sample of photos"""
+"""Computes mean and standard deviation of the color channels from a sample of photos."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from pipelines.common import schema
 from pipelines.shard.plan import WrittenShard
 from pipelines.storage import filesystem, tf_example, tfrecord
 
-POWERS = np.arange(256, dtype=np.int64)[:, None] ** [1, 2]  # of a channel's levels
-SAMPLE = 32  # photos of each shard that the channels' mean and deviation are from
+POWERS = np.arange(256, dtype=np.int64)[:, None] ** [
+    1,
+    2,
+]  # [256, 2]: a level, its square
+SAMPLE = 32  # photos of each shard from which mean and deviation are computed
 
 
 @dataclasses.dataclass(frozen=True)
 class Channels:
-    """Red, green and blue of some photos.
+    """Mean and standard deviation of red, green and blue of some photos.
 
     Attributes:
-      mean, std: of each channel's levels, from 0 to 1.
-      photos: how many.
+      mean: [3] of each channel's levels, from 0 to 1.
+      std: [3] standard deviation of each channel's levels, from 0 to 1.
+      photos: number of photos.
     """
 
     mean: list[float]
@@ -33,13 +37,13 @@ class Channels:
 
 
 def channels(path: str) -> list[int]:
-    """Pixels and photos of a shard's first photos, sums of each channel, sums of its squares.
+    """Counts photos and pixels of a shard's first photos, and sums their levels and squares.
 
-    Their order is that of a hash, so they are a sample. Sums of integers do not hang on the
-    order in which shards are added up.
+    The photos are in the order of a hash, so the first are a random sample. Sums of integers do
+    not depend on the order in which shards are added up.
 
     Returns:
-      [8]: photos, pixels, three sums, three sums of squares.
+      [8]: photos, pixels, sums of the three channels, sums of their squares.
     """
     total = np.zeros(8, np.int64)
     with filesystem.open_read(path) as file:
@@ -55,7 +59,7 @@ def _channels(jpeg: bytes) -> np.ndarray:
 
 
 def mean_and_std(shards: Sequence[WrittenShard]) -> Channels:
-    """Of the channels of train (of test, where there is no train), from 0 to 1."""
+    """Returns mean and deviation of the channels of the first output split that has shards."""
     names = {shard.split for shard in shards}
     name = next(name for name in schema.OUTPUT_SPLITS if name in names)
     found = [shard.channels for shard in shards if shard.split == name]

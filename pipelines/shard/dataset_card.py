@@ -1,4 +1,4 @@
-"""The README.md of a dataset: what it is made of, how, and how to load it. No Beam."""
+"""Writes the README.md of a dataset: its content, how it was made, how to load it. No Beam."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from pipelines.storage import filesystem
 
 
 def write(folder: str, stats: Stats, done: Curation) -> None:
-    """Writes README.md.
+    """Writes the README.md of a dataset.
 
     Args:
-      folder: of the shards, local or gs://.
-      stats: as stats.json has them.
-      done: decisions' done.json.
+      folder: of the shards, local or on gs://.
+      stats: the content of stats.json.
+      done: the content of the decisions' done.json.
     """
     filesystem.write(paths.join(folder, "README.md"), render(stats, done))
 
 
 def render(stats: Stats, done: Curation) -> str:
-    """The page as text; the same input gives the same text."""
+    """Returns the text of README.md; the same input gives the same text."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines.shard"),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,  # a key that was renamed is no blank on the page
+        undefined=jinja2.StrictUndefined,  # a renamed key is an error, not a blank on the page
     )
     environment.filters["thousands"] = "{:,}".format
     return environment.get_template("card.md").render(
@@ -42,13 +42,13 @@ def render(stats: Stats, done: Curation) -> str:
         done=done,
         flags=json.dumps(_flags(stats, done), indent=2),
         dropped=sorted(_dropped(done.funnel), key=lambda row: (-row[2], row)),
-        amiss={k.replace("_", " "): n for k, n in sorted(done.unseen.items()) if n},
+        metadata_faults={k.replace("_", " "): n for k, n in sorted(done.unseen.items()) if n},
         schema=schema,
     )
 
 
 def _flags(stats: Stats, done: Curation) -> dict[str, Any]:
-    """What each stage was told."""
+    """Returns the flags of each stage."""
     shaped = {"version": stats.version, "seed": stats.seed, "with_attribution": stats.attribution}
     return {
         "download": json_record.plain(stats.photos),
@@ -58,7 +58,7 @@ def _flags(stats: Stats, done: Curation) -> dict[str, Any]:
 
 
 def _dropped(funnel: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
-    """Split, reason and images."""
+    """Yields split, reason and number of images for each reason to drop images."""
     for key, images in funnel.items():
         if key.startswith("dropped/"):
             _, split, reason = key.split("/")

@@ -1,4 +1,4 @@
-"""Pipeline 3: what was kept is gathered into shards. Pixels are copied once and never shuffled."""
+"""Pipeline 3: gathers the kept images into shards. Pixels are copied once and never shuffled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipelines.runner import engine, partition, progress
 from pipelines.runner.transform import Transform
 from pipelines.shard import channel_stats, publish
 from pipelines.shard.options import ShardOptions
-from pipelines.shard.plan import Plan, WrittenShard, make_plan, note
+from pipelines.shard.plan import ShardPlan, WrittenShard, inputs_path, make_plan
 from pipelines.source import metadata_csv
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
@@ -34,15 +34,16 @@ DECISIONS = {
 
 @dataclasses.dataclass
 class Shard(Transform):
-    """Nothing -> the dataset, published whole.
+    """Writes and publishes the dataset: PBegin -> a PCollection of one None.
 
     Attributes:
-      plan: what is written.
+      plan: the version that is written.
     """
 
-    plan: Plan
+    plan: ShardPlan
 
     def expand(self, begin):
+        """Returns a PCollection of one None, which is there once the dataset is published."""
         plan = self.plan
         parts = partition.partition_count(sum(plan.images.values()))
         by_id = partition.by_hex("id", parts)
@@ -83,12 +84,13 @@ class Shard(Transform):
 
 
 def read_staged(paths: Sequence[str]) -> pd.DataFrame:
-    """One table of some units' staged images."""
+    """Returns the facts of the staged images of some units as one table."""
     facts = pd.concat([parquet.read(path, FACTS) for path in paths])
     return facts[facts["status"] == STAGED]
 
 
 def read_kept(path: str, digest: str) -> pd.DataFrame:
+    """Returns the kept rows of a file of decisions, whose SHA-256 is checked."""
     decisions = parquet.read(path, DECISIONS, digest)
     return decisions[decisions["keep"]]
 
@@ -96,9 +98,17 @@ def read_kept(path: str, digest: str) -> pd.DataFrame:
 def place(
     facts: Iterable[pd.DataFrame], kept: Iterable[pd.DataFrame], credits: Iterable[pd.DataFrame]
 ) -> pd.DataFrame:
-    """Joins kept images with where they lie, and with whom to thank for them.
+    """Joins kept images with their locations in staged files, and with their attributions.
 
-    Of an id staged twice, the first is the image.
+    Where an id was staged twice, the first image is taken.
+
+    Args:
+      facts: tables of staged images.
+      kept: tables of decisions that keep an image.
+      credits: tables of attributions; none where none are asked for.
+
+    Raises:
+      UserError: an image that is kept is not staged.
     """
     found = pd.concat([parquet.empty(FACTS), *facts]).sort_values(["unit", "offset"])
     found = found.rename(columns={"split": "source"}).drop_duplicates(["source", "id"])
@@ -115,11 +125,11 @@ def place(
     return placed.merge(thanks, on="id", how="left") if len(thanks) else placed
 
 
-def by_shard(images: pd.DataFrame, plan: Plan):
-    """((split, shard), table) for the shards that these images go to, by a hash of their ids."""
+def by_shard(images: pd.DataFrame, plan: ShardPlan):
+    """Yields ((split, shard), table) of the shards of these images, by a hash of their ids."""
     if images.empty:
         return
-    # Hashed once more: by the hash as it is, validation was chosen, and it would lie in few shards.
+    # Hashed again: validation was chosen by the first hash, and would lie in few shards.
     order = pd.util.hash_array(hashing.order_key(images["id"], plan.seed))
     shards = images["split"].map(plan.shards).to_numpy(np.uint64)
     # The hash's upper half times the number of shards, so that nothing overflows.
@@ -129,10 +139,12 @@ def by_shard(images: pd.DataFrame, plan: Plan):
         yield (str(name), int(shard)), rows
 
 
-def write_shard(keyed: tuple[tuple[str, int], Iterable[pd.DataFrame]], plan: Plan) -> WrittenShard:
-    """Writes one shard in the order of the hash; returns its counts.
+def write_shard(
+    keyed: tuple[tuple[str, int], Iterable[pd.DataFrame]], plan: ShardPlan
+) -> WrittenShard:
+    """Writes one shard in the order of the hash, and returns its counts.
 
-    It holds one shard in memory. A shard that an interrupted run finished is kept.
+    One shard is held in memory. A shard that an interrupted run finished is kept.
     """
     (name, number), found = keyed
     images = pd.concat(list(found)).sort_values(["order", "id"], ignore_index=True)
@@ -153,13 +165,13 @@ def _records(images: pd.DataFrame, output: Output) -> Iterator[bytes]:
     ]
     staged = gather(places, output.staged)
     for index, more in enumerate(_more(images)):
-        # An Example goes on where another ends: the photo is not decoded.
+        # Concatenated Examples are merged when parsed: the photo is not decoded.
         record, staged[index] = staged[index] + more, b""
         yield record
 
 
 def _more(images: pd.DataFrame) -> Iterator[bytes]:
-    """What each record says beside its photo: label, landmark, attribution; nothing on test."""
+    """Yields the label, landmark and attribution of each image as an Example; b'' for test."""
     names = {"label": schema.LABEL, "landmark_id": schema.LANDMARK_ID} | schema.ATTRIBUTION
     names = {column: key for column, key in names.items() if column in images}
     for row in images[list(names)].itertuples(index=False, name=None):
@@ -172,6 +184,12 @@ def shard(
     output: Output, options: ShardOptions, attributions: str | None, beam_options: PipelineOptions
 ) -> Stats:
     """Writes a version of the dataset unless it is there; prints and returns its stats.
+
+    Args:
+      output: has the staged files and decisions; the dataset is written there.
+      options: version, number or size of shards, and seed.
+      attributions: the CSV whose rows go into the records, or None.
+      beam_options: of the pipeline.
 
     Raises:
       UserError: nothing is curated, or the version exists and was made from
@@ -187,8 +205,8 @@ def shard(
             )
     else:
         _prepare_folder(plan)
-        look = functools.partial(_look, plan)
-        with progress.bar("shard", look, progress.BYTES, plan.kept_bytes, output.root):
+        count_written = functools.partial(_count_written, plan)
+        with progress.bar("shard", count_written, progress.BYTES, plan.kept_bytes, output.root):
             engine.run(lambda p: p | Shard(plan), beam_options)
     stats = filesystem.read_record(Stats, stats_path)
     for name, counts in stats.splits.items():
@@ -200,21 +218,21 @@ def shard(
     return stats
 
 
-def _look(plan: Plan) -> progress.Counts:
-    """Counts the bytes of shards, also of those in work."""
-    files = filesystem.listing(plan.final)  # an object store fills it file by file, STATS last
+def _count_written(plan: ShardPlan) -> progress.Counts:
+    """Returns the size of all shards in bytes, unfinished ones included."""
+    files = filesystem.listing(plan.final)  # an object store gets its files one by one, STATS last
     if STATS not in files:
         files = filesystem.listing(plan.incomplete)
     return {progress.BYTES: sum(files[name].size for name in files if ".tfrecord-" in name)}
 
 
-def _prepare_folder(plan: Plan) -> None:
-    """Shards that a run of the same plan finished are used again; of another, removed.
+def _prepare_folder(plan: ShardPlan) -> None:
+    """Keeps finished shards of an earlier run of the same plan; removes those of another plan.
 
-    So are those that an object store has under the final name without stats.json: of a run that
-    was killed while it gave shard after shard its name.
+    In an object store, shards under the final name without stats.json are removed too: they are
+    of a run that was killed while it renamed them one by one.
     """
-    made_from = note(plan)
+    made_from = inputs_path(plan)
     if not filesystem.exists(made_from) or filesystem.read_record(str, made_from) != plan.inputs:
         filesystem.remove(plan.incomplete, plan.final)
         filesystem.write_record(made_from, plan.inputs)

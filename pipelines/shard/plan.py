@@ -1,4 +1,4 @@
-"""What a version of the dataset is to hold"""
+"""Plans a version of the dataset from the decisions: its splits, shards and inputs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from pipelines.storage import filesystem, streams
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """The dataset that is to be.
+class ShardPlan:
+    """A version of the dataset that is to be written.
 
     Attributes:
-      output: whose staged files and decisions it is made from.
+      output: has the staged files and decisions that it is made from.
       version: such as 1.0.0.
-      shards: of each split that has images.
-      images: kept, of each split; what is written is checked against it.
-      seed: of the order.
-      inputs: digest of all that decides the bytes.
-      photos: how they were normalised, for whoever scores others in the same way.
-      decisions: files and their digests.
-      attribution_csv: whose rows go into the records, or None.
-      kept_bytes: of the kept records as staged; in a shard, with a label, they are a bit larger.
+      shards: number of shards of each split that has images.
+      images: number of kept images of each split; the written shards are checked against it.
+      seed: of the order of images.
+      inputs: digest of everything that determines the bytes, 64 hex digits.
+      photos: how the photos were normalised, so that others can be scored in the same way.
+      decisions: path and SHA-256 of each file of decisions.
+      attribution_csv: the CSV whose rows go into the records, or None.
+      kept_bytes: size of the kept records as staged; in a shard, with labels, they are larger.
     """
 
     output: Output
@@ -49,23 +49,25 @@ class Plan:
 
     @property
     def final(self) -> str:
+        """The folder of the finished version."""
         return self.output.version(self.version)
 
     @property
     def incomplete(self) -> str:
+        """The folder in which shards are written until all are there."""
         return f"{self.final}.incomplete"
 
 
 @dataclasses.dataclass(frozen=True)
 class WrittenShard:
-    """A shard of it that was written.
+    """A shard that was written.
 
     Attributes:
       split: train, validation or test.
       number: of the shard in its split, from 0.
-      images: in it.
-      bytes: of the file.
-      channels: [8], as channel_stats.channels counts them.
+      images: number of images in it.
+      bytes: size of the file.
+      channels: [8], as channel_stats.channels returns them.
     """
 
     split: str
@@ -82,19 +84,19 @@ def attribution_csv(root: str, options: ShardOptions) -> str | None:
     """Returns the CSV whose rows go into the records, or None where none are asked for.
 
     Raises:
-      UserError: they are asked for, and the source has none.
+      UserError: they are asked for, and the source has no such CSV.
     """
     if not options.with_attribution:
         return None
     return discover.attribution_csv(root, "--with_attribution", metadata_csv.CREDIT)
 
 
-def make_plan(output: Output, options: ShardOptions, attributions: str | None = None) -> Plan:
-    """Returns what a version is to hold, from the decisions.
+def make_plan(output: Output, options: ShardOptions, attributions: str | None = None) -> ShardPlan:
+    """Plans a version of the dataset from the decisions.
 
     Args:
-      output: whose decisions are read.
-      options: the shape of the dataset.
+      output: its decisions are read.
+      options: version, number or size of shards, and seed.
       attributions: the CSV whose rows go into the records, or None.
 
     Raises:
@@ -106,7 +108,9 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
     funnel = done.funnel
     images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
     if not images:
-        raise UserError(f"{output.decisions}: no image was kept; see its reasons")
+        raise UserError(
+            f"{output.decisions}: no image was kept; see the column reason of its files"
+        )
     size = options.shard_size_mb * 1e6
     shards = {
         name: options.num_shards or max(1, round(funnel[f"bytes/{name}"] / size)) for name in images
@@ -117,7 +121,7 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
     if attributions:
         made_from.append(streams.version(attributions))
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-    return Plan(
+    return ShardPlan(
         output,
         options.version,
         shards,
@@ -141,6 +145,6 @@ def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
     return list(zip(paths, digests, strict=True))
 
 
-def note(plan: Plan) -> str:
-    """Says what the unfinished shards beside it are made from."""
+def inputs_path(plan: ShardPlan) -> str:
+    """Returns the path of the file that names the inputs of the unfinished shards beside it."""
     return paths.join(plan.incomplete, "inputs.json")

@@ -1,4 +1,4 @@
-"""What stands beside the shards, and the moment in which a dataset appears. No Beam."""
+"""Publishes a dataset: writes the files beside the shards and renames the folder. No Beam."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from pipelines.common.records.curation import Curation
 from pipelines.common.records.stats import STATS, Split, Stats
 from pipelines.shard import dataset_card, tfds_metadata
 from pipelines.shard.channel_stats import mean_and_std
-from pipelines.shard.plan import Plan, WrittenShard, note
+from pipelines.shard.plan import ShardPlan, WrittenShard, inputs_path
 from pipelines.storage import filesystem
 
 
-def publish(shards: list[WrittenShard], plan: Plan) -> None:
-    """Checks kept = sharded, writes what stands beside the shards, then gives the folder its name.
+def publish(shards: list[WrittenShard], plan: ShardPlan) -> None:
+    """Checks the number of images, writes the files beside the shards, then renames the folder.
 
     Args:
-      shards: what was written.
-      plan: what was to be written.
+      shards: that were written.
+      plan: the version that was to be written.
+
+    Raises:
+      AssertionError: the shards do not hold as many images as were kept.
     """
     if filesystem.exists(paths.join(plan.final, STATS)):
-        return  # this step ran before, on a worker that was not heard of again
+        return  # this step ran before, on a worker that was lost after it
     folder = plan.incomplete
     splits = {name: _split(name, shards, plan) for name in plan.shards}
     labels = filesystem.read(plan.output.labels)
@@ -44,13 +47,13 @@ def publish(shards: list[WrittenShard], plan: Plan) -> None:
     tfds_metadata.write_metadata(folder, stats, classes)
     done = filesystem.read_record(Curation, plan.output.decisions_done)
     dataset_card.write(folder, stats, done)
-    filesystem.remove(note(plan))
+    filesystem.remove(inputs_path(plan))
     filesystem.write_record(paths.join(folder, STATS), stats)
     filesystem.rename_folder(folder, plan.final, last=STATS)
 
 
-def _split(name: str, shards: Sequence[WrittenShard], plan: Plan) -> Split:
-    """Counts of a split, whose shards without any image are written here, empty."""
+def _split(name: str, shards: Sequence[WrittenShard], plan: ShardPlan) -> Split:
+    """Returns the counts of a split; writes its shards without images as empty files."""
     number = plan.shards[name]
     mine = {shard.number: shard for shard in shards if shard.split == name}
     for missing in sorted(set(range(number)) - set(mine)):

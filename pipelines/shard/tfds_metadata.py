@@ -1,4 +1,4 @@
-"""What TFDS and DELF read beside the shards. No Beam."""
+"""Writes the files that TFDS and DELF read beside the shards. No Beam."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from pipelines.common.records.stats import Stats
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
 from pipelines.storage import filesystem
 
-RELABELING_HEADER = ("new_label", "old_label")  # DELF's: ours, and GLDv2's landmark_id
+RELABELING_HEADER = (
+    "new_label",
+    "old_label",
+)  # of DELF: our label, GLDv2's landmark_id
 HOMEPAGE = "https://github.com/cvdfoundation/google-landmark"
 DESCRIPTION = """Google Landmarks v2, deduplicated, filtered and normalised by gld2. README.md says
 how. A photo has one label and one landmark_id, a test photo none: both are lists."""
@@ -28,11 +31,10 @@ CITATION = """@inproceedings{weyand2020GLDv2,
 
 
 def write_metadata(folder: str, stats: Stats, labels: Sequence[Label]) -> None:
-    """Writes what `tfds.builder_from_directory` needs, and DELF's relabeling.csv.
+    """Writes the files that `tfds.builder_from_directory` needs, and DELF's relabeling.csv.
 
-    The shards are not read: their counts are known. TFDS writes to a local
-    folder first, as its own way to gs:// would be a second one with other
-    credentials than Beam's.
+    The shards are not read: their counts are known. TFDS writes to a local folder, whose files
+    are then copied: its own access to gs:// would use other credentials than Beam's.
 
     Args:
       folder: where the shards are.
@@ -47,7 +49,7 @@ def write_metadata(folder: str, stats: Stats, labels: Sequence[Label]) -> None:
 
 
 def format_relabeling(labels: Iterable[Label]) -> str:
-    """relabeling.csv as text, in the order given."""
+    """Returns the text of relabeling.csv, with the labels in the order given."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(RELABELING_HEADER)
@@ -56,7 +58,7 @@ def format_relabeling(labels: Iterable[Label]) -> str:
 
 
 def _info(local: str, stats: Stats, labels: Iterable[Label]):
-    """A tfds.core.DatasetInfo."""
+    """Returns a tfds.core.DatasetInfo that holds features, splits and counts."""
     with quiet.tensorflow():
         import tensorflow_datasets as tfds
 
@@ -80,7 +82,7 @@ def _info(local: str, stats: Stats, labels: Iterable[Label]):
 
 
 def _features(names: list[str], with_attribution: bool):
-    """A tfds.features.FeaturesDict of the records' keys.
+    """Returns a tfds.features.FeaturesDict of the records' keys.
 
     Args:
       names: of the labels, in their order.
@@ -100,6 +102,6 @@ def _features(names: list[str], with_attribution: bool):
         | {key: tf.Scalar(np.int64) for key in numbers}
         | {schema.LABEL: tf.Sequence(tf.ClassLabel(names=names))}
         | {schema.LANDMARK_ID: tf.Sequence(tf.Scalar(np.int64))}
-        # features.json forgets that a Text is optional; it does not forget it of a Scalar.
+        # features.json does not store that a Text is optional; of a Scalar it does.
         | {key: tf.Scalar(np.str_, optional=True) for key in credits}
     )

@@ -1,4 +1,4 @@
-"""The units that are staged already"""
+"""Reads the summaries of the units that are staged already."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pipelines.storage import filesystem
 
 
 def summaries(output: Output) -> list[UnitSummary]:
-    """The done.json of every staged unit, in the order of their names."""
+    """Returns the summary of every staged unit, in the order of their names."""
     done = filesystem.match(output.done("*"))
     return [filesystem.read_record(UnitSummary, path) for path in done]
 
 
 def summary(output: Output, unit: str) -> UnitSummary | None:
-    """The done.json of a unit; None where it is not staged."""
+    """Returns the summary of a unit; None where it is not staged."""
     path = output.done(unit)
     return filesystem.read_record(UnitSummary, path) if filesystem.exists(path) else None
 
 
 def print_absent(source: Source) -> None:
+    """Prints a line for each part that the source lacks and that is optional."""
     for absent in source.absent:
-        print(f"{source.root}: no {absent}; done without")
+        print(f"{source.root}: found no {absent}; continuing without")

@@ -1,4 +1,4 @@
-"""A unit of the download: what is fetched, staged, and done or not done, as a whole."""
+"""Records of a unit of the download: its source, parameters, summary and failure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from pipelines.common.reasons import Reason
 class Unit:
     """One source archive, or a block of loose photos or of URLs.
 
+    A unit is fetched and staged as a whole.
+
     Attributes:
-      name: of its output files; unique over splits.
+      name: names its output files; unique over all splits.
       split: train, index or test.
       source: URL or path of a tar, the root folder of loose photos, or the CSV
-        that the URLs came from.
-      md5_source: URL or path of the published digest of a tar.
+        that lists the URLs.
+      md5_source: URL or path of the published MD5 of a tar, or None.
       ids: of the photos, where they are loose or behind URLs; None for a tar.
-      urls: of the photos, beside `ids`, where they are fetched from their URLs.
+      urls: of the photos, in the order of `ids`, where they are fetched by URL.
     """
 
     name: str
@@ -33,12 +35,12 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class RecordParameters:
-    """What the bytes of a unit's output depend on, beside its source.
+    """The parameters that, with its source, determine the bytes of a unit's output.
 
     Attributes:
       normal: how photos are normalised.
-      limit: the first so many images of each unit, or None for all.
-      max_bytes: of one source file; a larger one is rejected.
+      limit: number of images of each unit that are used, from its start; None for all.
+      max_bytes: largest size of a source file; a larger file is rejected.
     """
 
     normal: NormalizationConfig
@@ -48,19 +50,19 @@ class RecordParameters:
 
 @dataclasses.dataclass(frozen=True)
 class UnitSummary:
-    """What staged/<unit>.done.json says of a unit that is staged.
+    """The content of staged/<unit>.done.json: counts and digests of a staged unit.
 
     Attributes:
       unit: its name.
       split: train, index or test.
-      source: as of Unit.
-      md5: of the tar, 32 hex, where one was published.
-      images: in all: staged or rejected.
-      staged: that became records.
-      rejected: by reason.
-      bytes: of the source's photos.
-      parameters: that it was staged with.
-      facts_sha256: of its facts' file, 64 hex.
+      source: as in Unit.
+      md5: of the tar, 32 hex digits, or None where none was published.
+      images: number of images, staged or rejected.
+      staged: number of images that became records.
+      rejected: number of rejected images by reason.
+      bytes: total size of the source photos.
+      parameters: with which it was staged.
+      facts_sha256: of its file of facts, 64 hex digits.
     """
 
     REMEDY: ClassVar[str] = "remove it and run gld2 download again"
@@ -84,8 +86,8 @@ class UnitFailure:
     Attributes:
       unit: its name.
       split: train, index or test.
-      reason: why.
-      detail: what was expected and what came, for a person.
+      reason: why it could not be staged.
+      detail: what was expected and what was found, for a person to read.
     """
 
     unit: str
@@ -94,11 +96,11 @@ class UnitFailure:
     detail: str
 
 
-TRANSIENT = (Reason.UNREACHABLE,)  # reasons that another day may mend
+TRANSIENT = (Reason.UNREACHABLE,)  # reasons that may be gone in a later run
 
 
 class BadUnit(ValueError):
-    """A unit that was fetched but is not what it should be; another fetch may mend it."""
+    """An error of a unit whose fetched content is wrong; another fetch may give the right one."""
 
     def __init__(self, reason: Reason, detail: str):
         super().__init__(reason, detail)

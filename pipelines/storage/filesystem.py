@@ -1,7 +1,7 @@
-"""Small whole files, on a disk or, through Beam's FileSystems, on gs://.
+"""Reads, writes, lists and renames small files on a disk or, through Beam's FileSystems, on gs://.
 
-Beam takes two seconds to import: what reads and writes files of a disk by their names does
-without, so that short commands are short.
+Beam takes two seconds to import: functions that read and write files on a disk by name do
+without it, so that short commands stay fast.
 """
 
 from __future__ import annotations
@@ -24,40 +24,48 @@ T = TypeVar("T")
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """Returns the errors of a file that cannot be read; for an `except`, which asks only then."""
-    from google.api_core.exceptions import GoogleAPIError  # slow to import
+    """Returns the errors that a file which cannot be read may raise, for an `except` clause.
+
+    It is a function because an `except` clause is evaluated only once an error was raised: the
+    imports below are slow.
+    """
+    from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 
     return OSError, GoogleAPIError, GoogleAuthError  # Beam's errors are OSErrors
 
 
 def exists(path: str) -> bool:
+    """Returns whether there is a file or folder of this path."""
     return os.path.exists(path) if on_disk(path) else _file_systems().exists(path)
 
 
 def size(path: str) -> int:
-    """Bytes."""
+    """Returns the size of a file in bytes."""
     (found,) = _file_systems().match([path])
     return found.metadata_list[0].size_in_bytes
 
 
 def checksum(path: str) -> str:
-    """The file system's own: a digest on gs://, the size and time of change on a disk."""
+    """Returns the file system's checksum and the time of change of a file, as one text.
+
+    The checksum is a digest on gs://, the size on a disk.
+    """
     return f"{_file_systems().checksum(path)} {_file_systems().last_updated(path)}"
 
 
 def match(pattern: str) -> list[str]:
-    """Paths that fit a glob, sorted; none where its folder does not exist.
+    """Returns the sorted paths that match a glob; none where its folder does not exist.
 
     Raises:
-      UserError: an object store does not list them. It has no folders that could be absent, and
-        no answer does not mean that there is nothing.
+      UserError: an object store does not list them. It has no folders that could be absent, so
+        an error does not mean that there are no files.
     """
     return sorted(found.path for found in _metadata(pattern))
 
 
 def _metadata(pattern: str) -> list[Any]:
-    """Returns what Beam tells of each file that fits a glob."""
+    """Returns Beam's FileMetadata of each file that matches a glob."""
     from apache_beam.io.filesystem import BeamIOError
 
     try:
@@ -66,16 +74,16 @@ def _metadata(pattern: str) -> list[Any]:
         if on_disk(pattern):
             return []
         raise UserError(f"{pattern}: cannot be listed ({error}); check the path") from None
-    # In an object store, TensorFlow has empty objects stand for folders.
+    # In an object store, TensorFlow creates empty objects in place of folders.
     return [metadata for metadata in found.metadata_list if not metadata.path.endswith("/")]
 
 
 class Entry(NamedTuple):
-    """A file, as its folder lists it.
+    """The size and time of change of a file in a folder's listing.
 
     Attributes:
-      size: bytes; those written so far, where a file on a disk is being written.
-      changed: seconds since the epoch.
+      size: in bytes; of a file on a disk that is being written, the bytes written so far.
+      changed: time of the last change, in seconds since the epoch.
     """
 
     size: int
@@ -83,9 +91,9 @@ class Entry(NamedTuple):
 
 
 def listing(folder: str) -> dict[str, Entry]:
-    """Returns the files right in a folder by their names; none where it does not exist.
+    """Returns the files directly in a folder by name; none where the folder does not exist.
 
-    No file is opened. An object store lists a file once all of it is written.
+    No file is opened. An object store lists a file only once it is complete.
 
     Raises:
       UserError: an object store does not list them.
@@ -102,7 +110,7 @@ def _scan(folder: str) -> dict[str, Entry]:
     files = {}
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
         for entry in found:
-            with contextlib.suppress(FileNotFoundError):  # it was renamed or removed just now
+            with contextlib.suppress(FileNotFoundError):  # renamed or removed since it was listed
                 if entry.is_file():
                     stat = entry.stat()
                     files[entry.name] = Entry(stat.st_size, stat.st_mtime)
@@ -110,7 +118,7 @@ def _scan(folder: str) -> dict[str, Entry]:
 
 
 def open_read(path: str) -> IO[bytes]:
-    """Opens a file for reading, byte for byte, never decompressed.
+    """Opens a file for reading its bytes as stored, without decompression.
 
     Raises:
       UserError: there is no such file, or it may not be read.
@@ -122,10 +130,10 @@ def open_read(path: str) -> IO[bytes]:
 
 
 def open_ranges(path: str) -> IO[bytes]:
-    """Opens a file of which some short ranges are wanted.
+    """Opens a file for reading a few short ranges of it.
 
-    On gs://, Beam's reader fetches 16 MB wherever it is asked for a few bytes;
-    this one fetches what is asked for.
+    On gs://, Beam's reader fetches 16 MB for each read of a few bytes; this one fetches only the
+    bytes that are read.
 
     Raises:
       UserError: there is no such file, or it may not be read.
@@ -141,11 +149,21 @@ def open_ranges(path: str) -> IO[bytes]:
 
 
 def read(path: str) -> bytes:
+    """Returns the content of a file.
+
+    Raises:
+      UserError: there is no such file, or it may not be read.
+    """
     with open_read(path) as file:
         return file.read()
 
 
 def read_json(path: str) -> Any:
+    """Returns the value that a JSON file holds.
+
+    Raises:
+      UserError: there is no such file, or it is not JSON.
+    """
     try:
         return json.loads(read(path))
     except json.JSONDecodeError as error:
@@ -156,26 +174,26 @@ def read_record(kind: type[T], path: str, remedy: str = "") -> T:
     """Reads a record from its JSON file.
 
     Args:
-      kind: a dataclass, or another hint that `records` knows.
+      kind: a dataclass, or another type hint that `json_record` supports.
       path: of the file.
-      remedy: what the user can do about a file that cannot be read; '' for the kind's own.
+      remedy: what the user can do about a file that cannot be read; '' for `kind.REMEDY`.
 
     Raises:
-      UserError: there is no such file, or it holds something else.
+      UserError: there is no such file, or its content is not such a record.
     """
     return json_record.loads(kind, read(path), path, remedy)
 
 
 @contextlib.contextmanager
 def atomic(path: str) -> Iterator[IO[bytes]]:
-    """Opens `path` for writing under a temporary name; the name is changed when all is written.
+    """Opens a file for writing under a temporary name and renames it to `path` once it is complete.
 
-    The temporary name is unique, so two workers that race for the same file
-    leave one whole file. It has no leading dot: object stores list it, and a
-    person can see what a killed run left.
+    The temporary name is unique, so two workers that write the same file at the same time leave
+    one complete file. It has no leading dot, so that the file which a killed run left is visible
+    in listings.
 
     Raises:
-      UserError: the disk is full, or no file of that name can be made.
+      UserError: the disk is full, or no file of that name can be created.
     """
     temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     try:
@@ -196,7 +214,7 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _writing(path: str) -> Iterator[None]:
-    """What keeps a file from being made, as a UserError; a full disk is told by `atomic`."""
+    """Turns an OSError into a UserError, except for a full disk, which `atomic` reports."""
     try:
         yield
     except OSError as error:
@@ -206,10 +224,10 @@ def _writing(path: str) -> Iterator[None]:
 
 
 def check_output(flag: str, path: str) -> None:
-    """Looks at the name of a file that is to be written, before any work is done.
+    """Checks the path of an output file before any work is done, and creates its folder.
 
     Raises:
-      UserError: it is a folder, or lies below a file.
+      UserError: the path is a folder, or lies below a file.
     """
     if path.endswith("/") or (on_disk(path) and os.path.isdir(path)):
         raise UserError(f"{flag} {path}: expected the name of a file, found a folder")
@@ -217,6 +235,7 @@ def check_output(flag: str, path: str) -> None:
 
 
 def rename(old: str, new: str) -> None:
+    """Renames a file; on a disk also a folder."""
     if on_disk(old):
         os.rename(old, new)
     else:
@@ -224,20 +243,23 @@ def rename(old: str, new: str) -> None:
 
 
 def write(path: str, data: bytes | str) -> None:
+    """Writes a file atomically; text as UTF-8."""
     with atomic(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path: str, value: Any) -> None:
+    """Writes a value as indented JSON with sorted keys."""
     write(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def write_record(path: str, record: object) -> None:
+    """Writes a record, such as a dataclass, as JSON that `read_record` reads."""
     write(path, json_record.dumps(record))
 
 
 def remove(*paths: str) -> None:
-    """Removes files and folders; what is not there is no error."""
+    """Removes files and folders; paths that do not exist are passed over."""
     from apache_beam.io.filesystem import BeamIOError
 
     with contextlib.suppress(BeamIOError):
@@ -245,14 +267,22 @@ def remove(*paths: str) -> None:
 
 
 def _at(path: str) -> list[str]:
-    """The file or folder; in an object store also all whose names go on from there."""
+    """Returns a path if it exists; in an object store also its prefix as a folder."""
     found = [path] if exists(path) else []
     return found if on_disk(path) else [*found, f"{path}/"]
 
 
 def rename_folder(source: str, target: str, last: str) -> None:
-    """Gives a folder another name. A folder on a disk appears whole; in an object store, which
-    has no folders, its files appear one by one and the file `last` after all others."""
+    """Renames a folder.
+
+    On a disk, the folder appears under its new name at once. An object store has no folders: the
+    files are renamed one by one, the file `last` after all others.
+
+    Args:
+      source: path of the folder.
+      target: its new path.
+      last: name of the file that is renamed last.
+    """
     if on_disk(source):
         rename(source, target)
         return
@@ -262,12 +292,16 @@ def rename_folder(source: str, target: str, last: str) -> None:
 
 
 def remove_temporaries(folder: str) -> None:
-    """Removes what a killed run left half-written in `folder`."""
+    """Removes the incomplete files that a killed run left in a folder."""
     remove(*match(join(folder, "*.tmp")))
 
 
 def make_folder(path: str) -> None:
-    """Raises UserError where a local folder cannot be made, before any work is done."""
+    """Creates a local folder and those above it; does nothing for an object store.
+
+    Raises:
+      UserError: the folder cannot be created.
+    """
     if not on_disk(path):
         return
     try:
@@ -277,7 +311,7 @@ def make_folder(path: str) -> None:
 
 
 def on_disk(path: str) -> bool:
-    """Returns whether a path is one of this machine's own file system."""
+    """Returns whether a path lies in this machine's file system and not in an object store."""
     return "://" not in path
 
 

@@ -1,4 +1,4 @@
-"""Photos that lie in TFRecords already, staged or sharded: found and read. No Beam."""
+"""Finds and reads the TFRecord files of photos, staged or sharded. No Beam."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.storage import filesystem, tf_example, tfrecord
 
 
 def find(place: str, split: str) -> list[str]:
-    """TFRecord files of a split.
+    """Returns the paths of the TFRecord files of a split.
 
     Args:
       place: OUT of gld2 prepare, its staged folder, its dataset folder (the
@@ -24,14 +24,14 @@ def find(place: str, split: str) -> list[str]:
     Raises:
       UserError: there are none.
     """
-    found = look(place, split)
+    found = list_files(place, split)
     if not found:
         raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
     return found
 
 
-def look(place: str, split: str) -> list[str]:
-    """The same; none where there are none."""
+def list_files(place: str, split: str) -> list[str]:
+    """Returns the paths that `find` returns; an empty list where there are none."""
     found = _match(place) if "*" in place else []
     for folder in (place, paths.join(place, "staged"), *_versions(place)):
         found = found or _match(paths.join(folder, f"{split}-*.tfrecord"))
@@ -40,7 +40,7 @@ def look(place: str, split: str) -> list[str]:
 
 
 def read(path: str) -> Iterator[tuple[str, bytes]]:
-    """id and JPEG of each photo in a staged file or a shard.
+    """Yields the id and the JPEG of each photo in a staged file or a shard.
 
     Raises:
       UserError: the file is cut short or garbled.
@@ -50,13 +50,17 @@ def read(path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def read_labelled(path: str) -> Iterator[tuple[str, bytes, int | None]]:
-    """The same, and the landmark that a photo is known to show."""
+    """Yields the id, the JPEG and the landmark_id or None of each photo in a file of records.
+
+    Raises:
+      UserError: the file is cut short or garbled.
+    """
     with filesystem.open_read(path) as file:
         try:
             for record in tfrecord.read(file):
                 yield _labelled(record)
         except (ValueError, KeyError, DecodeError) as error:
-            raise UserError(f"{path}: {_said(error)}; make it again") from None
+            raise UserError(f"{path}: {_describe(error)}; make it again") from None
 
 
 def _labelled(record: bytes) -> tuple[str, bytes, int | None]:
@@ -65,7 +69,7 @@ def _labelled(record: bytes) -> tuple[str, bytes, int | None]:
     return image_id, features[schema.ENCODED], features.get(schema.LANDMARK_ID)
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, tfrecord.Corrupt):
         return str(error)
     return f"expected records with {schema.IMAGE_ID} and {schema.ENCODED}, found others ({error})"
@@ -76,7 +80,7 @@ def _match(pattern: str) -> list[str]:
 
 
 def _versions(place: str) -> list[str]:
-    """Version folders below OUT or OUT/dataset, the newest first."""
+    """Returns the version folders below OUT or OUT/dataset, the newest first."""
     found = [
         path.rpartition("/")[0]
         for root in (paths.join(place, "dataset"), place)

@@ -1,4 +1,4 @@
-"""Which photos look alike: a pipeline over the hashes in facts, run once for them."""
+"""Finds pairs of near-duplicate photos with one pipeline for each hash in facts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from pipelines.runner.transform import Transform
 from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem, parquet
 
-HASHES = ("phash", "dhash")  # a crop leaves one alike, a caption the other
-# A plain surface is like every other one, whatever was photographed.
+HASHES = ("phash", "dhash")  # a crop hardly changes the one, a caption the other
+# Photos of a plain surface are near-duplicates of one another, whatever was photographed.
 LEAST_ENTROPY = 1.0  # bits
-MET = "met"
+COUNTS = "met"  # name of the output with the counts
 COLUMNS = {
     name: schema.FACTS[name]
     for name in ("id", "split", "status", "fine_0", "fine_1", "entropy", "width", "height")
@@ -37,11 +37,11 @@ COLUMNS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Done:
-    """What pairs/<hash>.done.json says of a search.
+class PairSearchSummary:
+    """The content of pairs/<hash>.done.json: the counts of a finished search.
 
     Attributes:
-      counts: what it met.
+      counts: of photos and pairs.
       inputs: digest of the facts that were searched.
     """
 
@@ -53,12 +53,12 @@ class Done:
 
 @dataclasses.dataclass
 class FindPairs(Transform):
-    """Lists of paths of facts -> one element; writes pairs and, last, their counts.
+    """Writes the pairs of one hash and, last, their counts: lists of paths of facts -> None.
 
     Attributes:
-      hash: the column that is searched.
-      output: where all is written.
-      rows: of facts, in all.
+      hash: name of the column that is searched.
+      output: where everything is written.
+      rows: total number of facts.
       inputs: digest of the facts, kept beside the counts.
     """
 
@@ -68,6 +68,7 @@ class FindPairs(Transform):
     inputs: str
 
     def expand(self, paths):
+        """Returns a PCollection of one None, which is there once everything is written."""
         parts = partition.partition_count(self.rows)
         found = (
             paths
@@ -76,7 +77,7 @@ class FindPairs(Transform):
             | "ByBytes"
             >> beam.FlatMap(by_bytes, parts).with_output_types(tuple[tuple[int, int], bytes])
             | "GroupBytes" >> beam.GroupByKey()  # (byte, group), [PHOTOs as bytes]
-            | "Search" >> beam.FlatMapTuple(search).with_outputs(MET, main="pairs")
+            | "Search" >> beam.FlatMapTuple(search).with_outputs(COUNTS, main="pairs")
         )
         return (
             found.pairs  # [pairs] PAIR
@@ -84,7 +85,7 @@ class FindPairs(Transform):
             | "GroupIds" >> beam.GroupByKey()
             | "Write" >> beam.Map(write_part, self.hash, self.output, parts)
             | "Sum" >> beam.CombineGlobally(sum)
-            | "Finish" >> beam.Map(finish, self, beam.pvalue.AsIter(found[MET]))
+            | "Finish" >> beam.Map(finish, self, beam.pvalue.AsIter(found[COUNTS]))
         )
 
 
@@ -92,7 +93,10 @@ class FindPairs(Transform):
 
 
 def read_photos(paths: Sequence[str], name: str) -> np.ndarray:
-    """[photos] PHOTO: the staged ones with a picture in them."""
+    """Returns [photos] PHOTO of the staged photos of at least LEAST_ENTROPY.
+
+    `paths` are files of facts, `name` is the column of the hash.
+    """
     facts = pd.concat([parquet.read(path, COLUMNS | {name: schema.FACTS[name]}) for path in paths])
     facts = facts[(facts["status"] == STAGED) & (facts["entropy"] >= LEAST_ENTROPY)]
     photos = np.empty(len(facts), PHOTO)
@@ -108,9 +112,9 @@ def read_photos(paths: Sequence[str], name: str) -> np.ndarray:
 
 
 def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """The photos once for each byte of the hash, those with the same byte together.
+    """Yields the photos once for each byte of the hash, grouped by the value of that byte.
 
-    They travel as plain bytes: Beam would pickle arrays, and hold them twice as large.
+    They are serialised as plain bytes: Beam would pickle arrays, which takes twice the memory.
     """
     groups = min(parts, 256)
     for index in range(multi_index_hashing.BYTES):
@@ -120,20 +124,21 @@ def by_bytes(photos: np.ndarray, parts: int) -> Iterator[tuple[tuple[int, int], 
 
 
 def search(key: tuple[int, int], found: Iterable[bytes]) -> Iterator[Any]:
-    """[pairs] PAIR of the photos that share a byte; what was met, as another output."""
+    """Yields [pairs] PAIR of near-duplicates that share a byte, and counts as another output."""
     counts = multi_index_hashing.SearchCounts()
     photos = np.frombuffer(b"".join(found), PHOTO)
     yield multi_index_hashing.search(photos, key[0], counts)
-    # Each photo comes once for each byte.
+    # Each photo comes once for each byte: it is counted with the first.
     met = {
         "near": counts.near,
-        "crowded": counts.oversized,
+        "oversized": counts.oversized,
         "photos": 0 if key[0] else len(photos),
     }
-    yield beam.pvalue.TaggedOutput(MET, met)
+    yield beam.pvalue.TaggedOutput(COUNTS, met)
 
 
 def by_id(pairs: np.ndarray, parts: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the pairs grouped by partition, that of the id of their first photo."""
     part = (pairs["a"] >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
     yield from _split(pairs, part.astype(np.int64))
 
@@ -141,7 +146,14 @@ def by_id(pairs: np.ndarray, parts: int) -> Iterator[tuple[int, np.ndarray]]:
 def write_part(
     keyed: tuple[int, Iterable[np.ndarray]], name: str, output: Output, parts: int
 ) -> int:
-    """Writes one file of pairs, each once and in order; returns how many."""
+    """Writes one file of pairs, each once and in order, and returns how many there are.
+
+    Args:
+      keyed: number of the partition, and its [pairs] PAIR in parts.
+      name: of the hash.
+      output: where the file is written.
+      parts: number of partitions.
+    """
     part, found = keyed
     pairs = pd.DataFrame(np.unique(np.concatenate(list(found))))
     for column in ("a_split", "b_split"):
@@ -152,13 +164,19 @@ def write_part(
 
 
 def finish(pairs: int, find_pairs: FindPairs, met: Iterable[dict[str, int]]) -> None:
-    """Writes what says that the pairs of a hash are there."""
+    """Writes the done.json of a hash, which marks its search as finished.
+
+    Args:
+      pairs: number of pairs that were written.
+      find_pairs: the transform that wrote them.
+      met: counts of photos and of pairs, in parts.
+    """
     total: collections.Counter[str] = collections.Counter()
     for some in met:
         total.update(some)
-    counts = PairCounts(total["photos"], total["near"], pairs, total["crowded"])
+    counts = PairCounts(total["photos"], total["near"], pairs, total["oversized"])
     path = _done(find_pairs.output, find_pairs.hash)
-    filesystem.write_record(path, Done(counts, find_pairs.inputs))
+    filesystem.write_record(path, PairSearchSummary(counts, find_pairs.inputs))
 
 
 def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -167,16 +185,16 @@ def _split(rows: np.ndarray, key: np.ndarray) -> Iterator[tuple[int, np.ndarray]
     yield from zip(values.tolist(), np.split(rows[order], starts[1:]), strict=False)
 
 
-# ---- the command's part ---------------------------------------------------------------------
+# ---- for the command ------------------------------------------------------------------------
 
 
 def find(output: Output, staged: list[UnitSummary], options: PipelineOptions) -> None:
-    """Finds all pairs within RADIUS, unless those of the same facts are there.
+    """Finds and writes all pairs within RADIUS, unless those of the same facts are there.
 
     Args:
       output: its facts are read, its pairs written.
-      staged: the summaries of the units whose facts count.
-      options: Beam's.
+      staged: the summaries of the units whose facts are searched.
+      options: of the pipelines.
     """
     facts = [[unit.unit, unit.facts_sha256] for unit in staged]
     inputs = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -189,14 +207,14 @@ def find(output: Output, staged: list[UnitSummary], options: PipelineOptions) ->
         filesystem.remove(_done(output, name))
         filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))
     parts = partition.partition_count(rows)
-    look = functools.partial(_look, output, parts)
-    with progress.bar("look-alikes", look, "files", len(HASHES) * parts, output.root):
-        for name in missing:  # one after the other: each holds a copy of the photos for each byte
+    count_written = functools.partial(_count_written, output, parts)
+    with progress.bar("look-alikes", count_written, "files", len(HASHES) * parts, output.root):
+        for name in missing:  # one by one: each search holds a copy of the photos for each byte
             _run(FindPairs(name, output, rows, inputs), paths, options)
 
 
-def _look(output: Output, parts: int) -> progress.Counts:
-    """Counts the files of pairs; of a search that ended, also parts without pairs or file."""
+def _count_written(output: Output, parts: int) -> progress.Counts:
+    """Counts the files of pairs; of a finished search, also the parts without pairs or file."""
     names = filesystem.listing(output.pairs("").rstrip("/"))
 
     def written(name: str) -> int:
@@ -215,9 +233,9 @@ def _done(output: Output, name: str) -> str:
     return output.pairs(f"{name}.done.json")
 
 
-def _read_done(output: Output, name: str) -> Done | None:
+def _read_done(output: Output, name: str) -> PairSearchSummary | None:
     path = _done(output, name)
-    return filesystem.read_record(Done, path) if filesystem.exists(path) else None
+    return filesystem.read_record(PairSearchSummary, path) if filesystem.exists(path) else None
 
 
 def _is_done(output: Output, name: str, inputs: str) -> bool:
@@ -226,19 +244,20 @@ def _is_done(output: Output, name: str, inputs: str) -> bool:
 
 
 def counts(output: Output) -> dict[str, PairCounts]:
-    """What the searches met, by hash; nothing of one that never ended."""
+    """Returns the counts of the finished searches, by hash."""
     found = {name: _read_done(output, name) for name in HASHES}
     return {name: done.counts for name, done in found.items() if done}
 
 
 def pair_files(output: Output) -> list[str]:
+    """Returns the sorted paths of the files of pairs."""
     return sorted(filesystem.match(output.pairs("*.parquet")))
 
 
 def read(output: Output, radius: int) -> pd.DataFrame:
-    """All pairs within a radius, each once: columns a, b, a_split, b_split, same.
+    """Returns all pairs within a radius, each once: columns a, b, a_split, b_split, same.
 
-    `same` says that no bit tells the two apart, by one hash and the finer one.
+    `same` is true where a hash of the two photos and the finer hash are equal in every bit.
     """
     found = [parquet.empty(schema.PAIRS)]
     for path in pair_files(output):

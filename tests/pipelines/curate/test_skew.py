@@ -25,7 +25,7 @@ from pipelines.runner.options import beam_options
 from pipelines.shard import pipeline as shard_pipeline
 from pipelines.shard import publish
 from pipelines.shard.options import ShardOptions
-from pipelines.shard.plan import Plan, make_plan
+from pipelines.shard.plan import ShardPlan, make_plan
 from tests import planted
 from tests.benchmarks import curate_scale
 from tests.conftest import needs_shared
@@ -124,7 +124,7 @@ def test_what_chooses_validation_does_not_choose_the_shard(share: float | None):
     train = pd.DataFrame({"id": ids, "landmark_id": np.arange(len(ids)) % 1000})
     chosen = validation_split.choose_validation(train, share, seed=0)
     images = train.assign(split=np.where(chosen, "validation", "train"))
-    plan = Plan(Output("out"), "1.0.0", {"train": 20, "validation": 4}, {}, 0, "", {}, [])
+    plan = ShardPlan(Output("out"), "1.0.0", {"train": 20, "validation": 4}, {}, 0, "", {}, [])
     rows = {key: len(table) for key, table in shard_pipeline.by_shard(images, plan)}
     for name, number in plan.shards.items():
         found = [rows[name, shard] for shard in range(number)]

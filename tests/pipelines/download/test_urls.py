@@ -90,8 +90,8 @@ def test_lanes_and_a_retry_give_the_same_bytes(world, loose, tmp_path, small_blo
         refused = read_tables(tmp_path / "bad" / "facts")["reason"].eq("unreachable").sum()
         assert refused > 10
         printed = capsys.readouterr().out
-        assert f"{refused} photos may be had another day" in printed
-        assert "no URLs of test photos; done without" in printed
+        assert f"{refused} photos could not be reached; run again with --retry_rejected" in printed
+        assert "found no URLs of test photos; continuing without" in printed
 
         handler.refuses = False
         before = digests(tmp_path / "bad")
