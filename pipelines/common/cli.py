@@ -31,20 +31,20 @@ def run(command: str, module: str, extra: str, flags: Sequence[str]) -> int:
     try:
         return _main(module, extra)(flags)
     except TransientError as error:
-        return _said(command, f"error: {error}", 1)
+        return _print_error(command, f"error: {error}", 1)
     except UserError as error:
-        return _said(command, f"error: {error}", 2)
+        return _print_error(command, f"error: {error}", 2)
     except EngineError as error:
-        return _said(command, f"error: {error}; {AGAIN}", 1)
+        return _print_error(command, f"error: {error}; {AGAIN}", 1)
     except OnlyBuilt as built:
         print(f"gld2 {command}: {built}")
         return 0
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return _said(command, f"stopped; {AGAIN}", 130)
+        return _print_error(command, f"stopped; {AGAIN}", 130)
 
 
-def _said(command: str, line: str, code: int) -> int:
+def _print_error(command: str, line: str, code: int) -> int:
     print(f"gld2 {command}: {line}", file=sys.stderr)
     return code
 

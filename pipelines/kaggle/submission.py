@@ -30,7 +30,7 @@ NOT_FINITE = rf"(?i)^{NUMBER} [-+]?(?:nan|inf|infinity)$"
 
 
 @dataclasses.dataclass(frozen=True)
-class Predictions:
+class SubmissionPredictions:
     """The rows of a submission that have two cells.
 
     Attributes:
@@ -87,7 +87,7 @@ def _cell(image_id: str, found: tuple[int, float] | None) -> str:
 # ---- reading --------------------------------------------------------------------------------
 
 
-def parse(path: str) -> Predictions:
+def parse(path: str) -> SubmissionPredictions:
     """Reads a submission, whatever is wrong with it.
 
     Raises:
@@ -108,7 +108,9 @@ def parse(path: str) -> Predictions:
     malformed = pc.and_not(malformed, infinite)
     faults += csv_rows.find("malformed cell", FORM, malformed, rows.numbers, cells)
     landmarks = pc.if_else(scores.is_valid(), pc.struct_field(found, "landmark"), None)
-    return Predictions(rows.numbers, ids, cells, landmarks.cast(pa.int64()), scores, faults)
+    return SubmissionPredictions(
+        rows.numbers, ids, cells, landmarks.cast(pa.int64()), scores, faults
+    )
 
 
 def read(path: str) -> pd.DataFrame:

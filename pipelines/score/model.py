@@ -45,7 +45,7 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ModelPath:
     """Where a model lies.
 
     Attributes:
@@ -71,7 +71,7 @@ class Place:
         return hashing.sha256("".join(map(_sha256, parts)).encode())
 
 
-def find(model: str) -> Place:
+def find(model: str) -> ModelPath:
     """The model that `--model` names.
 
     Args:
@@ -82,7 +82,7 @@ def find(model: str) -> Place:
     """
     model = model.rstrip("/")
     folder = model.rpartition("/")[0] or "."
-    for found in (Place(join(model, SAVED), model), Place(model, folder)):
+    for found in (ModelPath(join(model, SAVED), model), ModelPath(model, folder)):
         if filesystem.exists(join(found.path, "saved_model.pb")):
             return found
     for keras_file, export in ((join(model, KERAS), model), (model, folder)):
@@ -158,7 +158,7 @@ class Network:
         return [each if isinstance(each, Unreadable) else Prediction(*row) for each, *row in rows]
 
 
-def load(place: Place, top_k: int, embed: bool, threads: int) -> Network:
+def load(place: ModelPath, top_k: int, embed: bool, threads: int) -> Network:
     """Loads a model and runs it once, so that what is slow the first time is behind it.
 
     Args:

@@ -23,10 +23,10 @@ from pipelines.runner.options import decoding_threads
 from pipelines.runner.transform import Transform
 from pipelines.score import inputs
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
-from pipelines.score.model import CHUNK, Place, Prediction
+from pipelines.score.model import CHUNK, ModelPath, Prediction
 from pipelines.score.model_handler import LandmarkHandler
 from pipelines.score.options import InferenceOptions
-from pipelines.score.prediction_store import Inputs, Parts, Scored
+from pipelines.score.prediction_store import Inputs, Parts, ScoredPhoto
 from pipelines.source.unit import RecordParameters, Unit, UnitFailure
 from pipelines.storage import filesystem, photo_records
 from pipelines.storage.rejects import read_rejects
@@ -134,7 +134,7 @@ class Keep(beam.DoFn):
 
     def start_bundle(self):
         # By unit: more than one is open only where an engine works on several at once.
-        self._rows: dict[str, list[Scored]] = collections.defaultdict(list)
+        self._rows: dict[str, list[ScoredPhoto]] = collections.defaultdict(list)
         self._bad: dict[str, list[Reject]] = collections.defaultdict(list)
 
     def process(self, element: tuple[Key, list[Prediction | Unreadable]]) -> Iterator[str]:
@@ -144,7 +144,7 @@ class Keep(beam.DoFn):
             if isinstance(found, Unreadable):
                 self._bad[name].append(Reject(image_id, name, "score", found.reason, found.detail))
             else:
-                self._rows[name].append(Scored(image_id, known, found))
+                self._rows[name].append(ScoredPhoto(image_id, known, found))
         engine.count("photos", len(key.ids))
         if key.is_last:
             self._write(key)
@@ -165,7 +165,7 @@ class Keep(beam.DoFn):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class ScoringJob:
     """Photos, a model, and where their predictions go.
 
     Attributes:
@@ -177,7 +177,7 @@ class Job:
     """
 
     photos: Photos
-    place: Place
+    place: ModelPath
     parts: Parts
     top_k: int
     embed: bool
@@ -188,7 +188,9 @@ class Job:
         return Inputs(self.place.digest(), self.photos.parameters, self.top_k, self.embed)
 
 
-def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str) -> None:
+def predict(
+    job: ScoringJob, options: InferenceOptions, beam_options: PipelineOptions, title: str
+) -> None:
     """Scores what is not scored yet, and prints how fast; no model is loaded where all is.
 
     Args:
@@ -205,7 +207,7 @@ def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, 
     handler = LandmarkHandler(job.place, options.model.batch_size, workers, job.top_k, job.embed)
     staging = StagingOptions(options.fetch.attempts, workers)
     step = Predict(job.parts, job.photos.parameters, staging, handler)
-    with progress.bar(title, _look(job.parts, final), "units", len(final), job.parts.root):
+    with progress.bar(title, _unit_counter(job.parts, final), "units", len(final), job.parts.root):
         counters = engine.run(
             lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
         )
@@ -213,7 +215,7 @@ def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, 
         _print(title, counters, batches)
 
 
-def _final(job: Job) -> dict[str, bool]:
+def _final(job: ScoringJob) -> dict[str, bool]:
     """Returns whether each unit is final, by its name; a unit that is not there costs no read."""
     there = filesystem.listing(job.parts.root)
     done = {paths.join(job.parts.root, name) for name in there}
@@ -223,7 +225,7 @@ def _final(job: Job) -> dict[str, bool]:
     }
 
 
-def _look(parts: Parts, final: Mapping[str, bool]) -> progress.Look:
+def _unit_counter(parts: Parts, final: Mapping[str, bool]) -> progress.Look:
     """Returns what counts the units that are done; those that are not final, once rewritten."""
     ending = parts.done("").rpartition("/")[2]
     again = [name for name, is_final in final.items() if not is_final]

@@ -56,7 +56,7 @@ class Done:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class ScoredPhoto:
     """A photo and what the network makes of it."""
 
     id: str
@@ -123,7 +123,7 @@ class Parts:
         return found if found.source == _digest(source) else None
 
     def write(
-        self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
+        self, unit: str, source: object, rows: Sequence[ScoredPhoto], rejects: Sequence[Reject]
     ) -> None:
         """Writes a unit's part; done.json comes last."""
         filesystem.remove(self.done(unit))
@@ -179,7 +179,7 @@ def names(units: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-def _table(rows: Sequence[Scored]) -> pa.Table:
+def _table(rows: Sequence[ScoredPhoto]) -> pa.Table:
     columns = {
         "id": [row.id for row in rows],
         "landmark_id": [row.landmark_id for row in rows],

@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.score import inputs, model
 from pipelines.score.options import ScoreOptions
-from pipelines.score.pipeline import Job, predict
+from pipelines.score.pipeline import ScoringJob, predict
 from pipelines.score.prediction_store import Parts, beside
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.submission_writer import (
@@ -37,7 +37,9 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     found = inputs.named(options, inputs.normal_of(place.export))
     ids = listed_ids(wanted.ids or found.ids)
     retrieves = reranking.rerank == "retrieval"
-    job = Job(found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves)
+    job = ScoringJob(
+        found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves
+    )
     filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # left by a killed run
     _claim(job)
     predict(job, options, beam_options, "score")
@@ -54,7 +56,7 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     return counts
 
 
-def _claim(job: Job) -> None:
+def _claim(job: ScoringJob) -> None:
     """Removes predictions that were made with another model or with other flags."""
     if other := job.parts.claim(job.inputs):
         print(

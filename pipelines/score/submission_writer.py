@@ -15,7 +15,7 @@ from pipelines.common.schema import TOP_K
 from pipelines.kaggle import submission
 from pipelines.kaggle.ids import read_ids
 from pipelines.score import prediction_store
-from pipelines.score.pipeline import Job
+from pipelines.score.pipeline import ScoringJob
 from pipelines.score.prediction_store import beside
 from pipelines.score.rerank.reranking import demote
 from pipelines.storage import filesystem, parquet
@@ -80,7 +80,7 @@ class Counts:
 Answers = Callable[[str], tuple[np.ndarray, np.ndarray]]  # unit -> landmark_ids, scores
 
 
-def collect(job: Job, answers: Answers) -> Found:
+def collect(job: ScoringJob, answers: Answers) -> Found:
     """Reads a part at a time."""
     found = Found()
     every = []
@@ -96,7 +96,7 @@ def collect(job: Job, answers: Answers) -> Found:
     return found
 
 
-def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
+def classified(job: ScoringJob, unit: str) -> tuple[np.ndarray, np.ndarray]:
     """The best class of each of a part's photos, and its probability."""
     table = job.parts.read(unit, "landmark_ids", "scores")
     if not len(table):
@@ -106,7 +106,7 @@ def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
     )[:, 0]
 
 
-def write_top_k(job: Job, path: str) -> None:
+def write_top_k(job: ScoringJob, path: str) -> None:
     """All classes that were kept of each photo, a row for each: CSV, or Parquet by its name."""
     tables_of = [parquet.arrow_schema(TOP_K).empty_table()]
     for unit in job.photos.units():

@@ -129,11 +129,11 @@ def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
     with quiet.tensorflow():
         # TensorFlow, for which --help and a wrong flag should not wait.
         from trainer.compare import evaluation
-    exam = evaluation.exam(planned, options.solution)
+    evaluation_set = evaluation.find_evaluation_set(planned, options.solution)
     evaluation.check_weights(planned)
     rows = [_trained(run, options.minutes) for run in planned]
     # Only now, as a GPU or a TPU serves one process at a time.
-    notes = evaluation.fill(rows, planned, exam, options.speed_batch)
+    notes = evaluation.fill(rows, planned, evaluation_set, options.speed_batch)
     markdown = table.to_markdown(rows, [*notes, *_budget(rows, options.minutes)])
     table.write(place, rows, markdown)
     print(f"\n{markdown}\ntable: {place}/table1.csv, table1.md, table1.png")

@@ -33,7 +33,7 @@ _FROM_TRAINING = {  # done.json -> column
 
 
 @dataclasses.dataclass(frozen=True)
-class Exam:
+class EvaluationSet:
     """What all networks are measured on.
 
     Attributes:
@@ -49,7 +49,7 @@ class Exam:
     name: str = ""
 
 
-def exam(runs: Sequence[ComparisonRun], path: str) -> Exam:
+def find_evaluation_set(runs: Sequence[ComparisonRun], path: str) -> EvaluationSet:
     """Opens the datasets of the runs, which have them in common, and the solution if there is one.
 
     Raises:
@@ -61,9 +61,11 @@ def exam(runs: Sequence[ComparisonRun], path: str) -> Exam:
         raise UserError("--epochs: expected settings that all end on the same one of --data")
     version = [dataset.find(folder, settings.cache) for folder in settings.data][last.pop()]
     if not path:
-        return Exam(version, VALIDATION if version.has_validation else "")
+        return EvaluationSet(version, VALIDATION if version.has_validation else "")
     dataset.check(version, input_pipeline.TEST)
-    return Exam(version, input_pipeline.TEST, kaggle_test.read(path), os.path.basename(path))
+    return EvaluationSet(
+        version, input_pipeline.TEST, kaggle_test.read(path), os.path.basename(path)
+    )
 
 
 def check_weights(runs: Sequence[ComparisonRun]) -> None:
@@ -78,13 +80,15 @@ def check_weights(runs: Sequence[ComparisonRun]) -> None:
             raise UserError(f"{run.network}: weights {path}: no such file")
 
 
-def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: int) -> list[str]:
+def fill(
+    rows: Sequence[Row], runs: Sequence[ComparisonRun], on: EvaluationSet, batch: int
+) -> list[str]:
     """Fills in what is measured; a network that cannot be is a row that says so.
 
     Args:
       rows: one for each run.
       runs: of which some failed, and some are there for their speed alone.
-      on: the exam.
+      on: what the networks are measured on.
       batch: photos in the one that all are timed on.
 
     Returns:
@@ -104,7 +108,7 @@ def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: in
     return list(dict.fromkeys(notes))
 
 
-def _quality(row: Row, run: ComparisonRun, on: Exam) -> list[str]:
+def _quality(row: Row, run: ComparisonRun, on: EvaluationSet) -> list[str]:
     """Fills in how good a trained network is; returns how the photos and the solution met."""
     job = run.settings.job_dir
     done = gfile.read_record(Outcome, f"{job}/done.json")
@@ -121,7 +125,7 @@ def _quality(row: Row, run: ComparisonRun, on: Exam) -> list[str]:
     return covered
 
 
-def _scored(run: ComparisonRun, on: Exam, truth: Solution) -> kaggle_test.Scored:
+def _scored(run: ComparisonRun, on: EvaluationSet, truth: Solution) -> kaggle_test.ScoredSplit:
     """What the exported network says of the test photos, in float32 and on one device."""
     keras.utils.clear_session()
     keras.distribution.set_distribution(None)
@@ -134,7 +138,7 @@ def _scored(run: ComparisonRun, on: Exam, truth: Solution) -> kaggle_test.Scored
         return kaggle_test.predict(scorer, batches, on.version.labels, truth)
 
 
-def _speed(row: Row, run: ComparisonRun, on: Exam, found: Devices, batch: int) -> None:
+def _speed(row: Row, run: ComparisonRun, on: EvaluationSet, found: Devices, batch: int) -> None:
     subject = throughput.speed_settings(run.settings, batch)
     measured = throughput.measure(subject, on.version.labels, found, run.trains)
     row.parameters = measured.parameters
@@ -143,7 +147,7 @@ def _speed(row: Row, run: ComparisonRun, on: Exam, found: Devices, batch: int) -
     row.inference_images_per_second = measured.inference
 
 
-def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
+def _notes(on: EvaluationSet, found: Devices, batch: int) -> list[str]:
     quality = {
         input_pipeline.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the "
         "exported model; precision is the share of predictions that are right, recall that of the "

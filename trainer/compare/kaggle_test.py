@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class ScoredSplit:
     """What a network says of a split's photos.
 
     Attributes:
@@ -50,7 +50,7 @@ def read(path: str) -> Solution:
 
 def predict(
     scorer: keras.Model, batches: Iterable, labels: Sequence[Label], truth: Solution
-) -> Scored:
+) -> ScoredSplit:
     """Runs a network over photos; the scores of one batch at a time are in memory.
 
     Args:
@@ -68,7 +68,7 @@ def predict(
         best = scores.argmax(axis=1)
         true = [row[list(columns.get(n, ()))].sum() for row, n in zip(scores, names, strict=True)]
         parts.append((names, landmarks[best], scores.max(axis=1), np.array(true, np.float32)))
-    return Scored(*map(np.concatenate, zip(*parts, strict=True)))
+    return ScoredSplit(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _columns(labels: Sequence[Label], truth: Solution) -> dict[str, set[int]]:
@@ -81,7 +81,7 @@ def _columns(labels: Sequence[Label], truth: Solution) -> dict[str, set[int]]:
     return found
 
 
-def measure(found: Scored, truth: Solution) -> dict[str, float]:
+def measure(found: ScoredSplit, truth: Solution) -> dict[str, float]:
     """The figures of Public and Private queries together, and the GAP of each.
 
     Returns:
@@ -106,7 +106,7 @@ def measure(found: Scored, truth: Solution) -> dict[str, float]:
     return values
 
 
-def coverage(found: Scored, truth: Solution) -> str:
+def coverage(found: ScoredSplit, truth: Solution) -> str:
     """How the photos and the solution's rows meet, in words."""
     scored = truth.usages != IGNORED
     labelled = (truth.landmarks[scored] != "").sum()
@@ -119,7 +119,7 @@ def coverage(found: Scored, truth: Solution) -> str:
     )
 
 
-def _queries(found: Scored, truth: Solution, places: np.ndarray) -> Queries:
+def _queries(found: ScoredSplit, truth: Solution, places: np.ndarray) -> Queries:
     """The solution's rows, each with what the network says of its photo.
 
     Args:

@@ -35,7 +35,7 @@ _SHARE = 0.9  # of the minutes that are given away: the rest is for what was tim
 
 
 @dataclasses.dataclass(frozen=True)
-class Pace:
+class PhaseTiming:
     """What a phase costs.
 
     Attributes:
@@ -59,10 +59,10 @@ class Budget:
     REMEDY: ClassVar[str] = "remove it and run gld2 compare again"
 
     config: dict[str, Any]
-    paces: list[Pace]
+    paces: list[PhaseTiming]
 
 
-def shortened(settings: Config, paces: list[Pace], minutes: float) -> Config:
+def shortened(settings: Config, paces: list[PhaseTiming], minutes: float) -> Config:
     """The same run with as many of its epochs as fit, in the proportions that it has.
 
     Raises:
@@ -79,7 +79,7 @@ def shortened(settings: Config, paces: list[Pace], minutes: float) -> Config:
     return dataclasses.replace(settings, head_epochs=head_epochs, epochs=tuple(epochs))
 
 
-def _fitting(wanted: list[int], paces: list[Pace], minutes: float) -> list[int]:
+def _fitting(wanted: list[int], paces: list[PhaseTiming], minutes: float) -> list[int]:
     """Epochs of each phase: the largest share of what is wanted, at least one."""
     seconds = 60 * minutes * _SHARE
     if _cost(wanted, paces) <= seconds:
@@ -101,11 +101,11 @@ def _counts(wanted: list[int], share: float) -> list[int]:
     return [max(1, int(share * epochs)) for epochs in wanted]
 
 
-def _cost(epochs: list[int], paces: list[Pace]) -> float:
+def _cost(epochs: list[int], paces: list[PhaseTiming]) -> float:
     return sum(p.start + n * p.epoch for n, p in zip(epochs, paces, strict=True))
 
 
-def read(settings: Config) -> list[Pace] | None:
+def read(settings: Config) -> list[PhaseTiming] | None:
     """What was timed for this run before; None where it was not, or for another one."""
     path = _path(settings)
     if not tf.io.gfile.exists(path):
@@ -116,7 +116,7 @@ def read(settings: Config) -> list[Pace] | None:
     return found.paces
 
 
-def write(settings: Config, paces: list[Pace]) -> None:
+def write(settings: Config, paces: list[PhaseTiming]) -> None:
     """Keeps what was timed in the run's folder."""
     found = Budget(json.loads(config.dumps(settings, "")), paces)
     tf.io.gfile.makedirs(settings.job_dir)
@@ -127,7 +127,7 @@ def _path(settings: Config) -> str:
     return f"{settings.job_dir.rstrip('/')}/budget.json"
 
 
-def measure(settings: Config) -> list[Pace]:
+def measure(settings: Config) -> list[PhaseTiming]:
     """Times a few steps of each phase, on real photos."""
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
     found = devices.find_devices(settings.device)
@@ -137,11 +137,11 @@ def measure(settings: Config) -> list[Pace]:
         used = loop.spread(settings, versions, found)
         version = versions[phase.dataset]
         with distribution.scope(used), diagnose.reading(version):
-            paces.append(_pace(settings, version, phase, used))
+            paces.append(_time_phase(settings, version, phase, used))
     return paces
 
 
-def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> Pace:
+def _time_phase(settings: Config, version: Version, phase: Phase, found: Devices) -> PhaseTiming:
     precision = found.precision(settings.precision)
     if settings.weights == IMAGENET:  # a download, which has no bearing on speed
         blank = dataclasses.replace(settings, weights=NO_WEIGHTS, epochs=(1,) * len(settings.data))
@@ -151,18 +151,18 @@ def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> P
     steps = input_pipeline.steps_per_epoch(version, settings)
     batch = input_pipeline.batch_size(version, settings)
     build.compile_for(network, settings, phase, steps, batch, version.labels)
-    watch = _Watch()
+    timer = _StepTimer()
     network.fit(
         input_pipeline.training(version, settings),
         steps_per_epoch=_MOST,
         shuffle=False,
         verbose=0,
-        callbacks=[watch],
+        callbacks=[timer],
     )
     # The first photos were read while the first step compiled; later ones cost what they do.
-    usual = statistics.fmean(watch.seconds[len(watch.seconds) // 2 :])
+    usual = statistics.fmean(timer.seconds[len(timer.seconds) // 2 :])
     once, each = _validation(network, version, settings, found)
-    return Pace(max(watch.seconds[0] - usual, 0.0) + once, steps * usual + each)
+    return PhaseTiming(max(timer.seconds[0] - usual, 0.0) + once, steps * usual + each)
 
 
 def _validation(
@@ -171,7 +171,7 @@ def _validation(
     """Seconds that validation costs once in a phase, and after each epoch."""
     if not version.has_validation:
         return 0.0, 0.0
-    judging = validation.prediction_model(network)
+    prediction_model = validation.prediction_model(network)
     size = input_pipeline.batch_size(version, settings)
     batches = input_pipeline.evaluation(version, settings, VALIDATION)
     count = math.ceil(version.images[VALIDATION] / size)
@@ -179,12 +179,12 @@ def _validation(
     seconds = []
     for part in (1, timed):
         began = time.monotonic()
-        validation.predict(judging, batches.take(part), size, found)
+        validation.predict(prediction_model, batches.take(part), size, found)
         seconds.append(time.monotonic() - began)
     return seconds[0], seconds[1] * count / timed
 
 
-class _Watch(keras.callbacks.Callback):
+class _StepTimer(keras.callbacks.Callback):
     """Times each step, and ends `fit` when that is enough."""
 
     def __init__(self) -> None:

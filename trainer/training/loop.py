@@ -23,7 +23,7 @@ from trainer.training.outcome import Outcome
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class JobFolder:
     """The paths of a job folder."""
 
     folder: str
@@ -45,7 +45,7 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What does not change while a run goes on.
 
     Attributes:
@@ -57,7 +57,7 @@ class Run:
 
     settings: Config
     versions: list[Version]
-    job: Job
+    job: JobFolder
     devices: Devices
 
     def version(self, phase: Phase) -> Version:
@@ -82,12 +82,12 @@ def run(settings: Config) -> tuple[Outcome, bool]:
     """
     found = devices.find_devices(settings.device)
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
-    job = Job(settings.job_dir.rstrip("/"))
+    job = JobFolder(settings.job_dir.rstrip("/"))
     digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()
     _claim(job, config.dumps(settings, digest), found)
     if tf.io.gfile.exists(job.done):
         return gfile.read_record(Outcome, job.done), True
-    this = Run(settings, versions, job, spread(settings, versions, found))
+    this = TrainingRun(settings, versions, job, spread(settings, versions, found))
     print(f"training on {this.devices}", flush=True)
     # From 1, as tf.data compares a seed with 0 where the global seed is 0; a tensor cannot be.
     keras.utils.set_random_seed(settings.seed + 1)
@@ -107,7 +107,7 @@ def spread(settings: Config, versions: list[Version], found: Devices) -> Devices
     return distribution.spread(found, batches, spreads)
 
 
-def _claim(job: Job, wanted: str, found: Devices) -> None:
+def _claim(job: JobFolder, wanted: str, found: Devices) -> None:
     """Makes the folder this run's, or makes sure that it is."""
     path = job.path("config.json")
     with gfile.reaching(f"--job_dir {job.folder}"):
@@ -123,7 +123,7 @@ def _claim(job: Job, wanted: str, found: Devices) -> None:
             gfile.write(path, wanted)
 
 
-def _train(this: Run) -> tuple[keras.Model, list[Row]]:
+def _train(this: TrainingRun) -> tuple[keras.Model, list[Row]]:
     """Runs what is left of the phases; returns the network and the whole history."""
     done = checkpoints.latest(this.job.checkpoints)
     rows = history.read(this.job.history, done.epoch)
@@ -152,7 +152,7 @@ def _train(this: Run) -> tuple[keras.Model, list[Row]]:
 
 def _fit_phase(
     network: keras.Model,
-    this: Run,
+    this: TrainingRun,
     phase: Phase,
     begin: TrainingPosition,
     measured: dict,
@@ -171,7 +171,7 @@ def _fit_phase(
 
 def _fit(
     network: keras.Model,
-    this: Run,
+    this: TrainingRun,
     phase: Phase,
     begin: TrainingPosition,
     last: int,
@@ -194,7 +194,7 @@ def _fit(
 
 def _callbacks(
     network: keras.Model,
-    this: Run,
+    this: TrainingRun,
     phase: Phase,
     begin: TrainingPosition,
     measured: dict,
@@ -216,7 +216,7 @@ def _callbacks(
     return found
 
 
-def _finish(network: keras.Model, this: Run, rows: list[Row]) -> Outcome:
+def _finish(network: keras.Model, this: TrainingRun, rows: list[Row]) -> Outcome:
     version = this.version(this.settings.phases[-1])
     outcome = Outcome(
         images=version.images["train"],

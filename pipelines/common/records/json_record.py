@@ -122,7 +122,7 @@ def _record(kind: Any, value: Any, key: str) -> Any:
         raise _unfit(key, f"{', '.join(needed)} in an object", value)
     for name in needed:
         if name not in value:
-            expected = f"`{_below(key, name)}`, {_said(hints[name])}"
+            expected = f"`{_below(key, name)}`, {_describe_type(hints[name])}"
             raise _Unfit(f"expected {expected}, found no such key")
     given = [field.name for field in fields if field.name in value]
     values = {name: _read(hints[name], value[name], _below(key, name)) for name in given}
@@ -156,7 +156,7 @@ def _member(kind: type[enum.StrEnum], value: Any, key: str) -> enum.StrEnum:
     try:
         return kind(value)
     except ValueError:
-        raise _unfit(key, _said(kind), value) from None
+        raise _unfit(key, _describe_type(kind), value) from None
 
 
 @functools.cache
@@ -190,10 +190,10 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:80]} ..."
 
 
-def _said(kind: Any) -> str:
+def _describe_type(kind: Any) -> str:
     """What a hint wants, in words."""
     if _is_union(kind):
-        return f"{_said(_not_none(kind))} or null"
+        return f"{_describe_type(_not_none(kind))} or null"
     if typing.get_origin(kind) in (list, tuple):
         return "a list"
     if isinstance(kind, type) and issubclass(kind, enum.StrEnum):

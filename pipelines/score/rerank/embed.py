@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, flags = COMMAND.parse_known(argv)
     from pipelines.runner.options import beam_options
     from pipelines.score import inputs, model  # Beam, for which --help should not wait
-    from pipelines.score.pipeline import Job
+    from pipelines.score.pipeline import ScoringJob
     from pipelines.score.prediction_store import Parts
     from pipelines.score.rerank.embeddings import embed
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     place = model.find(options.model.model)
     place.labels()
     found = inputs.named(options, inputs.normal_of(place.export))
-    job = Job(found, place, Parts(options.output.output), top_k=1, embed=True)
+    job = ScoringJob(found, place, Parts(options.output.output), top_k=1, embed=True)
     embed(job, options, beams)
     return 0
 

@@ -16,7 +16,7 @@ from pipelines.common.schema import EVIDENCE, NON_LANDMARKS
 from pipelines.runner import engine, progress
 from pipelines.score import inputs, prediction_store
 from pipelines.score.options import ScoreOptions
-from pipelines.score.pipeline import Job
+from pipelines.score.pipeline import ScoringJob
 from pipelines.score.prediction_store import Inputs, Parts, beside
 from pipelines.score.rerank import embeddings, non_landmarks
 from pipelines.score.rerank.nearest_neighbours import Block, mean_similarity, search
@@ -65,7 +65,7 @@ class EvidenceInputs(Inputs):
     non_landmarks: str
 
 
-def find(unit: str, where: Search) -> int:
+def find_evidence(unit: str, where: Search) -> int:
     """Writes the evidence on one part's photos unless it is there; returns how many they are.
 
     The index goes by a block at a time: no worker holds it.
@@ -76,7 +76,7 @@ def find(unit: str, where: Search) -> int:
         return 0
     other = embeddings.unlabelled(parquet.read_table(where.non_landmarks, NON_LANDMARKS))
     found = [
-        _find(embeddings.unlabelled(table.slice(start, QUERIES)), other, where)
+        _evidence_table(embeddings.unlabelled(table.slice(start, QUERIES)), other, where)
         for start in range(0, len(table), QUERIES)
     ]
     empty = parquet.arrow_schema(EVIDENCE).empty_table()
@@ -85,7 +85,7 @@ def find(unit: str, where: Search) -> int:
     return len(table)
 
 
-def _find(some: Block, other: Block, where: Search) -> pa.Table:
+def _evidence_table(some: Block, other: Block, where: Search) -> pa.Table:
     index = _labelled(where.train, where.units)
     nearest = search(some.vectors, index, NEIGHBOURS, without=some.ids, keep_vectors=True)
     vectors = nearest.vectors.reshape(-1, some.vectors.shape[1])
@@ -114,7 +114,7 @@ def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
 # ---- all of it ------------------------------------------------------------------------------
 
 
-def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> Search:
+def compare(job: ScoringJob, options: ScoreOptions, beam_options: PipelineOptions) -> Search:
     """Finds the evidence on all of a job's photos; what was found before is kept.
 
     Args:
@@ -139,9 +139,10 @@ def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> S
     if not len(other.ids):
         raise UserError("--rerank: found no photo to take as one of no landmark")
     _claim(where, job, units, other)
-    with progress.bar("rerank", _look(where, units), "units", len(units), where.root):
+    with progress.bar("rerank", _unit_counter(where, units), "units", len(units), where.root):
         counters = engine.run(
-            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where), beam_options
+            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find_evidence, where),
+            beam_options,
         )
     print(
         f"rerank: {counters.get('compared', 0)} photos compared with train photos in "
@@ -150,14 +151,14 @@ def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> S
     return where
 
 
-def _look(where: Search, units: Sequence[str]) -> progress.Look:
+def _unit_counter(where: Search, units: Sequence[str]) -> progress.Look:
     """Returns what counts the units with evidence; `_claim` has left none of other photos."""
     ending = where.evidence("").rpartition("/")[2]
     finished = progress.Finished(where.root, ending, frozenset(units))
     return lambda: {"units": finished.count(filesystem.listing(where.root))}
 
 
-def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
+def _claim(where: Search, job: ScoringJob, units: Sequence[str], other: Block) -> None:
     """Evidence that was found of or with other photos is of no use."""
     inputs = EvidenceInputs(
         **vars(job.inputs),
@@ -182,7 +183,7 @@ def _digest(kept: Parts, units: Iterable[str]) -> str:
 def _embeddings(
     place: str,
     name: str,
-    job: Job,
+    job: ScoringJob,
     options: ScoreOptions,
     beam_options: PipelineOptions,
 ) -> tuple[Parts, tuple[str, ...]]:
@@ -202,7 +203,7 @@ def _embeddings(
     else:
         found = inputs.anywhere(place, parameters)
     made = Parts(beside(options.submission.output, name))
-    embedding = Job(found, job.place, made, top_k=1, embed=True)
+    embedding = ScoringJob(found, job.place, made, top_k=1, embed=True)
     if made.claim(embedding.inputs):
         filesystem.remove(made.root)
     embeddings.embed(embedding, options, beam_options, name)
