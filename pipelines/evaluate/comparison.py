@@ -63,7 +63,9 @@ def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Co
     }
     queries = [parts["all"] for parts in found.values()]
     labelled = queries[0]["labelled"].to_numpy()
-    drawn = bootstrap.resample([entry(rows) for rows in queries], labelled, resamples, seed)
+    drawn = bootstrap.resample(
+        [ranked_submission(rows) for rows in queries], labelled, resamples, seed
+    )
     pairs = []
     for (i, a), (j, b) in itertools.combinations(enumerate(found), 2):
         both = [metrics[name]["all"] for name in (a, b)]
@@ -73,7 +75,7 @@ def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Co
     return Comparison(metrics, pairs, drawn.gap.shape[1], seed)
 
 
-def entry(queries: pd.DataFrame) -> bootstrap.RankedSubmission:
+def ranked_submission(queries: pd.DataFrame) -> bootstrap.RankedSubmission:
     ranked = ranking(queries)
     return bootstrap.RankedSubmission(
         ranked, np.flatnonzero(queries["score"].notna())[ranked.order]

@@ -11,7 +11,7 @@ from pipelines.common import tables
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
 from pipelines.evaluate.comparison import Comparison, compare
-from pipelines.evaluate.metrics import join, made, ranking, score, subsets
+from pipelines.evaluate.metrics import join, ranking, score, subsets, with_prediction
 from pipelines.evaluate.options import EvaluateOptions
 from pipelines.kaggle import submission
 from pipelines.storage import filesystem
@@ -42,7 +42,7 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     print_metrics("evaluate", metrics)
     filesystem.write_record(output, metrics)
     print(f"evaluate: {output}")
-    ranked = made(found["all"]).iloc[rankings["all"].order]
+    ranked = with_prediction(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
     filesystem.write(curve, pr_curve.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")

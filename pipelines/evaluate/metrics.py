@@ -54,13 +54,13 @@ def _difference(given: Sequence[str], wanted: Sequence[str]) -> str:
 # ---- scores ---------------------------------------------------------------------------------
 
 
-def made(queries: pd.DataFrame) -> pd.DataFrame:
+def with_prediction(queries: pd.DataFrame) -> pd.DataFrame:
     """The rows of `join` that have a prediction."""
     return queries[queries["score"].notna()]
 
 
 def ranking(queries: pd.DataFrame) -> Ranking:
-    """Ranks the predictions among some rows of `join`, which `made` gives."""
+    """Ranks the predictions among some rows of `join`, which `with_prediction` gives."""
     return metrics.ranking(_arrays(queries))
 
 

@@ -23,7 +23,7 @@ TRIES = 3 * TILES  # two places may lead to the same photo
 # ---- a look ---------------------------------------------------------------------------------
 
 
-def show(folder: str, stats: Stats, labels: list[Label]) -> None:
+def print_summary(folder: str, stats: Stats, labels: list[Label]) -> None:
     """Prints what is in a version of a dataset."""
     print(f"inspect: {folder}")
     for name, split in stats.splits.items():

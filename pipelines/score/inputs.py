@@ -103,7 +103,7 @@ def expand(item: Item) -> Iterator[Unit | Records | Folder]:
 def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
     """Raises UserError where two files have the same name."""
     paths = list(paths)
-    found = prediction_store.names(
+    found = prediction_store.unique_names(
         path.rpartition("/")[2].replace(".tfrecord", "") for path in paths
     )
     return tuple(Records(n, p, filesystem.checksum(p)) for n, p in zip(found, paths, strict=True))
@@ -118,7 +118,7 @@ def of_folder(root: str) -> tuple[Folder, ...]:
     return tuple(Folder(f"folder-{n:05d}", root, block) for n, block in enumerate(blocks))
 
 
-def anywhere(place: str, parameters: RecordParameters) -> Photos:
+def find_records_or_images(place: str, parameters: RecordParameters) -> Photos:
     """Photos of whatever lies there: records of one split, or a folder of photos.
 
     Raises:
@@ -132,7 +132,7 @@ def anywhere(place: str, parameters: RecordParameters) -> Photos:
     raise UserError(f"{place}: found neither staged or sharded photos there nor image files")
 
 
-def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
+def find_photos(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
     """Returns the photos that the flags name.
 
     Args:
@@ -154,7 +154,7 @@ def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
     return Photos(items, parameters, listing)
 
 
-def normal_of(export: str) -> NormalizationConfig:
+def normalization_of(export: str) -> NormalizationConfig:
     """How the photos were normalised that a model learnt from: the same pixels, then and now."""
     path = join(export, STATS)
     if not filesystem.exists(path):

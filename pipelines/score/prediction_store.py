@@ -165,7 +165,7 @@ def matrix(table: pa.Table, column: str) -> np.ndarray:
     return values.reshape(len(table), -1) if len(table) else values.reshape(0, 0)
 
 
-def names(units: Iterable[str]) -> Iterator[str]:
+def unique_names(units: Iterable[str]) -> Iterator[str]:
     """The units' names.
 
     Raises:

@@ -14,7 +14,7 @@ from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.submission_writer import (
     Answers,
     Counts,
-    classified,
+    best_classes,
     collect,
     listed_ids,
     write,
@@ -34,7 +34,7 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     filesystem.check_output("--output", wanted.output)
     place = model.find(options.model.model)
     place.labels()  # to report a bad model before any photo is fetched
-    found = inputs.named(options, inputs.normal_of(place.export))
+    found = inputs.find_photos(options, inputs.normalization_of(place.export))
     ids = listed_ids(wanted.ids or found.ids)
     retrieves = reranking.rerank == "retrieval"
     job = ScoringJob(
@@ -43,7 +43,7 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # left by a killed run
     _claim(job)
     predict(job, options, beam_options, "score")
-    answers: Answers = functools.partial(classified, job)
+    answers: Answers = functools.partial(best_classes, job)
     if retrieves:
         where = rerank_pipeline.compare(job, options, beam_options)
         weight = reranking.classifier_weight

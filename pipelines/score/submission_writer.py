@@ -96,7 +96,7 @@ def collect(job: ScoringJob, answers: Answers) -> Found:
     return found
 
 
-def classified(job: ScoringJob, unit: str) -> tuple[np.ndarray, np.ndarray]:
+def best_classes(job: ScoringJob, unit: str) -> tuple[np.ndarray, np.ndarray]:
     """The best class of each of a part's photos, and its probability."""
     table = job.parts.read(unit, "landmark_ids", "scores")
     if not len(table):

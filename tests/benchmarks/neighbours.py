@@ -104,7 +104,7 @@ def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     where = rerank_pipeline.Search(scored, index, tuple(units), str(folder / "found"))
     before = _peak()
     started = time.perf_counter()
-    rerank_pipeline.find("test", where)
+    rerank_pipeline.find_evidence("test", where)
     seconds, largest = time.perf_counter() - started, _peak()
     table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())

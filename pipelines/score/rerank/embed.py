@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     beams = beam_options(COMMAND.name, flags)
     place = model.find(options.model.model)
     place.labels()
-    found = inputs.named(options, inputs.normal_of(place.export))
+    found = inputs.find_photos(options, inputs.normalization_of(place.export))
     job = ScoringJob(found, place, Parts(options.output.output), top_k=1, embed=True)
     embed(job, options, beams)
     return 0

@@ -201,7 +201,7 @@ def _embeddings(
     if name == "train":
         found = inputs.Photos(inputs.of_records(photo_records.find(place, name)), parameters)
     else:
-        found = inputs.anywhere(place, parameters)
+        found = inputs.find_records_or_images(place, parameters)
     made = Parts(beside(options.submission.output, name))
     embedding = ScoringJob(found, job.place, made, top_k=1, embed=True)
     if made.claim(embedding.inputs):

@@ -239,7 +239,7 @@ def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, c
 def test_what_is_measured_is_the_dataset_that_the_runs_end_on(world, version_folder):
     data = f"{world}/dataset,{version_folder}"
     passed = [f"--data={data}", "--job_dir=j", *TINY[:3], "--epochs=3,0"]
-    exam = evaluation.exam(runs.plan_runs("j", "mobilenet", "", "", passed), "")
+    exam = evaluation.find_evaluation_set(runs.plan_runs("j", "mobilenet", "", "", passed), "")
     assert exam.version.folder.startswith(str(world))
 
 
