@@ -124,7 +124,7 @@ def open_unit(
 def _chunks(
     unit: AnyUnit, encoded: Iterator[Encoded], kept: Parts, rejects: list[Reject]
 ) -> Iterator[tuple[Key, list[bytes]]]:
-    """Yields chunks; rejects are written before the last one, as the step that writes needs them."""
+    """Yields chunks; rejects are written before the last one, as the next step adds to them."""
     chunks = iter(lambda: list(itertools.islice(encoded, CHUNK)), [])
     ahead = next(chunks, None)
     if ahead is None:
