@@ -190,10 +190,7 @@ def unique_names(units: Iterable[str]) -> Iterator[str]:
     seen: set[str] = set()
     for name in units:
         if name in seen:
-            raise UserError(
-                f"two files of photos are named {name}, and their predictions would overwrite each other: "
-                "score them in separate runs"
-            )
+            raise UserError(f"two files of photos are named {name}: score them in separate runs")
         seen.add(name)
         yield name
 
