@@ -123,7 +123,7 @@ def test_a_finished_run_again_does_nothing(finished, job, capsys):
 
 def test_another_run_in_the_same_folder_is_refused(finished, capsys):
     assert run("train", [*finished, "--seed", "5"]) == 2
-    assert "holds another run (seed: 0, now 5)" in capsys.readouterr().err
+    assert "holds a run with other settings (seed: 0, now 5)" in capsys.readouterr().err
 
 
 def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, capsys):
