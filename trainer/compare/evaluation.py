@@ -1,4 +1,4 @@
-"""What a comparison measures, once its runs are over: how good the networks are, and how fast."""
+"""Measures the quality and the speed of compared networks, once their runs are over."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _FROM_TRAINING = {  # done.json -> column
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSet:
-    """What all networks are measured on.
+    """The split that all networks are measured on.
 
     Attributes:
-      version: the dataset that they were trained on last.
-      split: 'test', 'validation', or '' where there is nothing to measure on.
-      solution: the truth of 'test', by Kaggle's rules.
-      name: of the solution's file.
+      version: the dataset that the networks were trained on last.
+      split: 'test', 'validation', or '' where there is no split to measure on.
+      solution: Kaggle's solution of 'test'; None for another split.
+      name: the solution file's name.
     """
 
     version: Version
@@ -50,10 +50,10 @@ class EvaluationSet:
 
 
 def find_evaluation_set(runs: Sequence[ComparisonRun], path: str) -> EvaluationSet:
-    """Opens the datasets of the runs, which have them in common, and the solution if there is one.
+    """Opens the datasets, which all runs have in common, and the solution if there is one.
 
     Raises:
-      UserError: one of them cannot be used, or the runs do not end on the same dataset.
+      UserError: a file cannot be used, or the runs do not end on the same dataset.
     """
     settings = runs[0].settings
     last = {run.settings.phases[-1].dataset for run in runs if run.trains}
@@ -69,10 +69,10 @@ def find_evaluation_set(runs: Sequence[ComparisonRun], path: str) -> EvaluationS
 
 
 def check_weights(runs: Sequence[ComparisonRun]) -> None:
-    """Finds a path that is wrong before hours are spent on the runs before it.
+    """Checks that all files of weights exist, before hours are spent on earlier runs.
 
     Raises:
-      UserError: there is no such file.
+      UserError: a file does not exist.
     """
     for run in runs:
         path = run.settings.weights
@@ -83,16 +83,16 @@ def check_weights(runs: Sequence[ComparisonRun]) -> None:
 def fill(
     rows: Sequence[Row], runs: Sequence[ComparisonRun], on: EvaluationSet, batch: int
 ) -> list[str]:
-    """Fills in what is measured; a network that cannot be is a row that says so.
+    """Measures the networks and fills in their rows; the row of one that fails says why.
 
     Args:
       rows: one for each run.
-      runs: of which some failed, and some are there for their speed alone.
+      runs: the runs, some of which failed, and some of which only have their speed measured.
       on: what the networks are measured on.
-      batch: photos in the one that all are timed on.
+      batch: number of photos in the batch that all networks are timed on.
 
     Returns:
-      Notes on what was measured, and how.
+      Notes on what was measured and how.
     """
     found = devices.find_devices(runs[0].settings.device)
     notes = _notes(on, found, batch)
@@ -109,7 +109,7 @@ def fill(
 
 
 def _quality(row: Row, run: ComparisonRun, on: EvaluationSet) -> list[str]:
-    """Fills in how good a trained network is; returns how the photos and the solution met."""
+    """Fills in a trained network's quality; returns notes on how photos and solution match."""
     job = run.settings.job_dir
     done = gfile.read_record(Outcome, f"{job}/done.json")
     row.seconds, row.split = done.seconds, on.split
@@ -126,7 +126,7 @@ def _quality(row: Row, run: ComparisonRun, on: EvaluationSet) -> list[str]:
 
 
 def _scored(run: ComparisonRun, on: EvaluationSet, truth: Solution) -> kaggle_test.ScoredSplit:
-    """What the exported network says of the test photos, in float32 and on one device."""
+    """Returns the exported network's predictions of the test photos, in float32 on one device."""
     keras.utils.clear_session()
     keras.distribution.set_distribution(None)
     with tempfile.TemporaryDirectory() as local:

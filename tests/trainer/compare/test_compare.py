@@ -182,7 +182,7 @@ def test_a_command_line_gives_its_config_back(config):
             "mobilenet-none: expected runs of different names, found 2",
         ),
         (["--backbones=mobilenet=/no.h5"], "mobilenet: weights /no.h5: no such file"),
-        (["--backbone=mobilenet"], "--backbone: expected --backbones here"),
+        (["--backbone=mobilenet"], "--backbone: gld2 compare takes --backbones instead"),
         (["--epochs=3/x"], "argument --epochs: expected numbers"),
         (["--batch_sizes=0"], "--batch_size: expected 1 to 65536, found 0"),
         (["--minutes=0"], "--minutes: expected more than 0, found 0"),
@@ -310,7 +310,7 @@ def test_phases_that_were_not_asked_for_stay_without_epochs():
 
 
 def test_a_budget_too_small_for_one_epoch_says_how_much_it_takes():
-    with pytest.raises(UserError, match=r"--minutes 1: one epoch .* takes about 5\.3"):
+    with pytest.raises(UserError, match=r"--minutes 1: one epoch .* takes about 5\.3 minutes"):
         shortened(
             _pretrained(), [PhaseTiming(10, 100), PhaseTiming(10, 100), PhaseTiming(0, 100)], 1
         )
