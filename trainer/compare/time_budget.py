@@ -31,7 +31,7 @@ from trainer.training import loop, validation
 
 _FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
 _BATCHES = 4  # number of validation batches that are timed
-_SHARE = 0.9
+_SHARE = 0.9  # of the minutes that epochs may fill; the rest is for timings that were too short
 
 
 @dataclasses.dataclass(frozen=True)
