@@ -190,7 +190,7 @@ def _validation(
 
 
 class _StepTimer(keras.callbacks.Callback):
-    """Times each step, and ends `fit` after enough steps."""
+    """Times each step, and ends `fit` once enough time was measured."""
 
     def __init__(self) -> None:
         super().__init__()
