@@ -215,7 +215,7 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
     assert run("train", command) == 0
     shown = capsys.readouterr().out
     assert "continuing after epoch 1, step 0" in shown
-    assert "no such split" in shown
+    assert "the dataset has no validation split" in shown
     assert [(row["phase"], row["val_gap"]) for row in _history(job)] == [("head", ""), ("fine", "")]
 
 
