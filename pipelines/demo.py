@@ -1,4 +1,4 @@
-"""All of it, on a small generated world: photos on an HTTP server become a scored submission."""
+"""Defines `gld2 demo`: runs every stage on a small generated world served over HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipelines.sample.config import World
 from pipelines.score import command as score_command
 from pipelines.storage import filesystem
 
-# A small network from random weights, for two cores and a few minutes.
+# A small network from random weights, which two cores train in a few minutes.
 TRAIN = {
     "backbone": "mobilenet_v2",
     "alpha": "0.35",
@@ -42,35 +42,36 @@ class DemoOptions(Options):
     """The flags of gld2 demo."""
 
     output: OutputOptions = group()
-    epochs: str = flag(EPOCHS, "of training, from random weights", metavar="N")
-    train_images: int = flag(World.train_images, "in the world")
-    test_images: int = flag(World.test_images, "in the world")
-    seed: int = flag(World.seed, "another one is another world")
+    epochs: str = flag(EPOCHS, "epochs of training, from random weights", metavar="N")
+    train_images: int = flag(World.train_images, "train photos in the world")
+    test_images: int = flag(World.test_images, "test photos in the world")
+    seed: int = flag(World.seed, "another seed makes another world")
 
 
 COMMAND = Command(
     "demo",
     DemoOptions,
-    "Generate a small world of landmarks, serve it over HTTP on this machine, and take it "
-    "all the way: prepare, train, score, evaluate, report. Run again, it goes on.",
+    "Generate a small world of landmarks, serve it over HTTP on this machine, and run every "
+    "stage on it: prepare, train, score, evaluate, report. The same command continues a run "
+    "that was stopped.",
     """\
 examples:
   gld2 demo --output demo
-  gld2 demo --output demo --epochs 5        # faster, and worse
+  gld2 demo --output demo --epochs 5        # faster, but less accurate
 """,
 )
 
 
 def demo(root: str, epochs: str, world: World) -> None:
-    """Runs each stage as a user would; stages that are done are not run again.
+    """Runs each stage as a user would; work that is done is not repeated.
 
     Args:
       root: a local folder for everything.
-      epochs: of training.
-      world: what is generated; its seed is also that of the choices and weights.
+      epochs: number of training epochs.
+      world: the world to generate; its seed is also that of random choices and weights.
 
     Raises:
-      UserError: a stage says what is wrong.
+      UserError: a stage failed.
     """
     from trainer import task
 
@@ -90,7 +91,7 @@ def demo(root: str, epochs: str, world: World) -> None:
             seed=world.seed,
             **TRAIN,
         )
-        # By its path: the server's address is another one each time, as if the photos were.
+        # By its path: with the server's address, which changes, the photos would seem to be others.
         _stage(
             score_command.main,
             source=source,
@@ -107,10 +108,12 @@ def _write_world(source: str, world: World) -> None:
     note = paths.join(source, WORLD)
     if filesystem.exists(note):
         if filesystem.read_record(str, note) != repr(world):
-            raise UserError(f"{source}: holds another world; remove it or give another --output")
+            raise UserError(
+                f"{source}: holds a world with other settings; remove it or give another --output"
+            )
         print(f"demo: the sample world is in {source}")
         return
-    from pipelines.sample import writer  # Pillow, which is slow to import
+    from pipelines.sample import writer  # imports Pillow, which is slow
 
     summary = writer.write_world(source, world, workers=min(2, os.cpu_count() or 1))
     filesystem.write_record(note, repr(world))
@@ -123,7 +126,7 @@ def _stage(main: Callable[[list[str]], int], **flags: object) -> None:
     print(f"\n$ gld2 {main.__module__.rsplit('.', 1)[1].replace('task', 'train')} {' '.join(argv)}")
     started = time.monotonic()
     if code := main(argv):
-        raise UserError(f"that stage ended with {code}; the lines above say why")
+        raise UserError(f"the stage ended with exit code {code}; the lines above say why")
     print(f"demo: {time.monotonic() - started:.0f} s")
 
 

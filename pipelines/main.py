@@ -1,4 +1,4 @@
-"""The gld2 command: a table of commands, each of them a module with a `main` of its own."""
+"""Defines the gld2 command: a table of commands, each a module with a `main` of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipelines.common import cli
 
-COMMANDS = {  # name -> module, the extra that it needs, what it does
+COMMANDS = {  # name -> module, the extra that it needs, help text
     "prepare": ("pipelines.prepare", "pipelines", "download, curate and shard, in order"),
     "download": ("pipelines.download.command", "pipelines", "fetch and normalise photos"),
     "curate": ("pipelines.curate.command", "pipelines", "decide what is kept, and say why"),
@@ -49,7 +49,7 @@ COMMANDS = {  # name -> module, the extra that it needs, what it does
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command that the first word names; returns its exit code.
+    """Runs the command named by the first word; returns its exit code.
 
     Args:
       argv: the words after `gld2`; None for the process's own.
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(command: str, flags: Sequence[str]) -> int:
-    """Runs a command of the table; returns its exit code."""
+    """Runs a command of the table with its flags; returns its exit code."""
     module, extra, _ = COMMANDS[command]
     return cli.run(command, module, extra, flags)
 
@@ -76,7 +76,7 @@ def _help() -> str:
     lines = [f"  {name:<{width}}{about}" for name, (_, _, about) in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: gld2 COMMAND [flags]      (gld2 COMMAND --help teaches each)",
+            "usage: gld2 COMMAND [flags]      (gld2 COMMAND --help explains each)",
             "",
             "From Google Landmarks v2's archives to a trained recogniser and a scored submission.",
             "",
@@ -88,7 +88,7 @@ def _help() -> str:
 
 
 def console() -> None:
-    """Runs `main` as the process that a shell starts."""
+    """Runs `main` and ends the process with its exit code."""
     cli.leave_with(lambda: main())
 
 

@@ -1,4 +1,4 @@
-"""gld2 prepare: download, curate and shard, in order."""
+"""Defines `gld2 prepare`: downloads, curates and shards, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.shard.options import ShardOptions
 
 @dataclasses.dataclass(frozen=True)
 class PrepareOptions(DownloadOptions):
-    """The flags of gld2 prepare: those of the three stages."""
+    """The flags of gld2 prepare, which are those of its three stages."""
 
     curate: CurateOptions = group("curate")
     shard: ShardOptions = group("shard")
@@ -49,7 +49,7 @@ COMMAND = Command(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0."""
     options, flags = COMMAND.parse_known(argv)
-    from pipelines.curate import pipeline as curating  # Beam, for which --help should not wait
+    from pipelines.curate import pipeline as curating  # Beam, which --help should not wait for
     from pipelines.curate.inputs import with_filters
     from pipelines.download import pipeline as downloading
     from pipelines.download.inputs import find_source, staging_options
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     beams = beam_options(COMMAND.name, flags)
     output, splits = Output(options.output.output), options.splits.split
-    # All that can be found missing is found before the first photo is fetched.
+    # Everything that may be missing is looked for before the first photo is fetched.
     source = with_filters(find_source(options), options.curate.filters)
     csv = attribution_csv(options.source.source, options.shard)
     staging = staging_options(options, beams)
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     curating.curate(source, output, splits, options.curate, beams)
     sharding.shard(output, options.shard, csv, beams)
     goes_on = "score --images" if splits == ("test",) else "train --job_dir JOB --data"
-    print(f"prepare: gld2 {goes_on} {output.dataset} comes next")
+    print(f"prepare: next, run gld2 {goes_on} {output.dataset}")
     return 0
 
 

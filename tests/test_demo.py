@@ -35,4 +35,4 @@ def test_another_world_in_the_same_folder_is_refused(tmp_path: pathlib.Path):
     (tmp_path / "source" / "world.json").write_text('"another"')
     done = gld2("demo", output=tmp_path, **FLAGS, check=False)
     assert done.returncode == 2
-    assert "holds another world" in done.stderr
+    assert "holds a world with other settings" in done.stderr

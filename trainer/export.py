@@ -1,6 +1,6 @@
-"""JOB/export: the trained model, ready to be used by code that knows nothing of this package.
+"""Exports a trained model to JOB/export, for use without this package.
 
-`python -m trainer.export` makes its SavedModel anew from its model.keras.
+`python -m trainer.export` makes the export's SavedModel again from its model.keras.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ examples:
   For gld2 score, where an earlier version exported the model:
     python -m trainer.export job/export/model.keras job/export/saved_model
 
-KERAS_FILE and FOLDER may lie on gs://. What FOLDER's signatures take and give is told in the
-README.md of each JOB_DIR/export of gld2 train.
+KERAS_FILE and FOLDER may be gs:// paths. The README.md in each JOB_DIR/export of gld2 train
+describes the inputs and outputs of the SavedModel's signatures.
 """
 
 
@@ -39,16 +39,16 @@ def export(
 ) -> None:
     """Writes model.keras, saved_model/, labels.csv, stats.json and README.md.
 
-    The network is built once more: in float32 and on one device, whatever it was trained on.
+    The network is rebuilt in float32 on one device, whatever it was trained on.
 
     Args:
-      values: of the trained network's variables.
-      config: the run.
-      version: what it was trained on.
+      values: the trained network's variables.
+      config: the run's configuration.
+      version: the dataset that was trained on last.
       row: the last epoch's row of history.
-      folder: where; what is there is replaced.
+      folder: the export's folder, which is replaced.
     """
-    # They import TensorFlow, for which --help should not wait.
+    # These import TensorFlow, which --help should not wait for.
     import keras
     import tensorflow as tf
 
@@ -68,21 +68,21 @@ def export(
         tf.io.gfile.copy(path, f"{folder}/model.keras")
         make_saved_model(path, f"{folder}/saved_model")
     gfile.write(f"{folder}/labels.csv", labels.format_labels(version.labels))
-    # Whoever scores other photos normalises them as these were; stats.json says how.
+    # stats.json says how photos were normalised; scoring has to do the same.
     tf.io.gfile.copy(f"{version.folder}/stats.json", f"{folder}/stats.json")
     gfile.write(f"{folder}/README.md", model_card(config, version, row))
 
 
 def make_saved_model(keras_file: str, folder: str) -> None:
-    """Makes a model.keras a SavedModel; where Keras runs on JAX, in a process that has TensorFlow.
+    """Makes the SavedModel of a model.keras; where Keras runs on JAX, in a process on TensorFlow.
 
     Args:
-      keras_file: of `export`.
-      folder: where to; a SavedModel that is there is replaced.
+      keras_file: a model.keras that `export` wrote.
+      folder: the SavedModel's folder, which is replaced.
 
     Raises:
       UserError: the file is no such model, or the folder cannot be written.
-      RuntimeError: the other process failed; has all that it said.
+      RuntimeError: the other process failed; the message has its standard error.
     """
     import keras
 
@@ -95,11 +95,11 @@ def make_saved_model(keras_file: str, folder: str) -> None:
     command = [sys.executable, "-m", "trainer.export", keras_file, folder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{folder}: TensorFlow could not load what was trained\n{done.stderr}")
+        raise RuntimeError(f"{folder}: TensorFlow could not load the trained model\n{done.stderr}")
 
 
 def model_card(config: Config, version: Version, row: Row) -> str:
-    """README.md: what the model is, how well it does, how to call it."""
+    """Returns the README.md of an export: the model, its metrics, and how to call it."""
     counts = ", ".join(f"{number:,} {split}" for split, number in version.images.items())
     measured = "\n".join(
         f"| {name} | {float(row[name]):.4f} |" for name in METRICS if row.get(name)
@@ -159,13 +159,13 @@ Three more signatures do it in steps, and give embeddings. Pixels are RGB from 0
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions(Options):
-    """What is exported, and where to."""
+    """The arguments of python -m trainer.export."""
 
     keras_file: str = flag(
         about="JOB_DIR/export/model.keras", metavar="KERAS_FILE", positional=True
     )
     folder: str = flag(
-        about="where to: JOB_DIR/export/saved_model, which is replaced",
+        about="the output: JOB_DIR/export/saved_model, which is replaced",
         metavar="FOLDER",
         positional=True,
     )
@@ -184,10 +184,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0.
 
     Args:
-      argv: flags; the process' own where None.
+      argv: arguments; None for the process's own.
 
     Raises:
-      UserError: what the user can mend.
+      UserError: an error that the user can correct.
     """
     options = COMMAND.parse(argv)
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -1,4 +1,4 @@
-"""Small files, local or gs://, that are either whole or absent."""
+"""Reads and writes small files, local or gs://; a written file is whole or absent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from pipelines.common.errors import TransientError, UserError, in_one_line
 from pipelines.common.records import json_record
 
-# Of TensorFlow's errors: deadline exceeded, aborted, unavailable, as a store may be for a while.
+# Codes of TensorFlow errors that may pass: deadline exceeded, aborted, unavailable.
 _TRANSIENT = (4, 10, 14)
 
 T = TypeVar("T")
@@ -23,14 +23,14 @@ def _kind(error: Exception) -> type[UserError]:
 
 @contextlib.contextmanager
 def reaching(place: str, done: str = "used") -> Iterator[None]:
-    """Makes what TensorFlow says of files that it cannot reach an error of one line.
+    """Turns TensorFlow's errors about files into a UserError of one line.
 
     Args:
-      place: what is reached for, as a user knows it.
-      done: what cannot be done with it.
+      place: the file or folder, as the user named it.
+      done: the participle of what is done with it, for the message.
 
     Raises:
-      UserError: naming the place; a TransientError where TensorFlow's code says that it may pass.
+      UserError: TensorFlow failed; a TransientError where its code says that this may pass.
     """
     try:
         yield
@@ -39,10 +39,10 @@ def reaching(place: str, done: str = "used") -> Iterator[None]:
 
 
 def read(path: str) -> str:
-    """A text file's content.
+    """Returns a text file's content.
 
     Raises:
-      UserError: it is absent or is not text.
+      UserError: the file is absent or is not UTF-8.
     """
     with reaching(path, "read"), tf.io.gfile.GFile(path, "rb") as file:
         data = file.read()
@@ -53,7 +53,7 @@ def read(path: str) -> str:
 
 
 def write(path: str, content: str | bytes) -> None:
-    """Writes beside the path, then renames."""
+    """Writes a file: to a temporary one beside it, which is then renamed."""
     unfinished = f"{path}.tmp"
     with tf.io.gfile.GFile(unfinished, "wb" if isinstance(content, bytes) else "w") as file:
         file.write(content)
@@ -64,11 +64,11 @@ def read_record(kind: type[T], path: str) -> T:
     """Reads a record from its JSON file.
 
     Args:
-      kind: a dataclass, or another hint that `records` knows.
-      path: of the file.
+      kind: a dataclass, or another type hint that `json_record` reads.
+      path: the file's path.
 
     Raises:
-      UserError: it is absent or holds something else.
+      UserError: the file is absent or does not fit the type.
     """
     return json_record.loads(kind, read(path), path)
 

@@ -1,6 +1,6 @@
-"""The SavedModel of a trained network: photos as bytes or as pixels in, scores and embeddings out.
+"""Writes the SavedModel of a trained network: photos or pixels in, scores and embeddings out.
 
-It is always made with Keras on TensorFlow, whose functions it holds.
+It is always made with Keras on TensorFlow, as it holds TensorFlow functions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trainer.model import build
 
 
 def convert(keras_file: str, folder: str) -> None:
-    """Writes the SavedModel of a model.keras; one that is there already is replaced.
+    """Writes the SavedModel of a model.keras in place of an earlier one.
 
     Raises:
       UserError: there is no such file, it is no model that gld2 train exported, or the folder
@@ -29,16 +29,16 @@ def convert(keras_file: str, folder: str) -> None:
 
 
 def _load(keras_file: str) -> keras.Model:
-    """The network of a model.keras, with scores and embeddings as its outputs."""
+    """Loads a model.keras, with scores and embeddings as its outputs."""
     with gfile.reaching(keras_file):
         if not tf.io.gfile.exists(keras_file):
             raise UserError(f"{keras_file}: no such file")
         try:
             return build.with_embedding(keras.models.load_model(keras_file, compile=False))
         except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-            said = str(error).strip().partition("\n")[0][:200]
+            reason = str(error).strip().partition("\n")[0][:200]
             raise UserError(
-                f"{keras_file}: expected a model.keras that gld2 train exported; {said}"
+                f"{keras_file}: expected a model.keras that gld2 train exported; {reason}"
             ) from None
 
 
@@ -47,13 +47,13 @@ def save(network: keras.Model, folder: str) -> None:
 
     serving_default: image [n] string, each a photo's bytes -> scores [n, classes] float32, in
       labels.csv's order.
-    preprocess: image, a scalar string -> pixels [size, size, 3] float32, as validation sees them.
+    preprocess: image, a scalar string -> pixels [size, size, 3] float32, as in validation.
     score: pixels [n, size, size, 3] float32 -> scores.
     embed: pixels -> scores, and embedding [n, features] float32, each of length 1.
 
     Args:
       network: from `build.with_embedding`.
-      folder: where to.
+      folder: the SavedModel's folder.
     """
     size = network.input.shape[1]
     encoded, several = (tf.TensorSpec(shape, tf.string, name="image") for shape in ([], [None]))

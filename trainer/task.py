@@ -1,4 +1,4 @@
-"""`gld2 train`: the command line."""
+"""Defines `gld2 train`: its command line and its report."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from trainer.training.outcome import Outcome
 
 _EPILOG = """\
 examples:
-  A small network from ImageNet weights that lie on disk:
+  A small network from ImageNet weights on disk:
     gld2 train --data out/dataset --job_dir out/job \\
         --backbone mobilenet_v2 --alpha 0.35 --weights mobilenet_v2_0.35_no_top.h5
   The clean photos three times, then all of them once:
     gld2 train --data clean/dataset,full/dataset --job_dir out/job --epochs 3,1
-  From nothing, on small photos:
+  From random weights, on small photos:
     gld2 train --data out/dataset --job_dir out/job \\
         --backbone mobilenet_v2 --alpha 0.35 --weights none --image_size 96 --epochs 40
   Only a new head on downloaded weights, from and to a bucket:
     gld2 train --data gs://bucket/dataset --job_dir gs://bucket/job --head_epochs 10 --epochs 0
-  What won on this dataset, on a TPU v3-8:
+  The network that won on this dataset, on a TPU v3-8:
     gld2 train --data gs://bucket/clean,gs://bucket/full --job_dir gs://bucket/job \\
         --preset winner --device tpu --batch_size 512
 
 what JOB_DIR holds afterwards:
-  config.json   every value of the run
+  config.json   every setting of the run
   history.csv   loss, accuracy and GAP of each epoch; curves.png draws it, logs/ is for TensorBoard
-  checkpoints/  the last states; the same command continues from them after an interruption
+  checkpoints/  the latest states; the same command continues from them after an interruption
   export/       saved_model/ (photo bytes in, scores out), model.keras, labels.csv, README.md
 
 presets:
@@ -59,28 +59,28 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Runs the command; returns 0.
 
     Args:
-      argv: flags; the process' own where None.
+      argv: flags; None for the process's own.
 
     Raises:
-      UserError: what the user can mend; a TransientError where it may go better the next time.
+      UserError: an error that the user can correct; a TransientError where a retry may succeed.
     """
     settings = parse(argv)
     devices.choose_backend(settings.device)
     with quiet.tensorflow():
-        # It imports TensorFlow, for which --help and a wrong flag should not wait.
+        # It imports TensorFlow, which --help and a wrong flag should not wait for.
         from trainer.training import loop
     print(_report(*loop.run(settings)))
     return 0
 
 
 def parse(argv: Sequence[str] | None) -> Config:
-    """Flags to a Config; each field of Config is a flag.
+    """Parses flags into a Config, each field of which is a flag.
 
     Raises:
-      UserError: a flag that is unknown, malformed or out of bounds.
+      UserError: a flag is unknown, malformed or out of bounds.
     """
     given = COMMAND.given(argv)
     preset = PRESETS.get(given.get("preset", ""), {})
@@ -88,13 +88,13 @@ def parse(argv: Sequence[str] | None) -> Config:
 
 
 def flags(settings: Config) -> list[str]:
-    """The command line that `parse` makes this Config of."""
+    """Returns the command line that `parse` turns into this Config."""
     values = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings))
     return [f"--{name}={_word(value)}" for name, value in values]
 
 
 def _fitting(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A preset's epochs are cut to the datasets that there are, or made up for by one each."""
+    """Fits a preset's epochs to the number of datasets: cuts them, or adds 1 for each more."""
     datasets = len(given["data"])
     epochs = preset.get("epochs", ())
     if not epochs:
@@ -108,7 +108,7 @@ def _report(done: Outcome, again: bool) -> str:
         f"validation: accuracy {done.val_accuracy:.4f}, GAP {done.val_gap:.4f}, "
         f"precision {done.val_precision:.4f}, recall {done.val_recall:.4f}"
         if done.val_gap is not None
-        else "validation: the dataset has no such split; nothing was measured"
+        else "validation: the dataset has no validation split; nothing was measured"
     )
     return "\n".join(
         (

@@ -1,4 +1,4 @@
-"""The one place where an exception becomes a line and an exit code, for all commands."""
+"""Runs commands; turns their exceptions into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ def run(command: str, module: str, extra: str, flags: Sequence[str]) -> int:
     """Runs a command and returns its exit code; an error becomes one line.
 
     Args:
-      command: its name, which begins the line.
+      command: its name, with which the line begins.
       module: the module whose `main` takes the flags and returns the exit code.
       extra: the extra of this distribution that installs what the module needs.
       flags: the command line after the command's name.
 
     Returns:
-      the exit code: that of `main`, 2 after a mistake that the user can mend, 1 after a fault that
-      may pass, 130 after Ctrl-C.
+      the exit code: that of `main`, 2 after an error that the user can correct, 1 after an error
+      that may pass, 130 after Ctrl-C.
     """
     try:
         return _main(module, extra)(flags)
     except TransientError as error:
-        return _said(command, f"error: {error}", 1)
+        return _print_error(command, f"error: {error}", 1)
     except UserError as error:
-        return _said(command, f"error: {error}", 2)
+        return _print_error(command, f"error: {error}", 2)
     except EngineError as error:
-        return _said(command, f"error: {error}; {AGAIN}", 1)
+        return _print_error(command, f"error: {error}; {AGAIN}", 1)
     except OnlyBuilt as built:
         print(f"gld2 {command}: {built}")
         return 0
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return _said(command, f"stopped; {AGAIN}", 130)
+        return _print_error(command, f"stopped; {AGAIN}", 130)
 
 
-def _said(command: str, line: str, code: int) -> int:
+def _print_error(command: str, line: str, code: int) -> int:
     print(f"gld2 {command}: {line}", file=sys.stderr)
     return code
 
@@ -59,17 +59,23 @@ def _main(module: str, extra: str) -> Callable[[Sequence[str]], int]:
 
 
 def door(command: str, module: str, extra: str) -> NoReturn:
-    """Runs a command as the process that a shell starts, then ends the process."""
+    """Runs a command as a process of its own: its flags are the process's, which it ends.
+
+    Args:
+      command: as of `run`.
+      module: as of `run`.
+      extra: as of `run`.
+    """
     leave_with(lambda: run(command, module, extra, sys.argv[1:]))
 
 
 def leave_with(main: Callable[[], int]) -> NoReturn:
-    """Calls `main` and ends the process with its code, whatever a library does as it ends.
+    """Calls `main` and ends the process with its code, whatever libraries do at exit.
 
-    A process whose work was done, on a job server, was once seen to abort as it ended: "terminate
-    called without an active exception", from a thread of C++'s.
+    A process on a job server was once seen to abort at exit, after its work was done: "terminate
+    called without an active exception", from a C++ thread.
     """
-    code = 1  # where main raises what nobody expected
+    code = 1  # where main raises an unexpected exception
 
     def leave() -> None:
         with contextlib.suppress(OSError):
@@ -77,7 +83,7 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
             sys.stderr.flush()
         os._exit(code)
 
-    atexit.register(leave)  # before any library's, so it runs after theirs
+    atexit.register(leave)  # registered before any library's handler, so it runs after them
     try:
         code = main()
     except SystemExit as end:  # argparse's, after --help

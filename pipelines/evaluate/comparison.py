@@ -1,4 +1,4 @@
-"""Several submissions compared, by a paired bootstrap"""
+"""Compares several submissions by a paired bootstrap."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pipelines.evaluate.metrics import ranking, score, subsets
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """How one submission differs from another on Public and Private together.
+    """The differences between two submissions on Public and Private together.
 
     Attributes:
-      a, b: their names; differences are a's figure less b's.
-      gap, accuracy: of these metrics.
+      a, b: the submissions' names; differences are a's figure minus b's.
+      gap, accuracy: the differences in these metrics.
     """
 
     a: str
@@ -34,13 +34,13 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What comparison.json holds.
+    """A comparison of submissions: comparison.json.
 
     Attributes:
-      submissions: name -> subset -> metrics.
-      pairs: each two of them.
-      resamples: of the bootstrap, those without a labelled query left out.
-      seed: of the bootstrap.
+      submissions: metrics by submission and subset.
+      pairs: the differences of each pair of submissions.
+      resamples: number of bootstrap resamples, those without a labelled query not counted.
+      seed: the bootstrap's seed.
     """
 
     submissions: dict[str, dict[str, Metrics]]
@@ -50,11 +50,13 @@ class Comparison:
 
 
 def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Comparison:
-    """Scores submissions and the differences between each two.
+    """Scores submissions and estimates the differences between each pair.
 
     Args:
-      joined: by the submission's name, as `join` gives it; of the same solution.
-      resamples, seed: of the bootstrap over queries.
+      joined: by the submission's name, its predictions beside the truth, as `join` returns
+        them; of the same solution.
+      resamples: number of bootstrap resamples of the queries.
+      seed: the bootstrap's seed.
     """
     found = {name: subsets(rows) for name, rows in joined.items()}
     metrics = {
@@ -63,7 +65,9 @@ def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Co
     }
     queries = [parts["all"] for parts in found.values()]
     labelled = queries[0]["labelled"].to_numpy()
-    drawn = bootstrap.resample([entry(rows) for rows in queries], labelled, resamples, seed)
+    drawn = bootstrap.resample(
+        [ranked_submission(rows) for rows in queries], labelled, resamples, seed
+    )
     pairs = []
     for (i, a), (j, b) in itertools.combinations(enumerate(found), 2):
         both = [metrics[name]["all"] for name in (a, b)]
@@ -73,7 +77,8 @@ def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Co
     return Comparison(metrics, pairs, drawn.gap.shape[1], seed)
 
 
-def entry(queries: pd.DataFrame) -> bootstrap.RankedSubmission:
+def ranked_submission(queries: pd.DataFrame) -> bootstrap.RankedSubmission:
+    """Ranks the predictions among rows of `join`, for the bootstrap."""
     ranked = ranking(queries)
     return bootstrap.RankedSubmission(
         ranked, np.flatnonzero(queries["score"].notna())[ranked.order]

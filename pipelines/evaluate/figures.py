@@ -1,4 +1,4 @@
-"""Submissions against a solution, as Kaggle scores them: printed, and written beside plots."""
+"""Scores submissions against a solution as Kaggle does; prints and writes metrics and plots."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipelines.common import tables
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
 from pipelines.evaluate.comparison import Comparison, compare
-from pipelines.evaluate.metrics import join, made, ranking, score, subsets
+from pipelines.evaluate.metrics import join, ranking, score, subsets, with_prediction
 from pipelines.evaluate.options import EvaluateOptions
 from pipelines.kaggle import submission
 from pipelines.storage import filesystem
 
 
 def evaluate(predictions: pd.DataFrame, solution: pd.DataFrame) -> dict[str, Metrics]:
-    """Metrics of each of `subsets`."""
+    """Returns the metrics of predictions on each of `subsets`, by name."""
     found = subsets(join(predictions, solution))
     return {name: score(rows, ranking(rows)) for name, rows in found.items()}
 
@@ -27,12 +27,12 @@ def evaluate(predictions: pd.DataFrame, solution: pd.DataFrame) -> dict[str, Met
 
 
 def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
-    """Scores a submission; prints and writes what is found.
+    """Scores a submission; prints and writes its metrics, curve and worst mistakes.
 
     Args:
-      joined: as `join` gives it.
-      output: metrics.json, beside which pr_curve.png and mistakes.jpg are written.
-      images: where the photos are, for the contact sheet of mistakes; None for no sheet.
+      joined: predictions beside the truth, as `join` returns them.
+      output: path of metrics.json; pr_curve.png and mistakes.jpg are written beside it.
+      images: folder of the photos, for the contact sheet of mistakes; None for no sheet.
     """
     from pipelines.evaluate import pr_curve
 
@@ -42,7 +42,7 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     print_metrics("evaluate", metrics)
     filesystem.write_record(output, metrics)
     print(f"evaluate: {output}")
-    ranked = made(found["all"]).iloc[rankings["all"].order]
+    ranked = with_prediction(found["all"]).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
     filesystem.write(curve, pr_curve.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")
@@ -73,6 +73,7 @@ def _number(value: float) -> str:
 
 
 def print_comparison(found: Comparison) -> None:
+    """Prints the metrics of several submissions, then the differences of each pair."""
     for name, metrics in found.submissions.items():
         print_metrics(f"evaluate: {name}", metrics)
     for pair in found.pairs:
@@ -89,7 +90,7 @@ def print_comparison(found: Comparison) -> None:
 
 
 def evaluate_files(options: EvaluateOptions) -> None:
-    """Scores the one submission, or compares several; prints and writes what is found.
+    """Scores one submission, or compares several; prints and writes the results.
 
     Raises:
       UserError: a file cannot be read, or a submission does not fit the solution.

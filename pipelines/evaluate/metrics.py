@@ -1,4 +1,4 @@
-"""A submission beside its solution, row by row, and what it is worth on them. No Beam."""
+"""Joins a submission with its solution and scores it, without Beam."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def join(predictions: pd.DataFrame, solution: pd.DataFrame) -> pd.DataFrame:
     """Puts each query's prediction beside its truth.
 
     Args:
-      predictions: as submission.read gives them.
-      solution: as submission.read_solution gives it.
+      predictions: as submission.read returns them.
+      solution: as submission.read_solution returns it.
 
     Returns:
       the solution's rows with landmark_id, score, labelled (bool) and correct (bool).
@@ -54,18 +54,18 @@ def _difference(given: Sequence[str], wanted: Sequence[str]) -> str:
 # ---- scores ---------------------------------------------------------------------------------
 
 
-def made(queries: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `join` that have a prediction."""
+def with_prediction(queries: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of `join` that have a prediction."""
     return queries[queries["score"].notna()]
 
 
 def ranking(queries: pd.DataFrame) -> Ranking:
-    """Ranks the predictions among some rows of `join`, which `made` gives."""
+    """Ranks the predictions among some rows of `join`; positions are in `with_prediction`."""
     return metrics.ranking(_arrays(queries))
 
 
 def score(queries: pd.DataFrame, ranked: Ranking) -> Metrics:
-    """Measures some rows of `join` by their ranking."""
+    """Returns the metrics of some rows of `join`, given their ranking."""
     return metrics.score(_arrays(queries), ranked)
 
 
@@ -80,10 +80,13 @@ def _arrays(queries: pd.DataFrame) -> Queries:
 
 
 def subsets(joined: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows of `join` for Public and Private together and for each that has rows, without Ignored.
+    """Splits rows of `join` by usage: "all" is Public and Private; Ignored is left out.
+
+    Returns:
+      "all", and each of Public and Private that has rows.
 
     Raises:
-      UserError: one has no landmark, so that its GAP is not defined.
+      UserError: a subset has no query with a landmark, so that its GAP is not defined.
     """
     usages = {name: joined["Usage"].isin(usages) for name, usages in SUBSETS.items()}
     found = {name: joined[rows] for name, rows in usages.items() if rows.any() or name == "all"}

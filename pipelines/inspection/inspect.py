@@ -7,7 +7,7 @@ import os
 from pipelines.common.errors import UserError
 from pipelines.inspection import verify
 from pipelines.inspection.options import InspectOptions
-from pipelines.inspection.overview import draw, show
+from pipelines.inspection.overview import draw, print_summary
 from pipelines.inspection.version_folder import find_version, load_version
 
 
@@ -23,7 +23,7 @@ def inspect(options: InspectOptions) -> int:
     folder = find_version(options.dataset)
     _check_output(options.output, folder)
     stats, labels = load_version(folder)
-    show(folder, stats, labels)
+    print_summary(folder, stats, labels)
     draw(folder, stats, labels, options.output, options.seed)
     if options.verify:
         faults, records = verify.verify(folder, stats, labels, options.workers)

@@ -1,4 +1,4 @@
-"""A look at a dataset: counts, class sizes and some photos"""
+"""Shows an overview of a dataset: counts, class sizes and some photos."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from pipelines.inspection import tfrecord_scan, verify
 from pipelines.storage import filesystem, ranged_reads
 
 TILES = 2 * contact_sheet.COLUMNS  # photos of each split
-TRIES = 3 * TILES  # two places may lead to the same photo
+TRIES = 3 * TILES  # two random positions may lead to the same photo
 
 
-# ---- a look ---------------------------------------------------------------------------------
+# ---- overview ---------------------------------------------------------------------------------
 
 
-def show(folder: str, stats: Stats, labels: list[Label]) -> None:
-    """Prints what is in a version of a dataset."""
+def print_summary(folder: str, stats: Stats, labels: list[Label]) -> None:
+    """Prints the counts of a version of a dataset.
+
+    Args:
+      folder: the version's folder.
+      stats: its stats.json.
+      labels: its classes, if any.
+    """
     print(f"inspect: {folder}")
     for name, split in stats.splits.items():
         print(
@@ -46,7 +52,7 @@ def show(folder: str, stats: Stats, labels: list[Label]) -> None:
 
 
 def classes_plot(labels: list[Label]) -> bytes:
-    """Images of each class, the largest first, on log axes; PNG."""
+    """Plots the images of each class, the largest first, on log axes; PNG."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogFormatter
 
@@ -63,10 +69,18 @@ def classes_plot(labels: list[Label]) -> bytes:
 
 
 def photos_sheet(folder: str, stats: Stats, seed: int) -> bytes | None:
-    """A contact sheet of some photos of each split; None where there is none to show.
+    """Draws a contact sheet of some photos of each split; None where there is no photo.
 
-    Little more than those photos is read: the seed chooses places in shards, and the frame that
-    follows a place is shown.
+    Little more than those photos is read: the seed chooses positions in shards, and the first
+    frame after a position is shown.
+
+    Args:
+      folder: the version's folder.
+      stats: its stats.json.
+      seed: of the choice of photos.
+
+    Returns:
+      the sheet as JPEG.
     """
     rng = np.random.default_rng(seed)
     there = verify.shards(folder, stats)
@@ -91,7 +105,7 @@ def _tiles(
 
 
 def _tile(data: bytes, split: str) -> Iterator[contact_sheet.Tile]:
-    """One tile, or none where the photo cannot be shown."""
+    """Yields one tile, or none where the photo cannot be shown."""
     faults = verify.Faults()
     record = verify.parse_record(data, "", faults)
     if record:
@@ -105,7 +119,15 @@ def _tile(data: bytes, split: str) -> Iterator[contact_sheet.Tile]:
 
 
 def draw(folder: str, stats: Stats, labels: list[Label], output: str, seed: int) -> None:
-    """Writes the pictures, and says where they are."""
+    """Draws and writes the pictures, and prints their paths.
+
+    Args:
+      folder: the version's folder.
+      stats: its stats.json.
+      labels: its classes, if any.
+      output: the folder that pictures are written to.
+      seed: of the choice of photos.
+    """
     photos = photos_sheet(folder, stats, seed)
     pictures = {"classes.png": classes_plot(labels) if labels else None, "photos.jpg": photos}
     for name, data in pictures.items():

@@ -15,7 +15,7 @@ from pipelines.kaggle import csv_rows, submission
 from pipelines.kaggle.csv_rows import Fault
 from pipelines.kaggle.ids import read_ids
 from pipelines.kaggle.options import ValidateOptions
-from pipelines.kaggle.submission import Predictions
+from pipelines.kaggle.submission import SubmissionPredictions
 from pipelines.source import discover, metadata_csv
 from pipelines.storage import streams
 
@@ -63,7 +63,7 @@ def train_landmarks(path: str) -> pa.Array:
     return pa.concat_arrays([*found, pa.array([], pa.int64())]).unique()
 
 
-def compare_ids(found: Predictions, ids: pa.Array, name: str) -> list[Fault]:
+def compare_ids(found: SubmissionPredictions, ids: pa.Array, name: str) -> list[Fault]:
     """Finds extra ids, missing ids, and rows in another order.
 
     Args:
@@ -89,7 +89,7 @@ def compare_ids(found: Predictions, ids: pa.Array, name: str) -> list[Fault]:
     return faults + [Fault(f.kind, f.expected, f.count, f.examples, False) for f in order]
 
 
-def compare_landmarks(found: Predictions, landmarks: pa.Array, name: str) -> list[Fault]:
+def compare_landmarks(found: SubmissionPredictions, landmarks: pa.Array, name: str) -> list[Fault]:
     """Finds predictions of unknown landmarks.
 
     Args:
@@ -102,7 +102,7 @@ def compare_landmarks(found: Predictions, landmarks: pa.Array, name: str) -> lis
     return csv_rows.find("unknown landmark", expected, unknown, found.numbers, found.cells)
 
 
-def print_faults(path: str, found: Predictions, faults: Sequence[Fault]) -> None:
+def print_faults(path: str, found: SubmissionPredictions, faults: Sequence[Fault]) -> None:
     """Prints counts of rows, and the number and first few rows of each kind of fault.
 
     Args:

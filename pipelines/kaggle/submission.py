@@ -1,4 +1,4 @@
-"""Kaggle's submission and solution files: read, checked, written."""
+"""Reads, checks and writes Kaggle's submission and solution files."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADER = ["id", "landmarks"]
-NUMBER = "[0-9]{1,18}"  # of 64 bits
+NUMBER = "[0-9]{1,18}"  # fits 64 bits
 CELL = rf"^(?P<landmark>{NUMBER}) (?P<score>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)$"
 FORM = "'<landmark_id> <score>' or nothing"
 NOT_FINITE = rf"(?i)^{NUMBER} [-+]?(?:nan|inf|infinity)$"
 
 
 @dataclasses.dataclass(frozen=True)
-class Predictions:
+class SubmissionPredictions:
     """The rows of a submission that have two cells.
 
     Attributes:
-      numbers: [rows] int64, of each row in the file; the header is row 1.
-      ids: [rows] string.
-      cells: [rows] string.
+      numbers: [rows] int64, each row's number in the file; the header is row 1.
+      ids: [rows] string, the first cell.
+      cells: [rows] string, the second cell.
       landmarks: [rows] int64; null where the cell is empty or wrong.
-      scores: [rows] float64, finite; null likewise.
-      faults: what is wrong with the file, as far as it alone tells.
+      scores: [rows] float64, finite; null where the landmark is.
+      faults: faults that can be found without the solution or other files.
     """
 
     numbers: np.ndarray
@@ -54,14 +54,14 @@ class Predictions:
 
 
 def write(ids: Sequence[str], predictions: Mapping[str, tuple[int, float]]) -> str:
-    """A submission as text.
+    """Formats a submission as CSV.
 
     Args:
       ids: in the order of the rows.
       predictions: id -> landmark_id and score; an id without one gets an empty cell.
 
     Raises:
-      UserError: Kaggle would refuse it: an id comes twice, or a score is not finite.
+      UserError: an id is repeated, or a score is not finite; Kaggle would reject the file.
     """
     if (different := len(set(ids))) < len(ids):
         raise UserError(f"expected each id once, found {len(ids)} rows of {different} ids")
@@ -77,21 +77,19 @@ def _cell(image_id: str, found: tuple[int, float] | None) -> str:
         return ""
     landmark_id, score = found
     if not math.isfinite(score):
-        raise UserError(
-            f"id {image_id}: expected a finite score, found {score}; is the model good?"
-        )
-    # Always six decimals: more would tell how photos were cut into batches.
+        raise UserError(f"id {image_id}: expected a finite score, found {score}; check the model")
+    # Always six decimals: later ones depend on how photos were split into batches.
     return f"{landmark_id} {score:.6f}"
 
 
 # ---- reading --------------------------------------------------------------------------------
 
 
-def parse(path: str) -> Predictions:
-    """Reads a submission, whatever is wrong with it.
+def parse(path: str) -> SubmissionPredictions:
+    """Reads a submission and collects its faults.
 
     Raises:
-      UserError: it cannot be read at all.
+      UserError: the file cannot be read at all.
     """
     rows = csv_rows.read(path, HEADER)
     ids, cells = rows.columns
@@ -108,7 +106,9 @@ def parse(path: str) -> Predictions:
     malformed = pc.and_not(malformed, infinite)
     faults += csv_rows.find("malformed cell", FORM, malformed, rows.numbers, cells)
     landmarks = pc.if_else(scores.is_valid(), pc.struct_field(found, "landmark"), None)
-    return Predictions(rows.numbers, ids, cells, landmarks.cast(pa.int64()), scores, faults)
+    return SubmissionPredictions(
+        rows.numbers, ids, cells, landmarks.cast(pa.int64()), scores, faults
+    )
 
 
 def read(path: str) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def read(path: str) -> pd.DataFrame:
       score (float64; NaN there), in the file's order.
 
     Raises:
-      UserError: naming the first row of what `parse` finds wrong.
+      UserError: `parse` finds a fault; the message names the first such row.
     """
     import pandas as pd
 
@@ -139,7 +139,8 @@ def read_solution(path: str) -> pd.DataFrame:
       Usage (Public, Private or Ignored), in the file's order.
 
     Raises:
-      UserError: naming the first row with a wrong cell or usage, or a repeated id; or the header.
+      UserError: the header, a cell or a usage is wrong, or an id is repeated; the message names
+        the first such row.
     """
     import pandas as pd
 
@@ -149,7 +150,7 @@ def read_solution(path: str) -> pd.DataFrame:
 
 
 def _text(path: str) -> str:
-    """A file's content; bytes that are not UTF-8 are escaped."""
+    """Returns a file's content; bytes that are not UTF-8 are escaped."""
     try:
         with streams.open_stream(path) as stream:
             data = stream.read(csv_rows.MAX_BYTES + 1)
@@ -161,7 +162,8 @@ def _text(path: str) -> str:
 
 
 def repeated(ids: pa.Array) -> np.ndarray:
-    """[rows] bool, whether a row's id came before. Codes are given as ids first come."""
+    """Returns for each row whether its id occurred before: [rows] bool."""
+    # Codes count up in the order in which ids first occur.
     codes = np.asarray(ids.dictionary_encode().indices)
     before = np.maximum.accumulate(np.concatenate([[-1], codes]))[:-1]
     return codes <= before

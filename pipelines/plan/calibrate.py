@@ -1,4 +1,4 @@
-"""What a photo costs on this machine: measured on some, by the functions that the workers run."""
+"""Measures the cost of a photo on this machine with the functions that the workers run."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from pipelines.source.unit import RecordParameters, Unit, UnitFailure, UnitSumma
 from pipelines.storage import filesystem, parquet, tfrecord
 from pipelines.storage.ranged_reads import RecordLocation, gather
 
-SIDE = 800  # pixels: GLDv2's longest
-LANDMARKS, FEWEST_TEST = 14, 16  # what a drawn world wants at the least
+SIDE = 800  # pixels; the longest side in GLDv2
+LANDMARKS, FEWEST_TEST = 14, 16  # the fewest that a generated world can have
 COLUMNS = {name: schema.FACTS[name] for name in ("id", "unit", "offset", "length", "status")}
 
 
 def known_or_measured(cost: CostOptions) -> Calibration:
-    """Returns what a photo costs: from the file where it is there, else measured and kept in it.
+    """Returns the cost of a photo, from the file if it exists, else measured and saved in it.
 
     Raises:
-      UserError: the file is of another source or size.
+      UserError: the file was measured on another source or image size.
     """
     if filesystem.exists(cost.calibration):
         found = load(cost.calibration)
@@ -49,12 +49,12 @@ def known_or_measured(cost: CostOptions) -> Calibration:
 
 
 def measure(root: str | None, photos: int, image_size: int) -> Calibration:
-    """Stages and shards some photos in one process.
+    """Measures the staging and sharding of some photos in one process.
 
     Args:
-      root: their source; None draws some of GLDv2's size.
-      photos: how many, about.
-      image_size: bound of the longest side of what is staged, pixels.
+      root: the photos' source; None generates photos of GLDv2's size.
+      photos: approximate number of photos.
+      image_size: bound of the longest side of staged photos, pixels.
 
     Raises:
       UserError: there are no photos at root, or none that can be read.
@@ -90,7 +90,7 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
 def _staged(
     units: Iterable[Unit], output: Output, normal: NormalizationConfig, photos: int
 ) -> tuple[list[UnitSummary], str]:
-    """Stages units until there are so many photos, or one fails; returns why one did, or ''."""
+    """Stages units until `photos` are staged or a unit fails; returns its failure too, or ''."""
     summaries: list[UnitSummary] = []
     for unit in units:
         found = stage(unit, output, RecordParameters(normal, limit=photos), StagingOptions())
@@ -123,7 +123,7 @@ def _units(root: str) -> Iterator[Unit]:
 
 
 def _shard(output: Output, units: Iterable[str]) -> None:
-    """As a shard's writer does it, in the order of ids and not of places."""
+    """Writes a shard as the pipeline does, in the order of ids, not of positions in files."""
     facts = pd.concat([parquet.read(output.facts(unit), COLUMNS) for unit in units])
     rows = facts[facts["status"] == STAGED].sort_values("id")
     columns = rows[["unit", "offset", "length"]].itertuples(index=False)

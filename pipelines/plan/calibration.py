@@ -1,4 +1,4 @@
-"""What was measured on one machine, kept in calibration.json"""
+"""Reads and writes calibration.json, the costs of a photo on one machine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipelines.storage import filesystem
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Means over some photos.
+    """The mean cost of a photo.
 
     Attributes:
-      source: what was measured.
-      photos: how many.
-      image_size: bound of the longest side of what is staged, pixels.
-      source_bytes: of a photo as published.
-      staged_bytes: of its staged record.
-      facts_bytes: of its row in Parquet.
-      stage_ms: to check, decode, resize, hash and encode it, ms of a core.
-      shard_ms: to read it back and write it into a shard, ms of a core.
+      source: the photos' source.
+      photos: number of photos measured.
+      image_size: bound of the longest side of staged photos, pixels.
+      source_bytes: size of a photo as published.
+      staged_bytes: size of its staged record.
+      facts_bytes: size of its row in Parquet.
+      stage_ms: CPU time to check, decode, resize, hash and encode it, ms of a core.
+      shard_ms: CPU time to read it back and write it into a shard, ms of a core.
     """
 
     REMEDY: ClassVar[str] = "gld2 plan expected a calibration: remove it to measure again"
@@ -38,7 +38,11 @@ class Calibration:
 
 
 def load(path: str) -> Calibration:
-    """Raises UserError where the file is not what `save` writes."""
+    """Reads a calibration.
+
+    Raises:
+      UserError: the file is absent, malformed, or has a figure that is not above 0.
+    """
     calibration = filesystem.read_record(Calibration, path)
     for name, value in dataclasses.asdict(calibration).items():
         if name != "source" and not value > 0:
@@ -49,4 +53,5 @@ def load(path: str) -> Calibration:
 
 
 def save(calibration: Calibration, path: str) -> None:
+    """Writes a calibration as JSON, its keys in the order of the fields."""
     filesystem.write(path, json_record.dumps(calibration, sort_keys=False))

@@ -1,4 +1,4 @@
-"""The report's page and its pictures"""
+"""Writes the report's page and its pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.common.records.curation import Curation
 from pipelines.report import contact_sheets, selection
 from pipelines.storage import filesystem, parquet, ranged_reads, staged_photos
 
-LISTED = 5  # images of each reason, among those that have no pixels to show
+LISTED = 5  # rejects listed for each reason, as they have no pixels to show
 REJECT = {field.name: "string" for field in dataclasses.fields(Reject)}
 SEEN, KEPT = "#b0b7c0", "#4c78a8"
 
@@ -37,9 +37,9 @@ class Step:
 
     Attributes:
       what: seen, a Reason, kept, or validation, which is a part of kept.
-      images: of each split.
-      left: share of all images that are left after it, percent.
-      gone: share of all images that went here, percent.
+      images: number of images of each split.
+      left: share of all images that are left after this step, percent.
+      gone: share of all images that this step drops, percent.
     """
 
     what: str
@@ -49,7 +49,7 @@ class Step:
 
 
 def funnel(counts: dict[str, int]) -> tuple[list[str], list[Step]]:
-    """The splits, and the steps from images seen to images kept, in the order of Reason."""
+    """Returns the splits, and the steps from images seen to images kept in Reason's order."""
     splits = [s for s in schema.STAGED_SPLITS if any(k.split("/")[1:2] == [s] for k in counts)]
     drops = {s: [counts.get(f"dropped/{s}/{r}", 0) for r in Reason] for s in splits}
     gone = pd.DataFrame(drops, index=[str(reason) for reason in Reason], dtype="int64")
@@ -68,7 +68,7 @@ def funnel(counts: dict[str, int]) -> tuple[list[str], list[Step]]:
 
 
 def rejected(paths: Iterable[str]) -> list[dict[str, Any]]:
-    """Some images, archives and rows that download rejected, of each reason: REJECT."""
+    """Returns a sample of download's rejects for each reason, with the columns of REJECT."""
     with concurrent.futures.ThreadPoolExecutor(ranged_reads.READERS) as pool:
         found = pd.concat([parquet.empty(REJECT), *pool.map(_rejects, paths)])
     order = {str(reason): place for place, reason in enumerate(Reason)}
@@ -84,7 +84,7 @@ def _rejects(path: str) -> pd.DataFrame:
     try:
         return _some(parquet.frame(pa_json.read_json(pa.BufferReader(data), parse_options=columns)))
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: expected a JSON object a line, found: {error}") from None
+        raise UserError(f"{path}: expected one JSON object per line, found: {error}") from None
 
 
 def _some(rejects: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def _some(rejects: pd.DataFrame) -> pd.DataFrame:
 
 
 def landmarks_plot(found: selection.DecisionDigest, threshold: int) -> bytes:
-    """Images of each landmark, by rank and as a histogram, before and after; PNG."""
+    """Plots the images of each landmark, by rank and as a histogram, before and after; PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -118,13 +118,13 @@ def landmarks_plot(found: selection.DecisionDigest, threshold: int) -> bytes:
         axes.xaxis.set_major_formatter("{x:,g}")
         axes.yaxis.set_major_formatter("{x:,g}")
         axes.yaxis.set_minor_formatter("")
-    bins.set_ylim(bottom=0.5)  # or one landmark would be a bar of no height
+    bins.set_ylim(bottom=0.5)  # otherwise a bin with one landmark has no height
     ranks.legend()
     return png(figure)
 
 
 def _sheets(found: selection.DecisionDigest, output: Output) -> list[dict[str, Any]]:
-    """Draws the contact sheets that have photos; returns what the page says of each."""
+    """Draws the contact sheets that have photos; returns file, reason and kind of each."""
     sheets = list(selection.sheets(found))
     decided, facts = (
         filesystem.match(decision_files(output)),
@@ -147,7 +147,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     """Writes OUT/report/index.html and its pictures; returns its path.
 
     Raises:
-      UserError: nothing is curated, or a file that was named is not there.
+      UserError: nothing is curated, or `metrics` cannot be read.
     """
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
@@ -176,7 +176,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
 
 
 def _figures(metrics: str) -> dict[str, dict[str, float]]:
-    """Of each subset of queries, by name: all that metrics.json has, in its order."""
+    """Returns the metrics of each subset of queries, in the order of metrics.json."""
     kind = dict[str, dict[str, float]]
     return filesystem.read_record(kind, metrics, "give what gld2 evaluate wrote")
 

@@ -1,4 +1,4 @@
-"""Which photos a command puts through a model: of a source, of records or of a folder. No Beam."""
+"""Finds the photos that a model is run on: of a source, of records or of a folder; no Beam."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pipelines.source.unit import RecordParameters, Unit
 from pipelines.storage import filesystem, photo_records
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-BLOCK = 1000  # photos of a folder in a unit
+BLOCK = 1000  # photos of a folder that form a unit
 
-Encoded = tuple[str, bytes, int | None]  # id, photo, the landmark that it is known to show
+Encoded = tuple[str, bytes, int | None]  # id, encoded photo, known landmark
 
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """Photos that are staged or sharded already.
+    """A file of photos that are staged or sharded already.
 
     Attributes:
-      name: of the file.
-      path: of the file.
-      checksum: by which another file of that name is told from it.
+      name: the file's name without its ending.
+      path: the file's path.
+      checksum: tells it from another file of the same name.
     """
 
     name: str
@@ -40,18 +40,18 @@ class Records:
     checksum: str
 
     def read(self, normal: NormalizationConfig, rejects: list[Reject]) -> Iterator[Encoded]:
-        """The photos; they were normalised before."""
+        """Yields the photos, which are normalised already."""
         return photo_records.read_labelled(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """Some photos of a folder; a photo's id is its path there.
+    """Some photos of a folder, as one unit; a photo's id is its path below the folder.
 
     Attributes:
-      name: of the unit.
+      name: the unit's name.
       root: the folder.
-      paths: below it.
+      paths: the photos' paths below it.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Folder:
     paths: tuple[str, ...]
 
     def read(self, normal: NormalizationConfig, rejects: list[Reject]) -> Iterator[Encoded]:
-        """The photos, normalised; what cannot be read is put to the rejects."""
+        """Yields the photos, normalised; appends those that cannot be read to the rejects."""
         for path in self.paths:
             try:
                 photo = normalize(filesystem.read(join(self.root, path)), normal)
@@ -74,12 +74,12 @@ Item = Part | Records | Folder
 
 @dataclasses.dataclass(frozen=True)
 class Photos:
-    """What is put through a model.
+    """The photos that a model is run on.
 
     Attributes:
       items: tars, splits of loose photos, files of records, folders.
-      parameters: how those are normalised that were not before.
-      ids: CSV that lists them, or None.
+      parameters: how photos are normalised that were not normalised before.
+      ids: path of the CSV that lists their ids, or None.
     """
 
     items: tuple[Item, ...]
@@ -87,13 +87,13 @@ class Photos:
     ids: str | None = None
 
     def units(self) -> Iterator[Unit | Records | Folder]:
-        """In their order; of loose photos, their CSV is read for it."""
+        """Yields the units in order; reads the CSV that lists loose photos."""
         for item in self.items:
             yield from expand(item)
 
 
 def expand(item: Item) -> Iterator[Unit | Records | Folder]:
-    """The units of an item: itself, or the blocks of a split of loose photos."""
+    """Yields the units of an item: itself, or the blocks of a split of loose photos."""
     if isinstance(item, Records | Folder):
         yield item
     else:
@@ -101,16 +101,20 @@ def expand(item: Item) -> Iterator[Unit | Records | Folder]:
 
 
 def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
-    """Raises UserError where two files have the same name."""
+    """Returns the units of some files of records.
+
+    Raises:
+      UserError: two files have the same name.
+    """
     paths = list(paths)
-    found = prediction_store.names(
+    found = prediction_store.unique_names(
         path.rpartition("/")[2].replace(".tfrecord", "") for path in paths
     )
     return tuple(Records(n, p, filesystem.checksum(p)) for n, p in zip(found, paths, strict=True))
 
 
 def of_folder(root: str) -> tuple[Folder, ...]:
-    """The photos in a folder and below it, by their names' endings."""
+    """Returns the photos in a folder and below it, found by their names' endings, as units."""
     prefix = f"{root.rstrip('/')}/"
     paths = [path for path in filesystem.match(f"{prefix}**") if path.lower().endswith(IMAGES)]
     names = [path.removeprefix(prefix) for path in paths]
@@ -118,25 +122,25 @@ def of_folder(root: str) -> tuple[Folder, ...]:
     return tuple(Folder(f"folder-{n:05d}", root, block) for n, block in enumerate(blocks))
 
 
-def anywhere(place: str, parameters: RecordParameters) -> Photos:
-    """Photos of whatever lies there: records of one split, or a folder of photos.
+def find_records_or_images(place: str, parameters: RecordParameters) -> Photos:
+    """Returns the photos in a folder: records of one split, or else image files.
 
     Raises:
-      UserError: there are none.
+      UserError: the folder has neither.
     """
     for split in schema.STAGED_SPLITS:
         if found := photo_records.list_files(place, split):
             return Photos(of_records(found), parameters)
     if folders := of_folder(place):
         return Photos(folders, parameters)
-    raise UserError(f"{place}: found neither staged or sharded photos there nor image files")
+    raise UserError(f"{place}: found neither staged or sharded photos nor image files there")
 
 
-def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
+def find_photos(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
     """Returns the photos that the flags name.
 
     Args:
-      options: what the command line says.
+      options: the command's options.
       photos: how photos are normalised.
 
     Raises:
@@ -154,8 +158,8 @@ def named(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
     return Photos(items, parameters, listing)
 
 
-def normal_of(export: str) -> NormalizationConfig:
-    """How the photos were normalised that a model learnt from: the same pixels, then and now."""
+def normalization_of(export: str) -> NormalizationConfig:
+    """Returns how a model's training photos were normalised, so that scoring does the same."""
     path = join(export, STATS)
     if not filesystem.exists(path):
         return NormalizationConfig()

@@ -1,4 +1,4 @@
-"""An exported model: encoded photos in, the best classes and embeddings out. No Beam."""
+"""Runs an exported model on encoded photos: best classes and embeddings, without Beam."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipelines.common.reasons import Reason
 from pipelines.imaging.normalize import Unreadable
 from pipelines.storage import filesystem, hashing
 
-# What the network sees at once, as Keras' predict has it. In a batch of another size, or elsewhere
-# in the batch, sums run in another order and the last digits of a score change. So photos come
-# in chunks that their unit alone decides, and a smaller one is filled up.
+# Photos in one batch of the network, as in Keras' predict. In a batch of another size, or at
+# another position in it, sums are taken in another order and the last digits of a score change. So
+# the unit alone decides which photos form a batch, and a smaller batch is padded to this size.
 CHUNK = 32
-SAVED, KERAS = "saved_model", "model.keras"  # in an export
-SIGNATURES = ("preprocess", "score", "embed")  # of a SavedModel of gld2 train
+SAVED, KERAS = "saved_model", "model.keras"  # names in an export's folder
+SIGNATURES = ("preprocess", "score", "embed")  # of a SavedModel that gld2 train writes
 EXPECTED = "expected a model that gld2 train exported"
 
 Outputs = tuple[Any, Any, Any]  # scores, classes: [CHUNK, top_k]; embeddings or None
@@ -31,12 +31,12 @@ Outputs = tuple[Any, Any, Any]  # scores, classes: [CHUNK, top_k]; embeddings or
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the network makes of one photo.
+    """The network's output for one photo.
 
     Attributes:
-      landmark_ids: [top_k] int64 of the best classes, the best first.
+      landmark_ids: [top_k] int64 landmarks of the best classes, the best first.
       scores: [top_k] float32, their probabilities.
-      embedding: [features] float32 of length 1, or None where none was asked for.
+      embedding: [features] float32 of length 1, or None where no embedding was asked for.
     """
 
     landmark_ids: np.ndarray
@@ -45,11 +45,11 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a model lies.
+class ModelPath:
+    """The location of an exported model.
 
     Attributes:
-      path: of a SavedModel's folder.
+      path: the SavedModel's folder.
       export: the folder with labels.csv and stats.json.
     """
 
@@ -57,12 +57,16 @@ class Place:
     export: str
 
     def labels(self) -> list[Label]:
-        """Raises UserError where there is no labels.csv, or it is malformed."""
+        """Reads the model's classes.
+
+        Raises:
+          UserError: there is no labels.csv, or it is malformed.
+        """
         path = join(self.export, "labels.csv")
         return parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
 
     def digest(self) -> str:
-        """sha256 of all that a prediction hangs on: graphs, variables, labels."""
+        """Returns the sha256 of all that predictions depend on: graphs, variables, labels."""
         parts = [
             *filesystem.match(join(self.path, "*")),
             *filesystem.match(join(self.path, "variables", "*")),
@@ -71,18 +75,19 @@ class Place:
         return hashing.sha256("".join(map(_sha256, parts)).encode())
 
 
-def find(model: str) -> Place:
-    """The model that `--model` names.
+def find(model: str) -> ModelPath:
+    """Finds the model that `--model` names.
 
     Args:
       model: an export's folder, or a saved_model folder with labels.csv beside it.
 
     Raises:
-      UserError: there is none; where there is a .keras file instead, says how to export it.
+      UserError: there is no SavedModel; where there is a .keras file, the message says how to
+        export it.
     """
     model = model.rstrip("/")
     folder = model.rpartition("/")[0] or "."
-    for found in (Place(join(model, SAVED), model), Place(model, folder)):
+    for found in (ModelPath(join(model, SAVED), model), ModelPath(model, folder)):
         if filesystem.exists(join(found.path, "saved_model.pb")):
             return found
     for keras_file, export in ((join(model, KERAS), model), (model, folder)):
@@ -92,7 +97,7 @@ def find(model: str) -> Place:
 
 
 def _to_export(where: str, keras_file: str, path: str) -> UserError:
-    """What says that a .keras file is to be exported, and by which command."""
+    """Returns the error that says by which command a .keras file is exported."""
     command = shlex.join(["python", "-m", "trainer.export", keras_file, path])
     signatures = ", ".join(SIGNATURES)
     return UserError(
@@ -105,14 +110,14 @@ def _sha256(path: str) -> str:
 
 
 class Network:
-    """A loaded model. Its methods may be called from several threads at once.
+    """A loaded model, which several threads may use at once.
 
     Args:
-      labels: of its classes.
+      labels: the classes, in the order of the network's outputs.
       prepare: a photo's bytes -> [size, size, 3] pixels; raises TensorFlow's
-        errors where it is no photo.
+        errors where the bytes are no photo.
       run: [CHUNK, size, size, 3] pixels -> Outputs.
-      threads: that prepare photos.
+      threads: number of threads that prepare photos.
     """
 
     def __init__(
@@ -128,9 +133,9 @@ class Network:
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
 
     def predict(self, chunks: Iterable[Sequence[bytes]]) -> list[list[Prediction | Unreadable]]:
-        """What each photo of each chunk shows, of at most CHUNK photos each.
+        """Returns a prediction for each photo, chunk by chunk; a chunk has at most CHUNK photos.
 
-        While the network looks at a chunk, the next ones are prepared.
+        While the network runs on one chunk, the next ones are prepared.
         """
         prepared = [self._pool.map(self._prepared, chunk) for chunk in chunks]
         return [self._predict(list(inputs)) for inputs in prepared]
@@ -158,17 +163,17 @@ class Network:
         return [each if isinstance(each, Unreadable) else Prediction(*row) for each, *row in rows]
 
 
-def load(place: Place, top_k: int, embed: bool, threads: int) -> Network:
-    """Loads a model and runs it once, so that what is slow the first time is behind it.
+def load(place: ModelPath, top_k: int, embed: bool, threads: int) -> Network:
+    """Loads a model and runs it once, as the first call is slow.
 
     Args:
-      place: of the model.
-      top_k: classes that are kept of each photo.
+      place: the model's location.
+      top_k: number of classes kept for each photo.
       embed: whether embeddings are wanted.
-      threads: that prepare photos.
+      threads: number of threads that prepare photos.
 
     Raises:
-      UserError: it does not load, or its classes are not those of labels.csv.
+      UserError: the model does not load, or does not have as many classes as labels.csv.
     """
     with quiet.tensorflow():
         import tensorflow as tf

@@ -9,7 +9,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from pipelines.imaging.normalize import Unreadable
 from pipelines.score import model
-from pipelines.score.model import Network, Place, Prediction
+from pipelines.score.model import ModelPath, Network, Prediction
 
 Photos = Sequence[bytes]  # one chunk, at most model.CHUNK photos
 Found = list[Prediction | Unreadable]  # for each photo of a chunk
@@ -30,7 +30,7 @@ class LandmarkHandler(ModelHandler[Photos, Found, Network]):
       embed: whether embeddings are computed.
     """
 
-    def __init__(self, place: Place, batch_size: int, threads: int, top_k: int, embed: bool):
+    def __init__(self, place: ModelPath, batch_size: int, threads: int, top_k: int, embed: bool):
         super().__init__()
         self._place = place
         self._batch_size = batch_size

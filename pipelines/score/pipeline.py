@@ -1,4 +1,4 @@
-"""Photos through an exported model, a unit at a time; score and embed both use it."""
+"""Runs an exported model on photos, a unit at a time, for `gld2 score` and `gld2 embed`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from pipelines.runner.options import decoding_threads
 from pipelines.runner.transform import Transform
 from pipelines.score import inputs
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
-from pipelines.score.model import CHUNK, Place, Prediction
+from pipelines.score.model import CHUNK, ModelPath, Prediction
 from pipelines.score.model_handler import LandmarkHandler
 from pipelines.score.options import InferenceOptions
-from pipelines.score.prediction_store import Inputs, Parts, Scored
+from pipelines.score.prediction_store import Inputs, Parts, ScoredPhoto
 from pipelines.source.unit import RecordParameters, Unit, UnitFailure
 from pipelines.storage import filesystem, photo_records
 from pipelines.storage.rejects import read_rejects
@@ -36,14 +36,14 @@ AnyUnit = Unit | Records | Folder
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """Whose predictions they are.
+    """The identity of a chunk of photos, with which its predictions are stored.
 
     Attributes:
-      unit: what the photos came in.
-      number: of the chunk in its unit, from 0.
-      is_last: whether it is the unit's last.
-      ids: of the photos.
-      landmark_ids: that they are known to show, or None.
+      unit: the unit that the photos belong to.
+      number: the chunk's number in its unit, from 0.
+      is_last: whether it is the unit's last chunk.
+      ids: the photos' ids.
+      landmark_ids: for each photo, the landmark that it is known to show, or None.
     """
 
     unit: AnyUnit
@@ -55,11 +55,17 @@ class Key:
 
 @dataclasses.dataclass
 class Predict(Transform):
-    """Units, loose splits and files of records -> the name of each part that is written.
+    """Predicts for items of photos, and gives the name of each part that it writes.
 
     A part is written by the step that follows the network in the same bundle, so
-    that a killed run finds what it had done, and no photo or prediction is
-    shuffled. What is done already is passed over.
+    that a run that goes on after a kill finds the finished parts, and no photo or
+    prediction is shuffled. Units that are final already are skipped.
+
+    Attributes:
+      parts: the folder that predictions are written to.
+      parameters: how photos are read and normalised.
+      effort: attempts and threads of the staging of a source's units.
+      handler: loads and runs the model.
     """
 
     parts: Parts
@@ -68,6 +74,7 @@ class Predict(Transform):
     handler: LandmarkHandler
 
     def expand(self, items):
+        """Items (Part, Records or Folder) -> names of the units whose parts were written."""
         keyed: KeyedModelHandler = KeyedModelHandler(self.handler)
         return (
             items  # Item
@@ -84,11 +91,17 @@ class Predict(Transform):
 def open_unit(
     unit: AnyUnit, kept: Parts, parameters: RecordParameters, effort: StagingOptions
 ) -> Iterator[tuple[Key, list[bytes]]]:
-    """The photos of a unit that is not done, normalised as for training, in chunks.
+    """Yields the photos of a unit in chunks, normalised as for training; none if it is final.
 
     A unit of a source is staged on the worker's disk first: no photo is scored
-    before the archive's md5 is right, and none is scored twice when it is
-    fetched again.
+    before the archive's md5 is verified, and none is scored twice when the archive
+    is fetched again.
+
+    Args:
+      unit: photos of a source, of records or of a folder.
+      kept: the folder of predictions.
+      parameters: how photos are read and normalised.
+      effort: attempts and threads of staging.
     """
     if kept.is_final(unit.name, unit):
         return
@@ -111,7 +124,7 @@ def open_unit(
 def _chunks(
     unit: AnyUnit, encoded: Iterator[Encoded], kept: Parts, rejects: list[Reject]
 ) -> Iterator[tuple[Key, list[bytes]]]:
-    """What was rejected is written before the last chunk comes to the step that writes the part."""
+    """Yields chunks; rejects are written before the last one, as the next step adds to them."""
     chunks = iter(lambda: list(itertools.islice(encoded, CHUNK)), [])
     ahead = next(chunks, None)
     if ahead is None:
@@ -127,24 +140,29 @@ def _chunks(
 
 
 class Keep(beam.DoFn):
-    """Predictions, those of a unit one after the other -> its part's name, once it is written."""
+    """Writes a unit's predictions when its last chunk comes, and gives the unit's name.
+
+    The chunks of a unit come in order, and in one bundle.
+    """
 
     def __init__(self, kept: Parts):
         self._parts = kept
 
     def start_bundle(self):
+        """Starts with no predictions."""
         # By unit: more than one is open only where an engine works on several at once.
-        self._rows: dict[str, list[Scored]] = collections.defaultdict(list)
+        self._rows: dict[str, list[ScoredPhoto]] = collections.defaultdict(list)
         self._bad: dict[str, list[Reject]] = collections.defaultdict(list)
 
     def process(self, element: tuple[Key, list[Prediction | Unreadable]]) -> Iterator[str]:
+        """Collects the predictions of one chunk."""
         key, predictions = element
         name = key.unit.name
         for image_id, known, found in zip(key.ids, key.landmark_ids, predictions, strict=True):
             if isinstance(found, Unreadable):
                 self._bad[name].append(Reject(image_id, name, "score", found.reason, found.detail))
             else:
-                self._rows[name].append(Scored(image_id, known, found))
+                self._rows[name].append(ScoredPhoto(image_id, known, found))
         engine.count("photos", len(key.ids))
         if key.is_last:
             self._write(key)
@@ -160,42 +178,45 @@ class Keep(beam.DoFn):
         self._parts.write(name, last.unit, rows, [*earlier, *bad])
 
     def finish_bundle(self):
+        """Raises AssertionError where a unit's last chunk did not come."""
         if left := sorted({*self._rows, *self._bad}):
             raise AssertionError(f"a bundle ended inside {', '.join(left)}")
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """Photos, a model, and where their predictions go.
+class ScoringJob:
+    """Photos to score, the model, and the folder for the predictions.
 
     Attributes:
-      photos: that are scored.
-      place: of the model.
-      parts: where to.
-      top_k: classes that are kept of each photo.
+      photos: the photos to score.
+      place: the model's location.
+      parts: the folder that predictions are written to.
+      top_k: number of classes kept for each photo.
       embed: whether embeddings are wanted.
     """
 
     photos: Photos
-    place: Place
+    place: ModelPath
     parts: Parts
     top_k: int
     embed: bool
 
     @property
     def inputs(self) -> Inputs:
-        """What the predictions hang on, beside each unit's photos."""
+        """What the predictions depend on, apart from each unit's photos."""
         return Inputs(self.place.digest(), self.photos.parameters, self.top_k, self.embed)
 
 
-def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str) -> None:
-    """Scores what is not scored yet, and prints how fast; no model is loaded where all is.
+def predict(
+    job: ScoringJob, options: InferenceOptions, beam_options: PipelineOptions, title: str
+) -> None:
+    """Scores the units that are not final and prints the speed; loads no model if all are.
 
     Args:
-      job: what is scored.
-      options: how photos are fetched and handed to the model.
-      beam_options: where it runs.
-      title: for a person.
+      job: photos, model and output.
+      options: how photos are fetched and batched.
+      beam_options: the runner and its flags.
+      title: the command's name in messages.
     """
     final = _final(job)
     if all(final.values()):
@@ -205,7 +226,7 @@ def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, 
     handler = LandmarkHandler(job.place, options.model.batch_size, workers, job.top_k, job.embed)
     staging = StagingOptions(options.fetch.attempts, workers)
     step = Predict(job.parts, job.photos.parameters, staging, handler)
-    with progress.bar(title, _look(job.parts, final), "units", len(final), job.parts.root):
+    with progress.bar(title, _unit_counter(job.parts, final), "units", len(final), job.parts.root):
         counters = engine.run(
             lambda p: p | beam.Create(job.photos.items, reshuffle=False) | step, beam_options
         )
@@ -213,8 +234,8 @@ def predict(job: Job, options: InferenceOptions, beam_options: PipelineOptions, 
         _print(title, counters, batches)
 
 
-def _final(job: Job) -> dict[str, bool]:
-    """Returns whether each unit is final, by its name; a unit that is not there costs no read."""
+def _final(job: ScoringJob) -> dict[str, bool]:
+    """Returns whether each unit is final, by name; reads only the done files that exist."""
     there = filesystem.listing(job.parts.root)
     done = {paths.join(job.parts.root, name) for name in there}
     return {
@@ -223,8 +244,8 @@ def _final(job: Job) -> dict[str, bool]:
     }
 
 
-def _look(parts: Parts, final: Mapping[str, bool]) -> progress.Look:
-    """Returns what counts the units that are done; those that are not final, once rewritten."""
+def _unit_counter(parts: Parts, final: Mapping[str, bool]) -> progress.Look:
+    """Returns a counter of finished units; units not final before count once rewritten."""
     ending = parts.done("").rpartition("/")[2]
     again = [name for name, is_final in final.items() if not is_final]
     finished = progress.Finished(parts.root, ending, final, again)

@@ -1,4 +1,4 @@
-"""Predictions on disk: a part for each unit of photos, whole or not there. No Beam."""
+"""Stores predictions on disk without Beam: a part for each unit of photos, whole or absent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pipelines.storage.rejects import jsonl
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What inputs.json says of a folder: what its predictions hang on, beside each unit's photos.
+    """The inputs of a folder's predictions, apart from each unit's photos: inputs.json.
 
     Attributes:
-      model: its digest.
-      parameters: how photos are normalised that were not before.
-      top_k: classes that are kept of each photo.
+      model: the model's digest.
+      parameters: how photos are normalised that were not normalised before.
+      top_k: number of classes kept for each photo.
       embed: whether there are embeddings.
     """
 
@@ -40,13 +40,13 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """What <unit>.done.json says of a part.
+    """The counts of a finished part: <unit>.done.json.
 
     Attributes:
-      photos: with a prediction.
-      rejected: that could not be read.
-      passing: of them, those that another day may mend.
-      source: digest of what the unit was made from.
+      photos: number of photos with a prediction.
+      rejected: number of rejects, such as photos that could not be read.
+      source: digest of the unit that the part was made from.
+      passing: number of rejects for a transient reason, which a later run may not meet.
     """
 
     photos: int
@@ -56,8 +56,14 @@ class Done:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
-    """A photo and what the network makes of it."""
+class ScoredPhoto:
+    """A photo and its prediction.
+
+    Attributes:
+      id: the photo's id.
+      landmark_id: the landmark that it is known to show, or None.
+      prediction: the network's output.
+    """
 
     id: str
     landmark_id: int | None
@@ -69,37 +75,39 @@ class Parts:
     """A folder of predictions.
 
     Attributes:
-      root: local or gs://.
+      root: its path, local or gs://.
     """
 
     root: str
 
     def predictions(self, unit: str) -> str:
+        """Returns the path of a unit's predictions, as Parquet."""
         return paths.join(self.root, f"{unit}.parquet")
 
     def rejects(self, unit: str) -> str:
+        """Returns the path of a unit's rejects, as JSON lines."""
         return paths.join(self.root, f"{unit}.rejects.jsonl")
 
     def done(self, unit: str) -> str:
-        """Written last: the unit's counts, and the digest of what it was made from."""
+        """Returns the path of a unit's `Done`, which is written last."""
         return paths.join(self.root, f"{unit}.done.json")
 
     @property
     def inputs(self) -> str:
-        """What all units are made with."""
+        """The path of the `Inputs` that all units have in common."""
         return paths.join(self.root, "inputs.json")
 
     def claim(self, inputs: Inputs) -> list[str]:
-        """Makes the folder one of predictions made with these inputs.
+        """Reserves the folder for predictions made with these inputs.
 
         Returns:
-          what is otherwise, where it holds predictions made with others; it is
-          then left as it is.
+          the names of the inputs that differ, where the folder holds predictions
+          made with others; it is then left as it is.
         """
         filesystem.make_folder(self.root)
         filesystem.remove_temporaries(self.root)
         if filesystem.exists(self.inputs):
-            # As it lies there: it may be of another version, or of another kind of folder.
+            # Not as Inputs: another version, or another kind of folder, may have other fields.
             found = filesystem.read_record(dict[str, Any], self.inputs, Inputs.REMEDY)
             wanted = json_record.plain(inputs)
             return [n for n in sorted({*found, *wanted}) if found.get(n) != wanted.get(n)]
@@ -107,11 +115,11 @@ class Parts:
         return []
 
     def is_done(self, unit: str, source: object) -> bool:
-        """Whether a unit's predictions are there, made from this source."""
+        """Returns whether the folder has a unit's predictions, made from this source."""
         return self._done(unit, source) is not None
 
     def is_final(self, unit: str, source: object) -> bool:
-        """Whether they are, and no photo is missing for a reason that another day may mend."""
+        """Returns whether a unit is done and none of its rejects has a transient reason."""
         done = self._done(unit, source)
         return done is not None and not done.passing
 
@@ -123,9 +131,16 @@ class Parts:
         return found if found.source == _digest(source) else None
 
     def write(
-        self, unit: str, source: object, rows: Sequence[Scored], rejects: Sequence[Reject]
+        self, unit: str, source: object, rows: Sequence[ScoredPhoto], rejects: Sequence[Reject]
     ) -> None:
-        """Writes a unit's part; done.json comes last."""
+        """Writes a unit's part, its done.json last.
+
+        Args:
+          unit: the unit's name.
+          source: the unit, whose digest done.json holds.
+          rows: its predictions.
+          rejects: all of its rejects.
+        """
         filesystem.remove(self.done(unit))
         parquet.write_table(self.predictions(unit), _table(rows))
         self.write_rejects(unit, rejects)
@@ -134,13 +149,14 @@ class Parts:
         filesystem.write_record(self.done(unit), done)
 
     def write_rejects(self, unit: str, rejects: Iterable[Reject]) -> None:
+        """Writes a unit's rejects in place of earlier ones."""
         filesystem.write(self.rejects(unit), jsonl(rejects))
 
     def read(self, unit: str, *columns: str) -> pa.Table:
-        """Some columns of PREDICTIONS.
+        """Reads some columns of a unit's predictions, named as in PREDICTIONS.
 
         Raises:
-          UserError: the part is not there or is no such table.
+          UserError: the part is absent or lacks a column.
         """
         return parquet.read_table(
             self.predictions(unit), {c: schema.PREDICTIONS[c] for c in columns}
@@ -148,15 +164,15 @@ class Parts:
 
     @property
     def units(self) -> str:
-        """The names of all units, written when all of them are done."""
+        """The path of the list of all units' names, which is written when all are done."""
         return paths.join(self.root, "units.json")
 
 
 def matrix(table: pa.Table, column: str) -> np.ndarray:
-    """[rows, values]: a column whose lists are equally long.
+    """Returns a column of equally long lists as [rows, values].
 
     Raises:
-      UserError: some row has none.
+      UserError: a row has no list.
     """
     lists = table[column].combine_chunks()
     if lists.null_count:
@@ -165,21 +181,21 @@ def matrix(table: pa.Table, column: str) -> np.ndarray:
     return values.reshape(len(table), -1) if len(table) else values.reshape(0, 0)
 
 
-def names(units: Iterable[str]) -> Iterator[str]:
-    """The units' names.
+def unique_names(units: Iterable[str]) -> Iterator[str]:
+    """Yields the names of units after checking that they differ.
 
     Raises:
-      UserError: two are the same, so that one part would take the other's place.
+      UserError: two names are the same, so that one part would overwrite the other.
     """
     seen: set[str] = set()
     for name in units:
         if name in seen:
-            raise UserError(f"two files of photos are called {name}: score them one by one")
+            raise UserError(f"two files of photos are named {name}: score them in separate runs")
         seen.add(name)
         yield name
 
 
-def _table(rows: Sequence[Scored]) -> pa.Table:
+def _table(rows: Sequence[ScoredPhoto]) -> pa.Table:
     columns = {
         "id": [row.id for row in rows],
         "landmark_id": [row.landmark_id for row in rows],
@@ -195,5 +211,5 @@ def _digest(source: object) -> str:
 
 
 def beside(path: str, ending: str) -> str:
-    """The name of what belongs to a submission."""
+    """Returns the path of a file that belongs to a submission: its own, with another ending."""
     return f"{path.removesuffix('.csv')}.{ending}"

@@ -8,13 +8,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.score import inputs, model
 from pipelines.score.options import ScoreOptions
-from pipelines.score.pipeline import Job, predict
+from pipelines.score.pipeline import ScoringJob, predict
 from pipelines.score.prediction_store import Parts, beside
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.submission_writer import (
     Answers,
     Counts,
-    classified,
+    best_classes,
     collect,
     listed_ids,
     write,
@@ -34,14 +34,16 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     filesystem.check_output("--output", wanted.output)
     place = model.find(options.model.model)
     place.labels()  # to report a bad model before any photo is fetched
-    found = inputs.named(options, inputs.normal_of(place.export))
+    found = inputs.find_photos(options, inputs.normalization_of(place.export))
     ids = listed_ids(wanted.ids or found.ids)
     retrieves = reranking.rerank == "retrieval"
-    job = Job(found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves)
+    job = ScoringJob(
+        found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves
+    )
     filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # left by a killed run
     _claim(job)
     predict(job, options, beam_options, "score")
-    answers: Answers = functools.partial(classified, job)
+    answers: Answers = functools.partial(best_classes, job)
     if retrieves:
         where = rerank_pipeline.compare(job, options, beam_options)
         weight = reranking.classifier_weight
@@ -54,7 +56,7 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     return counts
 
 
-def _claim(job: Job) -> None:
+def _claim(job: ScoringJob) -> None:
     """Removes predictions that were made with another model or with other flags."""
     if other := job.parts.claim(job.inputs):
         print(

@@ -1,4 +1,4 @@
-"""From predictions on disk to a submission"""
+"""Collects predictions from disk and writes them as a submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.common.schema import TOP_K
 from pipelines.kaggle import submission
 from pipelines.kaggle.ids import read_ids
 from pipelines.score import prediction_store
-from pipelines.score.pipeline import Job
+from pipelines.score.pipeline import ScoringJob
 from pipelines.score.prediction_store import beside
 from pipelines.score.rerank.reranking import demote
 from pipelines.storage import filesystem, parquet
@@ -29,12 +29,14 @@ Cells = dict[str, tuple[int, float]]  # id -> landmark_id, score
 
 @dataclasses.dataclass
 class Found:
-    """What the parts hold of all photos.
+    """All predictions and rejects of a folder's parts.
 
     Attributes:
-      ids, landmark_ids, scores: of each prediction; an id may come twice.
-      rejects: what could not be read.
-      failed: units that could not be read at all, by name.
+      ids: [photos] the photos' ids; one may occur twice.
+      landmark_ids: [photos] int64, the predicted landmarks.
+      scores: [photos] their scores.
+      rejects: of all units.
+      failed: names of the units that have no predictions.
     """
 
     ids: list[str] = dataclasses.field(default_factory=list)
@@ -44,7 +46,7 @@ class Found:
     failed: list[str] = dataclasses.field(default_factory=list)
 
     def cells(self) -> Cells:
-        """Of an id's two predictions the better one counts."""
+        """Returns a prediction for each id: of several, the one with the highest score."""
         cells: Cells = {}
         for row in zip(self.ids, self.landmark_ids.tolist(), self.scores.tolist(), strict=True):
             if row[0] not in cells or row[2] > cells[row[0]][1]:
@@ -54,17 +56,17 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What counts.json says of a submission.
+    """The counts of a submission: counts.json.
 
     Attributes:
-      rows: = predicted + unreadable + without_image.
+      rows: number of rows: predicted + unreadable + without_image.
       predicted: rows with a landmark.
       unreadable: rows whose photo cannot be read.
-      without_image: rows that there is no photo of.
-      photos: with a prediction: predicted + not_listed + repeated.
-      not_listed: photos that no row is for.
-      repeated: photos whose id came before.
-      failed_units: units that could not be read at all.
+      without_image: rows without a photo.
+      photos: photos with a prediction: predicted + not_listed + repeated.
+      not_listed: photos without a row.
+      repeated: photos whose id occurred before.
+      failed_units: units that have no predictions.
     """
 
     rows: int
@@ -80,8 +82,8 @@ class Counts:
 Answers = Callable[[str], tuple[np.ndarray, np.ndarray]]  # unit -> landmark_ids, scores
 
 
-def collect(job: Job, answers: Answers) -> Found:
-    """Reads a part at a time."""
+def collect(job: ScoringJob, answers: Answers) -> Found:
+    """Reads ids and rejects of all parts; `answers` gives the predictions of each."""
     found = Found()
     every = []
     for unit in job.photos.units():
@@ -96,8 +98,8 @@ def collect(job: Job, answers: Answers) -> Found:
     return found
 
 
-def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
-    """The best class of each of a part's photos, and its probability."""
+def best_classes(job: ScoringJob, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the landmark of each photo's best class, and its probability, for one unit."""
     table = job.parts.read(unit, "landmark_ids", "scores")
     if not len(table):
         return np.zeros(0, np.int64), np.zeros(0)
@@ -106,8 +108,8 @@ def classified(job: Job, unit: str) -> tuple[np.ndarray, np.ndarray]:
     )[:, 0]
 
 
-def write_top_k(job: Job, path: str) -> None:
-    """All classes that were kept of each photo, a row for each: CSV, or Parquet by its name."""
+def write_top_k(job: ScoringJob, path: str) -> None:
+    """Writes a row for each class kept of each photo: Parquet if so named, otherwise CSV."""
     tables_of = [parquet.arrow_schema(TOP_K).empty_table()]
     for unit in job.photos.units():
         if job.parts.is_done(unit.name, unit):
@@ -128,10 +130,10 @@ def write_top_k(job: Job, path: str) -> None:
 
 
 def listed_ids(path: str | None) -> list[str] | None:
-    """The ids of a submission's rows, in their order; None where no CSV lists them.
+    """Reads the ids of a submission's rows, in order; None where no CSV lists them.
 
     Raises:
-      UserError: an id comes twice or is none, or there are none at all.
+      UserError: an id is malformed or repeated, or there is none.
     """
     if path is None:
         return None
@@ -144,16 +146,17 @@ def write(path: str, ids: Sequence[str] | None, found: Found, over: int | None =
     """Writes the submission and, beside it, the rejects and, last, the counts.
 
     Args:
-      path: of the submission.
-      ids: of its rows; None for those of the photos, sorted.
+      path: the submission's path.
+      ids: ids of its rows; None for those of all photos, sorted.
       found: predictions and rejects.
-      over: how many rows may have a landmark before it is put below all others.
+      over: a landmark predicted in more rows than this is ranked below all others; None for
+        no such limit.
 
     Returns:
       the counts.
 
     Raises:
-      UserError: there is no prediction at all.
+      UserError: there is no prediction.
     """
     cells = found.cells()
     unread = {r.id for r in found.rejects if r.id and r.reason != Reason.MISSING} - set(cells)
@@ -178,7 +181,7 @@ def write(path: str, ids: Sequence[str] | None, found: Found, over: int | None =
     refused = sorted([*found.rejects, *extra], key=lambda r: (r.unit, r.id, r.reason))
     filesystem.write(rejects, jsonl(refused))
     if not cells:
-        raise UserError(f"no photo could be scored; {rejects} says why of {len(refused)}")
+        raise UserError(f"no photo could be scored; {rejects} gives the reasons for {len(refused)}")
     if over:
         cells = demoted({i: cells[i] for i in rows if i in cells}, over)
     filesystem.write(path, submission.write(rows, cells))
@@ -187,7 +190,7 @@ def write(path: str, ids: Sequence[str] | None, found: Found, over: int | None =
 
 
 def demoted(cells: Cells, over: int) -> Cells:
-    """The cells with the landmarks of more than so many of them below all others."""
+    """Returns the cells; those whose landmark occurs in more than `over` are ranked last."""
     landmark_ids, scores = map(np.array, zip(*cells.values(), strict=True))
     scores = demote(landmark_ids, scores, over)
     return dict(zip(cells, zip(landmark_ids.tolist(), scores.tolist(), strict=True), strict=True))
@@ -197,4 +200,4 @@ def _check(counts: Counts) -> None:
     rows = counts.predicted + counts.unreadable + counts.without_image
     photos = counts.predicted + counts.not_listed + counts.repeated
     if rows != counts.rows or photos != counts.photos:
-        raise AssertionError(f"the sums do not hold: {counts}")
+        raise AssertionError(f"the counts of the submission do not add up: {counts}")

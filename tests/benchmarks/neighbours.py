@@ -27,7 +27,7 @@ import pyarrow as pa
 from pipelines.common import schema
 from pipelines.score import prediction_store
 from pipelines.score.model import Prediction
-from pipelines.score.prediction_store import Parts, Scored
+from pipelines.score.prediction_store import Parts, ScoredPhoto
 from pipelines.score.rerank import non_landmarks
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.rerank.reranking import NEIGHBOURS
@@ -71,7 +71,7 @@ def write(folder: pathlib.Path, rows: int) -> list[str]:
         some = vectors(start, min(IN_A_FILE, rows - start))
         none = np.zeros(0)
         scored = [
-            Scored(name(start + n), start + n, Prediction(none, none, vector))
+            ScoredPhoto(name(start + n), start + n, Prediction(none, none, vector))
             for n, vector in enumerate(some)
         ]
         units.append(f"part-{start:08d}")
@@ -88,7 +88,7 @@ def ask(folder: pathlib.Path, queries: np.ndarray) -> None:
     """Scored photos as gld2 score leaves them, and photos of no landmark."""
     none = np.zeros(0)
     scored = [
-        Scored(name(QUERY + n), None, Prediction(none, none, vector))
+        ScoredPhoto(name(QUERY + n), None, Prediction(none, none, vector))
         for n, vector in enumerate(queries)
     ]
     Parts(str(folder / "scored")).write("test", "", scored, [])
@@ -104,7 +104,7 @@ def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     where = rerank_pipeline.Search(scored, index, tuple(units), str(folder / "found"))
     before = _peak()
     started = time.perf_counter()
-    rerank_pipeline.find("test", where)
+    rerank_pipeline.find_evidence("test", where)
     seconds, largest = time.perf_counter() - started, _peak()
     table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())

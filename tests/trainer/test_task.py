@@ -123,7 +123,7 @@ def test_a_finished_run_again_does_nothing(finished, job, capsys):
 
 def test_another_run_in_the_same_folder_is_refused(finished, capsys):
     assert run("train", [*finished, "--seed", "5"]) == 2
-    assert "holds another run (seed: 0, now 5)" in capsys.readouterr().err
+    assert "holds a run with other settings (seed: 0, now 5)" in capsys.readouterr().err
 
 
 def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, capsys):
@@ -215,7 +215,7 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
     assert run("train", command) == 0
     shown = capsys.readouterr().out
     assert "continuing after epoch 1, step 0" in shown
-    assert "no such split" in shown
+    assert "the dataset has no validation split" in shown
     assert [(row["phase"], row["val_gap"]) for row in _history(job)] == [("head", ""), ("fine", "")]
 
 

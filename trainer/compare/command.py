@@ -1,4 +1,4 @@
-"""`gld2 compare`: several networks under the same budget, and the paper's Table 1 of them."""
+"""Defines `gld2 compare`: trains networks under one budget and makes the paper's Table 1."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ an entry of --backbones is NAME[:SIZE][=WEIGHTS], without commas:
   mobilenet_v2:0.35            0.35 is --alpha; of efficientnet, it is --phi
   efficientnet_lite0=lite0.h5  from a file
 
-every other flag goes to each `gld2 train`, which explains them in its own --help.
+every other flag is passed to each `gld2 train`, whose --help explains it.
 
 examples:
-  The paper's three, for 5 minutes each, and how fast VGG is:
+  The paper's three networks, 5 minutes each, and the inference speed of VGG:
     gld2 compare --data out/dataset --job_dir out/table --minutes 5 --speed_of vgg16
-  With weights that lie on disk, on the test photos:
+  With weights on disk, measured on the test photos:
     gld2 compare --data out/dataset --job_dir out/table --minutes 5 \\
         --backbones mobilenet_v2:0.35=mobilenet.h5,efficientnet_lite0=lite0.h5,resnet50=none \\
         --solution recognition_solution_v2.1.csv
@@ -40,11 +40,11 @@ examples:
     gld2 compare --data CLEAN,FULL --job_dir out/sweep --epochs 3,1/6,1
 
 what JOB_DIR holds afterwards:
-  table1.csv, table1.md, table1.png   the table; the paper's figures stand in brackets
-  NAME/                               what `gld2 train` left, for each run
+  table1.csv, table1.md, table1.png   the table, with the paper's figures in brackets
+  NAME/                               the job folder of `gld2 train`, for each run
 
-Runs that are over are not repeated: the same command goes on where it was stopped, and a backbone
-more in it trains that one alone. A run that fails is a row that says why, and the exit code is 1.
+Finished runs are not repeated: the same command continues where it was stopped, and with one more
+backbone it trains only that one. The row of a run that fails says why, and the exit code is 1.
 """
 
 
@@ -52,8 +52,8 @@ more in it trains that one alone. A run that fails is a row that says why, and t
 class CompareOptions(Options):
     """The flags of gld2 compare; all others go to each gld2 train."""
 
-    data: str = flag(about="as of `gld2 train`", metavar="FOLDER[,FOLDER]")
-    job_dir: str = flag(about="where the table and all runs go", metavar="FOLDER", parse=folder)
+    data: str = flag(about="as in `gld2 train`", metavar="FOLDER[,FOLDER]")
+    job_dir: str = flag(about="folder for the table and all runs", metavar="FOLDER", parse=folder)
     backbones: str = flag(
         "efficientnet_b0,mobilenet_v2,resnet50",
         "the networks: see below",
@@ -61,29 +61,29 @@ class CompareOptions(Options):
     )
     minutes: float | None = flag(
         None,
-        "the most that a run may train, by a few steps that are timed before it: one that "
-        "would take longer gets fewer of its epochs, each phase in proportion (default: all runs "
-        "have the same epochs, whatever they take)",
+        "the most minutes that a run may train, estimated from a few steps timed before it: a run "
+        "that would take longer gets fewer epochs, each phase in proportion (default: all runs "
+        "have the same epochs, however long they take)",
     )
     batch_sizes: str = flag("", "a row for each, as in 16,32", metavar="N[,N]")
     epochs: str = flag("", "a row for each, as in 3/6", metavar="N[/N]")
     solution: str = flag(
         "",
-        "Kaggle's recognition_solution CSV: measure on the test split, by its rules "
+        "Kaggle's recognition_solution CSV: measure on the test split, by Kaggle's rules "
         "(default: on the validation split, after the last epoch)",
         metavar="FILE",
     )
     speed_of: str = flag(
         "",
-        "networks that are not trained, but whose inference is timed, such as vgg16",
+        "networks whose inference is timed but that are not trained, such as vgg16",
         metavar="ENTRY[,ENTRY]",
     )
     speed_batch: int = flag(
-        32, "photos in the one batch on which all are timed", least=1, most=65536
+        32, "photos in the batch on which all networks are timed", least=1, most=65536
     )
 
     def __post_init__(self) -> None:
-        """Raises UserError for a time that is none."""
+        """Raises UserError where the minutes are not positive and finite."""
         super().__post_init__()
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise UserError(f"--minutes: expected more than 0, found {self.minutes:g}")
@@ -101,17 +101,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-      argv: flags; the process' own where None.
+      argv: flags; None for the process's own.
 
     Returns:
       0; 1 where a run failed.
 
     Raises:
-      UserError: what the user can mend, found before the first run.
+      UserError: an error that the user can correct, found before the first run.
     """
     options, passed = COMMAND.parse_known(argv)
     if any(word.partition("=")[0] == "--backbone" for word in passed):
-        raise UserError("--backbone: expected --backbones here")
+        raise UserError("--backbone: gld2 compare takes --backbones instead")
     rows = _compare(options, passed)
     failed = [row.run for row in rows if row.problem]
     if failed:
@@ -127,13 +127,13 @@ def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
     planned += runs.plan_speed_runs(options.speed_of, passed) if options.speed_of else []
     devices.choose_backend(planned[0].settings.device)
     with quiet.tensorflow():
-        # TensorFlow, for which --help and a wrong flag should not wait.
+        # TensorFlow, which --help and a wrong flag should not wait for.
         from trainer.compare import evaluation
-    exam = evaluation.exam(planned, options.solution)
+    evaluation_set = evaluation.find_evaluation_set(planned, options.solution)
     evaluation.check_weights(planned)
     rows = [_trained(run, options.minutes) for run in planned]
-    # Only now, as a GPU or a TPU serves one process at a time.
-    notes = evaluation.fill(rows, planned, exam, options.speed_batch)
+    # Only after all runs, as a GPU or a TPU serves one process at a time.
+    notes = evaluation.fill(rows, planned, evaluation_set, options.speed_batch)
     markdown = table.to_markdown(rows, [*notes, *_budget(rows, options.minutes)])
     table.write(place, rows, markdown)
     print(f"\n{markdown}\ntable: {place}/table1.csv, table1.md, table1.png")
@@ -141,7 +141,7 @@ def _compare(options: CompareOptions, passed: list[str]) -> list[Row]:
 
 
 def _trained(run: ComparisonRun, minutes: float | None) -> Row:
-    """Trains a network, or goes on, or finds it trained; its row says where that failed."""
+    """Trains a network unless it is trained already; returns its row, with the error if any."""
     settings = run.settings
     row = Row(run.name, run.network, runs.weights_name(settings), image_size=settings.image_size)
     if not run.trains:
@@ -159,7 +159,7 @@ def _trained(run: ComparisonRun, minutes: float | None) -> Row:
 
 
 def _shortened(settings: Config, minutes: float) -> Config:
-    """With the epochs that fit, by what is timed now or was before."""
+    """Returns the settings with the epochs that fit, by timings of now or of an earlier run."""
     from trainer.compare import time_budget
 
     if time_budget.read(settings) is None:
@@ -169,7 +169,7 @@ def _shortened(settings: Config, minutes: float) -> Config:
 
 
 def _budget(rows: Sequence[Row], minutes: float | None) -> list[str]:
-    """Notes on how long the runs were to take."""
+    """Returns notes on the time that the runs were given."""
     if minutes is None:
         return []
     over = [row.run for row in rows if (row.seconds or 0) > 60 * minutes]

@@ -1,4 +1,4 @@
-"""What a comparison measures, once its runs are over: how good the networks are, and how fast."""
+"""Measures the quality and the speed of compared networks, once their runs are over."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _FROM_TRAINING = {  # done.json -> column
 
 
 @dataclasses.dataclass(frozen=True)
-class Exam:
-    """What all networks are measured on.
+class EvaluationSet:
+    """The split that all networks are measured on.
 
     Attributes:
-      version: the dataset that they were trained on last.
-      split: 'test', 'validation', or '' where there is nothing to measure on.
-      solution: the truth of 'test', by Kaggle's rules.
-      name: of the solution's file.
+      version: the dataset that the networks were trained on last.
+      split: 'test', 'validation', or '' where there is no split to measure on.
+      solution: Kaggle's solution of 'test'; None for another split.
+      name: the solution file's name.
     """
 
     version: Version
@@ -49,11 +49,11 @@ class Exam:
     name: str = ""
 
 
-def exam(runs: Sequence[ComparisonRun], path: str) -> Exam:
-    """Opens the datasets of the runs, which have them in common, and the solution if there is one.
+def find_evaluation_set(runs: Sequence[ComparisonRun], path: str) -> EvaluationSet:
+    """Opens the datasets, which all runs have in common, and the solution if there is one.
 
     Raises:
-      UserError: one of them cannot be used, or the runs do not end on the same dataset.
+      UserError: a file cannot be used, or the runs do not end on the same dataset.
     """
     settings = runs[0].settings
     last = {run.settings.phases[-1].dataset for run in runs if run.trains}
@@ -61,16 +61,18 @@ def exam(runs: Sequence[ComparisonRun], path: str) -> Exam:
         raise UserError("--epochs: expected settings that all end on the same one of --data")
     version = [dataset.find(folder, settings.cache) for folder in settings.data][last.pop()]
     if not path:
-        return Exam(version, VALIDATION if version.has_validation else "")
+        return EvaluationSet(version, VALIDATION if version.has_validation else "")
     dataset.check(version, input_pipeline.TEST)
-    return Exam(version, input_pipeline.TEST, kaggle_test.read(path), os.path.basename(path))
+    return EvaluationSet(
+        version, input_pipeline.TEST, kaggle_test.read(path), os.path.basename(path)
+    )
 
 
 def check_weights(runs: Sequence[ComparisonRun]) -> None:
-    """Finds a path that is wrong before hours are spent on the runs before it.
+    """Checks that all files of weights exist, before hours are spent on earlier runs.
 
     Raises:
-      UserError: there is no such file.
+      UserError: a file does not exist.
     """
     for run in runs:
         path = run.settings.weights
@@ -78,17 +80,19 @@ def check_weights(runs: Sequence[ComparisonRun]) -> None:
             raise UserError(f"{run.network}: weights {path}: no such file")
 
 
-def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: int) -> list[str]:
-    """Fills in what is measured; a network that cannot be is a row that says so.
+def fill(
+    rows: Sequence[Row], runs: Sequence[ComparisonRun], on: EvaluationSet, batch: int
+) -> list[str]:
+    """Measures the networks and fills in their rows; the row of one that fails says why.
 
     Args:
       rows: one for each run.
-      runs: of which some failed, and some are there for their speed alone.
-      on: the exam.
-      batch: photos in the one that all are timed on.
+      runs: the runs, some of which failed, and some of which only have their speed measured.
+      on: what the networks are measured on.
+      batch: number of photos in the batch that all networks are timed on.
 
     Returns:
-      Notes on what was measured, and how.
+      Notes on what was measured and how.
     """
     found = devices.find_devices(runs[0].settings.device)
     notes = _notes(on, found, batch)
@@ -104,8 +108,8 @@ def fill(rows: Sequence[Row], runs: Sequence[ComparisonRun], on: Exam, batch: in
     return list(dict.fromkeys(notes))
 
 
-def _quality(row: Row, run: ComparisonRun, on: Exam) -> list[str]:
-    """Fills in how good a trained network is; returns how the photos and the solution met."""
+def _quality(row: Row, run: ComparisonRun, on: EvaluationSet) -> list[str]:
+    """Fills in a trained network's quality; returns notes on how photos and solution match."""
     job = run.settings.job_dir
     done = gfile.read_record(Outcome, f"{job}/done.json")
     row.seconds, row.split = done.seconds, on.split
@@ -121,8 +125,8 @@ def _quality(row: Row, run: ComparisonRun, on: Exam) -> list[str]:
     return covered
 
 
-def _scored(run: ComparisonRun, on: Exam, truth: Solution) -> kaggle_test.Scored:
-    """What the exported network says of the test photos, in float32 and on one device."""
+def _scored(run: ComparisonRun, on: EvaluationSet, truth: Solution) -> kaggle_test.ScoredSplit:
+    """Returns the exported network's predictions of the test photos, in float32 on one device."""
     keras.utils.clear_session()
     keras.distribution.set_distribution(None)
     with tempfile.TemporaryDirectory() as local:
@@ -134,7 +138,7 @@ def _scored(run: ComparisonRun, on: Exam, truth: Solution) -> kaggle_test.Scored
         return kaggle_test.predict(scorer, batches, on.version.labels, truth)
 
 
-def _speed(row: Row, run: ComparisonRun, on: Exam, found: Devices, batch: int) -> None:
+def _speed(row: Row, run: ComparisonRun, on: EvaluationSet, found: Devices, batch: int) -> None:
     subject = throughput.speed_settings(run.settings, batch)
     measured = throughput.measure(subject, on.version.labels, found, run.trains)
     row.parameters = measured.parameters
@@ -143,7 +147,7 @@ def _speed(row: Row, run: ComparisonRun, on: Exam, found: Devices, batch: int) -
     row.inference_images_per_second = measured.inference
 
 
-def _notes(on: Exam, found: Devices, batch: int) -> list[str]:
+def _notes(on: EvaluationSet, found: Devices, batch: int) -> list[str]:
     quality = {
         input_pipeline.TEST: f"measured on the test split, by {on.name} and Kaggle's rules, on the "
         "exported model; precision is the share of predictions that are right, recall that of the "

@@ -1,4 +1,4 @@
-"""A test split against Kaggle's solution file, as `gld2 evaluate` measures a submission."""
+"""Measures a network on a test split by Kaggle's solution, as `gld2 evaluate` does."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
-    """What a network says of a split's photos.
+class ScoredSplit:
+    """A network's predictions of a split's photos.
 
     Attributes:
       ids: [photos] str.
       landmarks: [photos] int64, the landmark of the best class.
-      scores: [photos] float32, of that class.
-      true: [photos] float32, sum of the scores of the landmarks that the solution names.
+      scores: [photos] float32, the scores of that class.
+      true: [photos] float32, the sum of the scores of the photo's true landmarks.
     """
 
     ids: np.ndarray
@@ -40,7 +40,8 @@ def read(path: str) -> Solution:
     """Reads a solution file.
 
     Raises:
-      UserError: naming the row: a wrong header, cell or usage, or a repeated id.
+      UserError: a header, cell or usage is wrong, an id is repeated (the message names the row),
+        or no query has a landmark.
     """
     found = solution.parse(gfile.read(path), path)
     if not any(found.landmarks[found.usages != IGNORED]):
@@ -50,12 +51,12 @@ def read(path: str) -> Solution:
 
 def predict(
     scorer: keras.Model, batches: Iterable, labels: Sequence[Label], truth: Solution
-) -> Scored:
-    """Runs a network over photos; the scores of one batch at a time are in memory.
+) -> ScoredSplit:
+    """Runs a network on photos, holding the scores of one batch at a time in memory.
 
     Args:
       scorer: [batch, size, size, 3] to [batch, classes] scores.
-      batches: as data.evaluation gives them.
+      batches: as input_pipeline.evaluation returns them.
       labels: the classes.
       truth: the solution; photos that it does not name have a true probability of 0.
     """
@@ -68,11 +69,11 @@ def predict(
         best = scores.argmax(axis=1)
         true = [row[list(columns.get(n, ()))].sum() for row, n in zip(scores, names, strict=True)]
         parts.append((names, landmarks[best], scores.max(axis=1), np.array(true, np.float32)))
-    return Scored(*map(np.concatenate, zip(*parts, strict=True)))
+    return ScoredSplit(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _columns(labels: Sequence[Label], truth: Solution) -> dict[str, set[int]]:
-    """The network's outputs for the landmarks that a photo shows, by the photo's id."""
+    """Returns the network's output columns of each photo's true landmarks, by photo id."""
     outputs = {label.landmark_id: label.label for label in labels}
     found: dict[str, set[int]] = {}
     for query, landmark in zip(*solution.truth(truth.landmarks), strict=True):
@@ -81,8 +82,8 @@ def _columns(labels: Sequence[Label], truth: Solution) -> dict[str, set[int]]:
     return found
 
 
-def measure(found: Scored, truth: Solution) -> dict[str, float]:
-    """The figures of Public and Private queries together, and the GAP of each.
+def measure(found: ScoredSplit, truth: Solution) -> dict[str, float]:
+    """Returns the metrics of Public and Private queries together, and the GAP of each.
 
     Returns:
       gap; gap_public and gap_private where they are defined; accuracy, of the queries that have a
@@ -106,8 +107,8 @@ def measure(found: Scored, truth: Solution) -> dict[str, float]:
     return values
 
 
-def coverage(found: Scored, truth: Solution) -> str:
-    """How the photos and the solution's rows meet, in words."""
+def coverage(found: ScoredSplit, truth: Solution) -> str:
+    """Returns a sentence that counts the solution's queries and those without photos."""
     scored = truth.usages != IGNORED
     labelled = (truth.landmarks[scored] != "").sum()
     missing = (metrics.positions(truth.ids[scored], found.ids.tolist()) < 0).sum()
@@ -119,13 +120,13 @@ def coverage(found: Scored, truth: Solution) -> str:
     )
 
 
-def _queries(found: Scored, truth: Solution, places: np.ndarray) -> Queries:
-    """The solution's rows, each with what the network says of its photo.
+def _queries(found: ScoredSplit, truth: Solution, places: np.ndarray) -> Queries:
+    """Joins the solution's rows with the network's predictions.
 
     Args:
-      found: of photos.
+      found: predictions of photos.
       truth: the solution.
-      places: [photos] int64, the row of each, or -1.
+      places: [photos] int64, each photo's row in the solution, or -1.
     """
     predicted, classes = np.zeros(len(truth.ids), bool), np.zeros(len(truth.ids), np.int64)
     scores = np.zeros(len(truth.ids), found.scores.dtype)

@@ -1,4 +1,4 @@
-"""Table 1 as CSV, as markdown and as a plot."""
+"""Writes the table of a comparison as CSV, as markdown and as a plot."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pipelines.common.plot import png
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """What the paper has of a network.
+    """The paper's figures for a network.
 
     Source: "MobileNet and EfficientNet Demonstration on Google Landmark Recognition Dataset",
     table 1, on a TPU v3-8. Its "accuracy" is the mean probability of the true class over about
     100 test images.
 
     Attributes:
-      hours: of training.
-      true_probability: its "accuracy".
-      gap: on Kaggle's test set.
+      hours: duration of training, hours.
+      true_probability: the paper's "accuracy".
+      gap: Global Average Precision on Kaggle's test set.
     """
 
     hours: float
@@ -41,26 +41,29 @@ _SLOW = "vgg16"  # which the paper says a MobileNet is about 3 times as fast as
 
 @dataclasses.dataclass
 class Row:
-    """A line of the table; what was not measured is None.
+    """A row of the table; a figure that was not measured is None.
 
     Attributes:
-      run: its name.
+      run: the run's name.
       network: backbone, and ':SIZE' where that is not the default.
-      weights: what it started from: 'imagenet', 'none' or the name of a file.
+      weights: initial weights: 'imagenet', 'none' or the name of a file.
       image_size: side of a photo, pixels.
       pretrained: 'yes' or 'no'.
-      batch_size: photos a step of its training.
-      head_epochs: on the classifier alone.
-      epochs: on everything, for each dataset.
-      seconds: of all epochs, validation included.
+      batch_size: photos per training step.
+      head_epochs: epochs of the classifier alone.
+      epochs: epochs of all layers on each dataset, separated by commas.
+      device: the devices that speed was measured on.
+      split: the split that quality was measured on; '' for none.
+      seconds: duration of all epochs, validation included.
       accuracy: share of photos whose best class is right.
       gap: Global Average Precision; gap_public and gap_private are of Kaggle's parts.
-      precision: see `notes`, as recall.
+      precision, recall: as the table's notes define them.
       mean_true_probability: the paper's "accuracy", over all photos.
-      parameters: that learn, the classifier included.
+      parameters: number of trainable parameters, the classifier included.
       gflops: 1e9 multiply-adds for one photo.
-      train_images_per_second: when everything learns.
-      problem: why there is no more, or ''.
+      train_images_per_second: training speed with all layers trainable.
+      inference_images_per_second: inference speed.
+      problem: why figures are missing, or ''.
     """
 
     run: str
@@ -89,6 +92,7 @@ class Row:
 
     @property
     def paper(self) -> Paper | None:
+        """The paper's figures for the network; None where it has none."""
         return PAPER.get(self.network)
 
 
@@ -97,7 +101,7 @@ _PAPER = [field.name for field in dataclasses.fields(Paper)]
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """All that is known, a line for each row; the paper's columns begin with 'paper_'."""
+    """Returns all figures as CSV; the paper's columns begin with 'paper_'."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*_COLUMNS, *(f"paper_{name}" for name in _PAPER)])
@@ -114,7 +118,7 @@ def _plain(value: Any) -> str:
 
 
 def to_markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
-    """The table for a person: our figures, and the paper's in brackets."""
+    """Returns the table and its notes as markdown, the paper's figures in brackets."""
     columns = [name for name in _SHOWN if any(_SHOWN[name](row) for row in rows)]
     cells = [[_SHOWN[name](row) for name in columns] for row in rows]
     lines = tables.markdown(columns, cells, padded=True)
@@ -160,7 +164,7 @@ _SHOWN: dict[str, Callable[[Row], str]] = {
 
 
 def _faster(rows: Sequence[Row]) -> list[str]:
-    """The paper's claim on MobileNets, for those that stand in the table beside VGG."""
+    """Returns notes on how much faster MobileNets are than VGG, a claim of the paper."""
     speeds = {row.network: row.inference_images_per_second for row in rows}
     slow = speeds.get(_SLOW)
     return [
@@ -172,12 +176,18 @@ def _faster(rows: Sequence[Row]) -> list[str]:
 
 
 def write(folder: str, rows: Sequence[Row], markdown: str) -> None:
-    """table1.csv, table1.md and table1.png."""
-    import tensorflow as tf  # for which --help should not wait
+    """Writes table1.csv, table1.md and table1.png.
+
+    Args:
+      folder: where to.
+      rows: of the table.
+      markdown: what table1.md holds.
+    """
+    import tensorflow as tf  # which --help should not wait for
 
     from trainer import gfile
 
-    tf.io.gfile.makedirs(folder)  # no run came so far as to make it, perhaps
+    tf.io.gfile.makedirs(folder)  # where no run got as far as making it
     gfile.write(f"{folder}/table1.csv", to_csv(rows))
     gfile.write(f"{folder}/table1.md", markdown)
     gfile.write(f"{folder}/table1.png", plot(rows))
@@ -195,7 +205,7 @@ _SPEEDS = (
 
 
 def plot(rows: Sequence[Row]) -> bytes:
-    """A PNG: how good on the left, with the paper's figures as diamonds; how fast on the right."""
+    """Plots quality on the left, the paper's figures as diamonds, and speed on the right; PNG."""
     from matplotlib.figure import Figure  # a second to import, and needed only here
 
     figure = Figure(figsize=(12, 1.6 + 0.7 * len(rows)), layout="constrained")
@@ -249,5 +259,5 @@ def _diamonds(axes, rows: Sequence[Row]) -> None:
 
 
 def _lane(row: int, place: int, series: int) -> float:
-    """Where a bar of a row lies, top down."""
+    """Returns the position of one bar of a row on the y axis, which runs downwards."""
     return row + (place - (series - 1) / 2) * 0.8 / series

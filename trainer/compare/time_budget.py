@@ -1,8 +1,8 @@
-"""How many epochs fit into a number of minutes, by a few steps that are timed before a run begins.
+"""Computes how many epochs fit into some minutes, from a few steps timed before a run.
 
-A run that was merely stopped when its time is over would end at a learning rate that never fell.
-Here it is given fewer epochs instead, and its schedule ends where it does. What was timed is kept,
-so that a run that goes on has the epochs that it began with.
+A run that is stopped when its time is up ends before its learning rate has fallen. Here it gets
+fewer epochs instead, so that its schedule ends with the run. The timings are kept, so that a run
+that is continued has the same number of epochs as at its start.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from trainer.model import build
 from trainer.training import loop, validation
 
 _FEWEST, _MOST, _ENOUGH = 4, 200, 10.0  # steps, and seconds, that are timed
-_BATCHES = 4  # of the validation split that are timed
-_SHARE = 0.9  # of the minutes that are given away: the rest is for what was timed too well
+_BATCHES = 4  # number of validation batches that are timed
+_SHARE = 0.9  # of the minutes that epochs may fill; the rest is for timings that were too short
 
 
 @dataclasses.dataclass(frozen=True)
-class Pace:
-    """What a phase costs.
+class PhaseTiming:
+    """The time that a phase takes.
 
     Attributes:
-      start: seconds once, as its first step compiles.
-      epoch: seconds an epoch, validation included.
+      start: seconds taken once, as its first step compiles.
+      epoch: seconds per epoch, validation included.
     """
 
     start: float
@@ -49,24 +49,29 @@ class Pace:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What budget.json of a job folder holds.
+    """The timings of a run: budget.json in its job folder.
 
     Attributes:
-      config: of the run that was timed, as config.json has it.
-      paces: of its phases.
+      config: the settings of the run that was timed, as in config.json.
+      paces: the timing of each phase.
     """
 
     REMEDY: ClassVar[str] = "remove it and run gld2 compare again"
 
     config: dict[str, Any]
-    paces: list[Pace]
+    paces: list[PhaseTiming]
 
 
-def shortened(settings: Config, paces: list[Pace], minutes: float) -> Config:
-    """The same run with as many of its epochs as fit, in the proportions that it has.
+def shortened(settings: Config, paces: list[PhaseTiming], minutes: float) -> Config:
+    """Returns the run's settings with as many epochs as fit, phases in proportion.
+
+    Args:
+      settings: the run's configuration.
+      paces: the timing of each phase.
+      minutes: the time that the run may take.
 
     Raises:
-      UserError: not even one epoch of each phase does.
+      UserError: one epoch of each phase does not fit.
     """
     phases = settings.phases
     counts = _fitting([phase.last - phase.first for phase in phases], paces, minutes)
@@ -79,15 +84,15 @@ def shortened(settings: Config, paces: list[Pace], minutes: float) -> Config:
     return dataclasses.replace(settings, head_epochs=head_epochs, epochs=tuple(epochs))
 
 
-def _fitting(wanted: list[int], paces: list[Pace], minutes: float) -> list[int]:
-    """Epochs of each phase: the largest share of what is wanted, at least one."""
+def _fitting(wanted: list[int], paces: list[PhaseTiming], minutes: float) -> list[int]:
+    """Returns the epochs of each phase: the largest share of those wanted, at least one."""
     seconds = 60 * minutes * _SHARE
     if _cost(wanted, paces) <= seconds:
         return wanted
     one = _cost([1] * len(wanted), paces)
     if one > seconds:
         raise UserError(
-            f"--minutes {minutes:g}: one epoch of each phase alone takes about {one / 60:.1f}"
+            f"--minutes {minutes:g}: one epoch of each phase takes about {one / 60:.1f} minutes"
         )
     low, high = 0.0, 1.0  # a share that fits, and one that does not
     while high - low > 1e-9:
@@ -101,12 +106,12 @@ def _counts(wanted: list[int], share: float) -> list[int]:
     return [max(1, int(share * epochs)) for epochs in wanted]
 
 
-def _cost(epochs: list[int], paces: list[Pace]) -> float:
+def _cost(epochs: list[int], paces: list[PhaseTiming]) -> float:
     return sum(p.start + n * p.epoch for n, p in zip(epochs, paces, strict=True))
 
 
-def read(settings: Config) -> list[Pace] | None:
-    """What was timed for this run before; None where it was not, or for another one."""
+def read(settings: Config) -> list[PhaseTiming] | None:
+    """Reads the timings of a run; None where there are none, or only of another run."""
     path = _path(settings)
     if not tf.io.gfile.exists(path):
         return None
@@ -116,8 +121,8 @@ def read(settings: Config) -> list[Pace] | None:
     return found.paces
 
 
-def write(settings: Config, paces: list[Pace]) -> None:
-    """Keeps what was timed in the run's folder."""
+def write(settings: Config, paces: list[PhaseTiming]) -> None:
+    """Writes timings to the run's folder."""
     found = Budget(json.loads(config.dumps(settings, "")), paces)
     tf.io.gfile.makedirs(settings.job_dir)
     gfile.write_record(_path(settings), found)
@@ -127,23 +132,23 @@ def _path(settings: Config) -> str:
     return f"{settings.job_dir.rstrip('/')}/budget.json"
 
 
-def measure(settings: Config) -> list[Pace]:
-    """Times a few steps of each phase, on real photos."""
+def measure(settings: Config) -> list[PhaseTiming]:
+    """Times a few steps of each phase on real photos."""
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
     found = devices.find_devices(settings.device)
     paces = []
     for phase in settings.phases:
-        keras.utils.clear_session()  # forgets how batches are spread, too
+        keras.utils.clear_session()  # also resets how batches are spread
         used = loop.spread(settings, versions, found)
         version = versions[phase.dataset]
         with distribution.scope(used), diagnose.reading(version):
-            paces.append(_pace(settings, version, phase, used))
+            paces.append(_time_phase(settings, version, phase, used))
     return paces
 
 
-def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> Pace:
+def _time_phase(settings: Config, version: Version, phase: Phase, found: Devices) -> PhaseTiming:
     precision = found.precision(settings.precision)
-    if settings.weights == IMAGENET:  # a download, which has no bearing on speed
+    if settings.weights == IMAGENET:  # a download that does not change the speed
         blank = dataclasses.replace(settings, weights=NO_WEIGHTS, epochs=(1,) * len(settings.data))
     else:
         blank = settings
@@ -151,27 +156,27 @@ def _pace(settings: Config, version: Version, phase: Phase, found: Devices) -> P
     steps = input_pipeline.steps_per_epoch(version, settings)
     batch = input_pipeline.batch_size(version, settings)
     build.compile_for(network, settings, phase, steps, batch, version.labels)
-    watch = _Watch()
+    timer = _StepTimer()
     network.fit(
         input_pipeline.training(version, settings),
         steps_per_epoch=_MOST,
         shuffle=False,
         verbose=0,
-        callbacks=[watch],
+        callbacks=[timer],
     )
-    # The first photos were read while the first step compiled; later ones cost what they do.
-    usual = statistics.fmean(watch.seconds[len(watch.seconds) // 2 :])
+    # The first photos were read while the first step compiled; the later half shows the true cost.
+    usual = statistics.fmean(timer.seconds[len(timer.seconds) // 2 :])
     once, each = _validation(network, version, settings, found)
-    return Pace(max(watch.seconds[0] - usual, 0.0) + once, steps * usual + each)
+    return PhaseTiming(max(timer.seconds[0] - usual, 0.0) + once, steps * usual + each)
 
 
 def _validation(
     network: keras.Model, version: Version, settings: Config, found: Devices
 ) -> tuple[float, float]:
-    """Seconds that validation costs once in a phase, and after each epoch."""
+    """Returns the seconds that validation takes once in a phase, and after each epoch."""
     if not version.has_validation:
         return 0.0, 0.0
-    judging = validation.prediction_model(network)
+    prediction_model = validation.prediction_model(network)
     size = input_pipeline.batch_size(version, settings)
     batches = input_pipeline.evaluation(version, settings, VALIDATION)
     count = math.ceil(version.images[VALIDATION] / size)
@@ -179,13 +184,13 @@ def _validation(
     seconds = []
     for part in (1, timed):
         began = time.monotonic()
-        validation.predict(judging, batches.take(part), size, found)
+        validation.predict(prediction_model, batches.take(part), size, found)
         seconds.append(time.monotonic() - began)
     return seconds[0], seconds[1] * count / timed
 
 
-class _Watch(keras.callbacks.Callback):
-    """Times each step, and ends `fit` when that is enough."""
+class _StepTimer(keras.callbacks.Callback):
+    """Times each step, and ends `fit` once enough time was measured."""
 
     def __init__(self) -> None:
         super().__init__()

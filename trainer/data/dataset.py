@@ -1,4 +1,4 @@
-"""A dataset on disk: a version folder with its labels, counts and shards."""
+"""Opens a dataset on disk: a version folder with its labels, counts and shards."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Version:
     """One version of the dataset.
 
     Attributes:
-      folder: where it lies.
+      folder: its path, local or gs://.
       labels: the classes, in the order of the network's outputs.
-      splits: of stats.json, by name.
+      splits: the splits' sizes in stats.json, by name.
       digest: sha256 of labels.csv and stats.json, 64 hex.
       cache: a local folder that shards are read from, or ''.
     """
@@ -42,24 +42,29 @@ class Version:
 
     @property
     def images(self) -> dict[str, int]:
-        """split -> how many photos it has; a split without photos is absent."""
+        """Number of photos by split; a split without photos is absent."""
         return {split: entry.images for split, entry in self.splits.items() if entry.images}
 
     @property
     def has_validation(self) -> bool:
+        """Whether the validation split has photos."""
         return self.images.get(VALIDATION, 0) > 0
 
     def shards(self, split: str) -> list[str]:
-        """The split's shards in order, in the cache where there is one.
+        """Returns the paths of a split's shards in order, in the cache if there is one.
 
         Raises:
-          UserError: there are none, or some of them are missing.
+          UserError: some or all of them are missing.
         """
         found = self.published(split)
         return shard_cache.local(found, self.cache) if self.cache else found
 
     def published(self, split: str) -> list[str]:
-        """The split's shards where the dataset lies; raises as `shards`."""
+        """Returns the paths of a split's shards in the dataset's folder, in order.
+
+        Raises:
+          UserError: some or all of them are missing.
+        """
         found = sorted(tf.io.gfile.glob(f"{self.folder}/{DATASET}-{split}.tfrecord-*-of-*"))
         if not found:
             raise UserError(f"{self.folder}: no {DATASET}-{split}.tfrecord-* shards")
@@ -77,7 +82,7 @@ def find(data: str, cached: str = "") -> Version:
       cached: a local folder to copy shards to, or ''.
 
     Raises:
-      UserError: no such folder, no version in it, or one that cannot be read.
+      UserError: there is no such folder, no version in it, or one that cannot be read.
     """
     data = data.rstrip("/") or "/"
     with gfile.reaching(f"--data {data}"):
@@ -94,7 +99,7 @@ def _find(data: str, cached: str) -> Version:
 
 
 def _versions(parent: str) -> list[str]:
-    """Version folders in a folder, the newest first; none where it is no folder."""
+    """Returns the version folders in a folder, newest first; none if it does not exist."""
     if not tf.io.gfile.isdir(parent):
         return []
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(parent)]
@@ -122,10 +127,10 @@ def _open(folder: str, cached: str) -> Version:
 
 
 def check(version: Version, split: str) -> None:
-    """Finds what would end a run late: no photos, or a shard that is missing or was cut off.
+    """Checks a split before a run: that it has photos, and all its shards at full length.
 
     Raises:
-      UserError: naming the file.
+      UserError: it does not; the message names the file.
     """
     shards = version.published(split)
     entry = version.splits.get(split)
@@ -135,9 +140,9 @@ def check(version: Version, split: str) -> None:
 
 
 def _check_length(shards: list[str], entry: SplitSize) -> None:
-    """Finds a shard that was cut off before hours are spent on the others.
+    """Checks that no shard was cut off, before hours are spent on the others.
 
-    Lengths are cheap to ask for; only where their sum is not that of stats.json are records read.
+    File lengths are cheap to get; records are read only if the sum differs from stats.json.
     """
     if entry.bytes is None:
         return
@@ -157,7 +162,7 @@ def _check_length(shards: list[str], entry: SplitSize) -> None:
 
 
 def _whole_records(path: str) -> int | None:
-    """How many records a file has; None where one of them is damaged."""
+    """Counts a file's records; None where one of them is damaged."""
     try:
         return sum(1 for _ in tf.data.TFRecordDataset(path))
     except tf.errors.DataLossError:

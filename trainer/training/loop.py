@@ -1,4 +1,4 @@
-"""One run: phases, epochs, checkpoints, and what is left when it ends."""
+"""Runs a training: its phases, epochs and checkpoints, and the files that it leaves."""
 
 from __future__ import annotations
 
@@ -23,73 +23,84 @@ from trainer.training.outcome import Outcome
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """The paths of a job folder."""
+class JobFolder:
+    """The paths of a job folder.
+
+    Attributes:
+      folder: the folder, local or gs://.
+    """
 
     folder: str
 
     def path(self, name: str) -> str:
+        """Returns the path of a file or folder in it."""
         return f"{self.folder}/{name}"
 
     @property
     def checkpoints(self) -> str:
+        """The folder of checkpoints."""
         return self.path("checkpoints")
 
     @property
     def history(self) -> str:
+        """The CSV with the metrics of each epoch."""
         return self.path("history.csv")
 
     @property
     def done(self) -> str:
+        """The path of the `Outcome`, which is written last."""
         return self.path("done.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """What does not change while a run goes on.
+class TrainingRun:
+    """The constants of a run.
 
     Attributes:
-      settings: its values.
+      settings: the run's configuration.
       versions: the datasets, in the order in which they are trained on.
-      job: where its files are.
-      devices: that compute.
+      job: the folder of its files.
+      devices: the devices that take part.
     """
 
     settings: Config
     versions: list[Version]
-    job: Job
+    job: JobFolder
     devices: Devices
 
     def version(self, phase: Phase) -> Version:
+        """Returns the dataset that a phase trains on."""
         return self.versions[phase.dataset]
 
     @property
     def precision(self) -> str:
+        """The precision that the devices compute in."""
         return self.devices.precision(self.settings.precision)
 
 
 def run(settings: Config) -> tuple[Outcome, bool]:
-    """Trains, or continues to, or finds it done.
+    """Runs a training, or continues it from its last checkpoint; does nothing if it is done.
 
     Args:
-      settings: the run.
+      settings: the run's configuration.
 
     Returns:
-      What done.json holds, and whether all was done before.
+      The outcome, and whether the run was finished before.
 
     Raises:
-      UserError: data or weights that cannot be used, or a job folder of another run.
+      UserError: data or weights cannot be used, or the job folder belongs to another run.
     """
     found = devices.find_devices(settings.device)
     versions = [dataset.find(folder, settings.cache) for folder in settings.data]
-    job = Job(settings.job_dir.rstrip("/"))
+    job = JobFolder(settings.job_dir.rstrip("/"))
     digest = hashlib.sha256("".join(version.digest for version in versions).encode()).hexdigest()
     _claim(job, config.dumps(settings, digest), found)
     if tf.io.gfile.exists(job.done):
         return gfile.read_record(Outcome, job.done), True
-    this = Run(settings, versions, job, spread(settings, versions, found))
+    this = TrainingRun(settings, versions, job, spread(settings, versions, found))
     print(f"training on {this.devices}", flush=True)
-    # From 1, as tf.data compares a seed with 0 where the global seed is 0; a tensor cannot be.
+    # From 1: where the global seed is 0, tf.data compares its own seed with 0, and a tensor
+    # cannot be compared so.
     keras.utils.set_random_seed(settings.seed + 1)
     with distribution.scope(this.devices):
         network, rows = _train(this)
@@ -97,18 +108,23 @@ def run(settings: Config) -> tuple[Outcome, bool]:
 
 
 def spread(settings: Config, versions: list[Version], found: Devices) -> Devices:
-    """Puts the run's batches, and perhaps its head, on the devices; returns those that take part.
+    """Spreads the run's batches, and its head if it is to be, over devices; returns those used.
+
+    Args:
+      settings: the run's configuration.
+      versions: its datasets.
+      found: all devices.
 
     Raises:
-      UserError: as devices.spread.
+      UserError: as distribution.spread.
     """
     batches = [input_pipeline.batch_size(version, settings) for version in versions]
     spreads = any(build.spreads_head(settings, len(version.labels)) for version in versions)
     return distribution.spread(found, batches, spreads)
 
 
-def _claim(job: Job, wanted: str, found: Devices) -> None:
-    """Makes the folder this run's, or makes sure that it is."""
+def _claim(job: JobFolder, wanted: str, found: Devices) -> None:
+    """Reserves the job folder for this run, or checks that it is this run's."""
     path = job.path("config.json")
     with gfile.reaching(f"--job_dir {job.folder}"):
         begun = tf.io.gfile.exists(job.done) or checkpoints.latest(job.checkpoints) > START
@@ -116,15 +132,16 @@ def _claim(job: Job, wanted: str, found: Devices) -> None:
             changes = config.differences(gfile.read(path), wanted)
             if changes:
                 raise UserError(
-                    f"{job.folder} holds another run ({'; '.join(changes)}): give another --job_dir"
+                    f"{job.folder} holds a run with other settings ({'; '.join(changes)}): "
+                    "give another --job_dir"
                 )
         elif found.chief:
             tf.io.gfile.makedirs(job.folder)
             gfile.write(path, wanted)
 
 
-def _train(this: Run) -> tuple[keras.Model, list[Row]]:
-    """Runs what is left of the phases; returns the network and the whole history."""
+def _train(this: TrainingRun) -> tuple[keras.Model, list[Row]]:
+    """Runs the remaining phases; returns the network and the history of all epochs."""
     done = checkpoints.latest(this.job.checkpoints)
     rows = history.read(this.job.history, done.epoch)
     ahead = [phase for phase in this.settings.phases if TrainingPosition(phase.last) >= done]
@@ -152,13 +169,13 @@ def _train(this: Run) -> tuple[keras.Model, list[Row]]:
 
 def _fit_phase(
     network: keras.Model,
-    this: Run,
+    this: TrainingRun,
     phase: Phase,
     begin: TrainingPosition,
     measured: dict,
     rows: list[Row],
 ) -> None:
-    """Runs a phase from a place to its end; an epoch that was begun is a `fit` of its own."""
+    """Runs a phase from a position to its end; a partial epoch gets a `fit` of its own."""
     version = this.version(phase)
     where = f" on {version.folder}" if len(this.versions) > 1 else ""
     print(f"{phase.title}{where}: epochs {begin.epoch + 1} to {phase.last}", flush=True)
@@ -171,7 +188,7 @@ def _fit_phase(
 
 def _fit(
     network: keras.Model,
-    this: Run,
+    this: TrainingRun,
     phase: Phase,
     begin: TrainingPosition,
     last: int,
@@ -186,7 +203,7 @@ def _fit(
             steps_per_epoch=input_pipeline.steps_per_epoch(version, this.settings) - begin.step,
             initial_epoch=begin.epoch,
             epochs=last,
-            shuffle=False,  # the dataset does
+            shuffle=False,  # the dataset is shuffled already
             verbose=(1 if sys.stdout.isatty() else 2) if host.chief else 0,
             callbacks=_callbacks(network, this, phase, begin, measured, rows),
         )
@@ -194,13 +211,13 @@ def _fit(
 
 def _callbacks(
     network: keras.Model,
-    this: Run,
+    this: TrainingRun,
     phase: Phase,
     begin: TrainingPosition,
     measured: dict,
     rows: list[Row],
 ) -> list[keras.callbacks.Callback]:
-    """In an order that matters: measured, logged, written, and only then saved."""
+    """Returns callbacks in the order they need: measure, log, write history, save last."""
     settings, version, job = this.settings, this.version(phase), this.job
     epochs = checkpoints.WholeEpochs(begin, measured)
     found: list[keras.callbacks.Callback] = [checkpoints.Reseed(settings.seed, begin), epochs]
@@ -216,7 +233,7 @@ def _callbacks(
     return found
 
 
-def _finish(network: keras.Model, this: Run, rows: list[Row]) -> Outcome:
+def _finish(network: keras.Model, this: TrainingRun, rows: list[Row]) -> Outcome:
     version = this.version(this.settings.phases[-1])
     outcome = Outcome(
         images=version.images["train"],

@@ -1,4 +1,4 @@
-"""done.json of a job folder: what a run came to."""
+"""Defines done.json, the outcome of a training run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pipelines.common.records import json_record
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What `gld2 train` writes last.
+    """The outcome of a run: done.json, which `gld2 train` writes last.
 
     Attributes:
-      images: of the train split that was trained on last.
-      classes: of its labels.
-      parameters: of the network.
-      epochs: in all phases.
-      seconds: of all epochs, validation included.
+      images: number of images in the train split that was trained on last.
+      classes: number of its classes.
+      parameters: number of the network's parameters.
+      epochs: number of epochs in all phases.
+      seconds: duration of all epochs, validation included.
       val_loss, val_accuracy, val_gap, val_precision, val_recall, val_true_probability: METRICS
         after the last epoch; None where there was no validation split.
       export: the folder of the trained model.

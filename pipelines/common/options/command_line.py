@@ -1,4 +1,4 @@
-"""A command's flags on its command line: the parser, its help, and the options that it gives."""
+"""Parses a command's flags into its options, and prints its help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, not a usage text and a line."""
+    """An ArgumentParser that raises errors of one line, without a usage text."""
 
     def __init__(self, program: str, description: str, epilog: str, usage: str | None = None):
         super().__init__(
@@ -29,12 +29,12 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raises UserError."""
+        """Raises UserError with argparse's message."""
         raise UserError(f"{message}; {self.prog} --help lists the flags")
 
 
 class _OldName(argparse.Action):
-    """An earlier spelling of a flag: it works, and says what it is called now."""
+    """The action of a flag's earlier name: sets its value, and prints its new name."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         print(
@@ -49,12 +49,12 @@ class Command(Generic[T]):
     """A command's name, options and help.
 
     Attributes:
-      name: after `gld2`.
+      name: its name after `gld2`.
       options: a dataclass of flags and groups.
-      description: what it does, first in `--help`.
+      description: a summary, first in `--help`.
       epilog: examples and notes, last in `--help`.
       usage: the first line of `--help`; None for argparse's own.
-      program: what a shell starts; None for `gld2` and the name.
+      program: the words that start it in a shell; None for `gld2` and the name.
     """
 
     name: str
@@ -65,23 +65,27 @@ class Command(Generic[T]):
     program: str | None = None
 
     def parse(self, argv: Sequence[str] | None) -> T:
-        """The options that a command line gives.
+        """Returns the options that a command line gives.
 
         Args:
           argv: the words after the command; None for the process's own.
 
         Raises:
-          UserError: a flag that is unknown, malformed or missing.
+          UserError: a flag is unknown, malformed or missing.
         """
         return build(self.options, self.given(argv))
 
     def parse_known(self, argv: Sequence[str] | None) -> tuple[T, list[str]]:
-        """The same, and the words that are no flag of this command."""
+        """Returns the options, and the words that are no flags of this command.
+
+        Raises:
+          UserError: a flag is malformed or missing.
+        """
         found, rest = self.parser().parse_known_args(argv)
         return build(self.options, self._values(found)), rest
 
     def given(self, argv: Sequence[str] | None) -> dict[str, Any]:
-        """The values of the flags that a command line gives, by their names."""
+        """Returns the values of the flags that a command line gives, by name."""
         return self._values(self.parser().parse_intermixed_args(argv))
 
     def _values(self, found: argparse.Namespace) -> dict[str, Any]:
@@ -89,7 +93,7 @@ class Command(Generic[T]):
         return {f.name: f.value(given[f.name]) for f in flags(self.options) if f.name in given}
 
     def parser(self) -> Parser:
-        """The command's parser; the values that it gives are text."""
+        """Returns the command's parser; the values that it returns are text."""
         parser = Parser(
             self.program or f"gld2 {self.name}", self.description, self.epilog, self.usage
         )
@@ -98,7 +102,7 @@ class Command(Generic[T]):
 
 
 def _add(parser: Parser, where: argparse._ActionsContainer, options: type) -> None:
-    """Adds the flags of a dataclass to the parser, those of its groups below their titles."""
+    """Adds a dataclass' flags to the parser, those of groups below the groups' titles."""
     inner, own = dict(groups(options)), dict(fields(options))
     for field in dataclasses.fields(options):
         if field.name in inner:
@@ -112,7 +116,7 @@ def _add(parser: Parser, where: argparse._ActionsContainer, options: type) -> No
 
 def _add_flag(parser: Parser, where: argparse._ActionsContainer, added: Flag) -> None:
     if any(action.dest == added.name for action in parser._actions):
-        return  # two groups share it, as --seed
+        return  # a flag that two groups share, such as --seed
     about = added.about.replace("%", "%%")
     if added.positional:
         nargs: dict[str, Any] = {"nargs": "*"} if added.repeats else {}
@@ -125,7 +129,7 @@ def _add_flag(parser: Parser, where: argparse._ActionsContainer, added: Flag) ->
         f"--{added.name}",
         action="append" if added.repeats else "store",
         required=added.required,
-        # No choices: argparse would read them before `value` and say it in other words.
+        # No choices: argparse would check them before `value` does, with another message.
         metavar=added.metavar or ("{" + ",".join(added.choices) + "}" if added.choices else None),
         help=about,
     )
@@ -134,10 +138,10 @@ def _add_flag(parser: Parser, where: argparse._ActionsContainer, added: Flag) ->
 
 
 def build(options: type[T], given: dict[str, Any]) -> T:
-    """Makes a dataclass, groups included, of the values of flags; others have their defaults.
+    """Makes a dataclass and its groups of the values of flags; the rest get their defaults.
 
     Raises:
-      UserError: a value that makes no sense.
+      UserError: a value is not valid.
     """
     values: dict[str, Any] = {field: build(inner, given) for field, inner in groups(options)}
     values |= {field: given[f.name] for field, f in fields(options) if f.name in given}

@@ -1,4 +1,4 @@
-"""What curate's decisions depend on, beside facts and metadata: the flags."""
+"""Defines the flags that curate's decisions depend on, besides facts and metadata."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class FilterOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class CurateOptions(SeedOptions):
-    """The parameters that decisions depend on, beside facts and metadata.
+    """The parameters that decisions depend on, besides facts and metadata.
 
     Attributes:
       seed: of the choice of validation images.

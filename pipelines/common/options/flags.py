@@ -1,4 +1,4 @@
-"""Flags as fields of frozen dataclasses: default, help and checks in one place.
+"""Declares flags as fields of frozen dataclasses, with default, help and checks.
 
 A command's options are one dataclass. A field made by `flag` is a flag; a field that is itself a
 dataclass is a group of flags. The parser, `--help`, the checks and the forms of the flex templates
@@ -26,18 +26,18 @@ class Flag:
 
     Attributes:
       name: also that of the dataclass' field, unless `name` was given to `flag`.
-      kind: int, float, str or bool: what its value is, or the values of its list.
-      default: of the field; `dataclasses.MISSING` where the flag is required.
-      about: what `--help` says, the default included.
-      metavar: what stands for the value in `--help`.
-      choices: the values that it may have; empty for any.
+      kind: int, float, str or bool, the type of its value or of the items of its list.
+      default: the field's default; `dataclasses.MISSING` where the flag is required.
+      about: its help text, the default included.
+      metavar: the placeholder of its value in `--help`.
+      choices: the allowed values; empty for any.
       least, most: bounds of a number, both included; None for none.
-      parse: text -> value, raising ValueError; None for the usual way of the kind.
-      repeats: whether the flag may be given several times, for a value each.
+      parse: converts text to a value or raises ValueError; None to convert by `kind`.
+      repeats: whether the flag may be given several times, each time with a value.
       several: whether its value is a list, separated by commas.
-      positional: whether it stands without its name.
+      positional: whether its value is given without its name.
       needed: whether a command line has to give it though the field has a default.
-      old_names: spellings that still work, and say that they are old.
+      old_names: earlier names, which still work and print the new one.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Flag:
 
     @property
     def required(self) -> bool:
-        """Whether a command line has to give it."""
+        """Whether a command line has to give the flag."""
         return self.needed or self.default is dataclasses.MISSING
 
     def value(self, text: Any) -> Any:
-        """The value that a command line's text stands for.
+        """Converts the text of a command line to the flag's value.
 
         Raises:
-          UserError: it is none.
+          UserError: the text is no such value.
         """
         try:
             return self._value(text)
@@ -90,12 +90,16 @@ class Flag:
             raise ValueError(f"expected {some}, found {text!r}") from None
 
     def check(self, value: Any) -> None:
-        """Raises UserError where a value is not among the choices or out of bounds."""
+        """Checks a value.
+
+        Raises:
+          UserError: the value is not among the choices or out of bounds.
+        """
         if self.choices and value not in self.choices:
             raise UserError(f"{self.title} {value}: expected one of {', '.join(self.choices)}")
         if value is None or (self.least is None and self.most is None):
             return
-        low = self.least is None or value >= self.least  # nan is neither
+        low = self.least is None or value >= self.least  # false for nan
         if not low or (self.most is not None and not value <= self.most):
             wanted = (
                 f"at least {self.least}" if self.most is None else f"{self.least} to {self.most}"
@@ -104,7 +108,7 @@ class Flag:
 
     @property
     def title(self) -> str:
-        """How errors name it."""
+        """The flag's name in errors."""
         return self.metavar or self.name if self.positional else f"--{self.name}"
 
 
@@ -127,19 +131,21 @@ def flag(
     """Returns a dataclass' field that is a flag of a command.
 
     Args:
-      default: the field's; none makes the flag required.
-      about: for `--help`. `{default}` in it stands for the default, which is else added at the end
-        unless it is empty.
-      name: of the flag, where it is not the field's.
-      metavar: what stands for the value in `--help`.
-      choices: the values that it may have.
-      least, most: bounds of a number, both included.
-      parse: text -> value; raises ValueError that says what was expected and what came.
-      shown: the default as `--help` shows it, where that is not its usual form; "" for not at all.
-      repeats: the flag may be given several times; the value is a tuple.
-      positional: it stands without its name.
-      needed: a command line has to give it, though the field has a default.
-      old_names: spellings that still work for one release.
+      default: the field's default; without one the flag is required.
+      about: the help text. `{default}` in it is replaced by the default, which is otherwise added
+        at the end unless it is empty.
+      name: the flag's name, where it is not the field's.
+      metavar: the placeholder of the value in `--help`.
+      choices: the allowed values.
+      least: lower bound of a number, included.
+      most: upper bound of a number, included.
+      parse: converts text to a value, or raises a ValueError that says what was expected and
+        what was found.
+      shown: the default as `--help` shows it, where that is not its usual form; "" to hide it.
+      repeats: whether the flag may be given several times; its value is then a tuple.
+      positional: whether the value is given without the flag's name.
+      needed: whether a command line has to give it though the field has a default.
+      old_names: earlier names, which work for one more release.
     """
     made = {
         "name": name,
@@ -162,9 +168,9 @@ def group(title: str = "", about: str = "", *, factory: Callable[[], Any] | None
     """Returns a dataclass' field that is a group of flags.
 
     Args:
-      title: of the group in `--help`; "" for none of its own.
-      about: said below the title.
-      factory: makes the default; none makes the group required where no command line is parsed.
+      title: the group's title in `--help`; "" for none.
+      about: the text below the title.
+      factory: makes the default; without one, code that makes the dataclass has to give the group.
     """
     metadata = {"title": title, "about": about}
     if factory is None:
@@ -173,19 +179,19 @@ def group(title: str = "", about: str = "", *, factory: Callable[[], Any] | None
 
 
 class Options:
-    """The base of dataclasses whose fields are flags: checks choices and bounds when made.
+    """The base class of dataclasses of flags, which checks choices and bounds when made.
 
     A subclass that checks more extends `__post_init__`.
     """
 
     def __post_init__(self) -> None:
-        """Raises UserError for a value that makes no sense."""
+        """Raises UserError for a value that is not valid."""
         for field, found in fields(type(self)):
             found.check(getattr(self, field))
 
 
 def fields(options: type) -> Iterator[tuple[str, Flag]]:
-    """The flags that a dataclass itself has, with the names of their fields; no groups."""
+    """Yields the flags of a dataclass, without its groups, with the names of their fields."""
     hints = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
         if made := field.metadata.get(KEY):
@@ -193,7 +199,7 @@ def fields(options: type) -> Iterator[tuple[str, Flag]]:
 
 
 def groups(options: type) -> Iterator[tuple[str, type]]:
-    """The fields of a dataclass that are dataclasses, and their types."""
+    """Yields the names and types of the fields that are dataclasses."""
     hints = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
         if dataclasses.is_dataclass(hints[field.name]):
@@ -201,7 +207,7 @@ def groups(options: type) -> Iterator[tuple[str, type]]:
 
 
 def flags(options: type) -> Iterator[Flag]:
-    """All flags of a dataclass, those of its groups included, in the order of the fields."""
+    """Yields all flags of a dataclass and of its groups, in the order of the fields."""
     inner, own = dict(groups(options)), dict(fields(options))
     for field in dataclasses.fields(options):
         if field.name in inner:
@@ -227,7 +233,7 @@ def _flag(field: dataclasses.Field, hint: Any, made: dict[str, Any]) -> Flag:
 
 
 def _kind(hint: Any) -> tuple[type, bool]:
-    """int, float, str or bool, and whether there may be several."""
+    """Returns int, float, str or bool, and whether the hint is a tuple of them."""
     if isinstance(hint, types.UnionType):
         (hint,) = (each for each in typing.get_args(hint) if each is not types.NoneType)
     if typing.get_origin(hint) is tuple:
@@ -249,23 +255,23 @@ examples:
 """
 
 
-# ---- what several commands share ------------------------------------------------------------
+# ---- options of several commands ------------------------------------------------------------
 
 
 def folder(path: str) -> str:
-    """A folder's name without the slash at its end."""
+    """Returns a folder's path without slashes at its end."""
     return path.rstrip("/") or "/"
 
 
 @dataclasses.dataclass(frozen=True)
 class OutputOptions(Options):
-    """Where results go."""
+    """The folder that results are written to."""
 
     output: str = flag(about="folder or gs:// for what the run makes", metavar="OUT", parse=folder)
 
 
 @dataclasses.dataclass(frozen=True)
 class SeedOptions(Options):
-    """What chance hangs on."""
+    """The seed of random choices."""
 
     seed: int = flag(0, "of every choice and order", least=0)

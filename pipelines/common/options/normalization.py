@@ -1,4 +1,4 @@
-"""The flags of normalization, apart from the imaging libraries."""
+"""Defines the flags of normalization, without importing the imaging libraries."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Frozen dataclasses as JSON text and back, by their type hints.
+"""Converts frozen dataclasses to JSON text and back, by their type hints.
 
 A hint is int, float, str, bool, a StrEnum, Any, another dataclass, `X | None`, `list[X]`,
-`tuple[X, ...]` or `dict[str, X]`. A dataclass may say in a class variable REMEDY what the user can
-do about a file of it that cannot be read.
+`tuple[X, ...]` or `dict[str, X]`. A dataclass may have a class variable REMEDY,
+which tells the user what to do about a file that cannot be read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ REMEDY = "remove it and run again"
 
 T = TypeVar("T")
 
-_OMITTED = "omitted"  # in a field's metadata: None is written as no key
+_OMITTED = "omitted"  # in a field's metadata: the key is left out where the value is None
 _SCALARS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
 def optional() -> Any:
-    """A dataclass field whose key is left out of the JSON where its value is None."""
+    """Returns a dataclass field whose key is left out of the JSON where its value is None."""
     return dataclasses.field(default=None, metadata={_OMITTED: True})
 
 
@@ -34,17 +34,17 @@ def optional() -> Any:
 
 
 def dumps(record: object, sort_keys: bool = True) -> str:
-    """The JSON text of a record, with a newline at its end.
+    """Returns the JSON text of a record, with a newline at its end.
 
     Args:
       record: a dataclass, or lists and dicts of them.
-      sort_keys: whether an object's keys are sorted; otherwise they stand as the fields do.
+      sort_keys: whether an object's keys are sorted; otherwise they are in the fields' order.
     """
     return json.dumps(_written(record), indent=2, sort_keys=sort_keys) + "\n"
 
 
 def plain(record: object) -> Any:
-    """The dicts, lists, numbers and texts that the JSON text of a record holds; keys are sorted."""
+    """Converts a record to the dicts, lists, numbers and texts of its JSON; sorts keys."""
     return json.loads(dumps(record))
 
 
@@ -67,20 +67,20 @@ def _written(value: Any) -> Any:
 
 
 class _Unfit(ValueError):
-    """JSON that a hint does not fit; says what was expected and what was found."""
+    """Raised for JSON that does not fit a hint; says what was expected and found."""
 
 
 def loads(kind: type[T], text: str | bytes, name: str, remedy: str = "") -> T:
-    """Reads a record; keys that it has no field for are passed over.
+    """Reads a record; ignores keys that it has no field for.
 
     Args:
       kind: a dataclass, or another hint such as `dict[str, Metrics]`.
       text: the JSON.
-      name: what to call the file in errors.
-      remedy: what the user can do about a file that cannot be read; '' for the kind's own.
+      name: the file's name in errors.
+      remedy: tells the user what to do about a file that cannot be read; '' for the kind's own.
 
     Raises:
-      UserError: the text is no JSON, lacks the key of a field without a default, or holds a value
+      UserError: the text is not JSON, lacks the key of a field without a default, or holds a value
         of another type.
     """
     remedy = remedy or getattr(kind, "REMEDY", REMEDY)
@@ -95,7 +95,7 @@ def loads(kind: type[T], text: str | bytes, name: str, remedy: str = "") -> T:
 
 
 def _read(kind: Any, value: Any, key: str) -> Any:
-    """The value as a hint wants it; `key` is where it stands in the file, '' for the whole."""
+    """Converts a value to a hint's type; `key` is its path in the file, '' for the root."""
     if dataclasses.is_dataclass(kind):
         return _record(kind, value, key)
     if kind is Any:
@@ -122,18 +122,18 @@ def _record(kind: Any, value: Any, key: str) -> Any:
         raise _unfit(key, f"{', '.join(needed)} in an object", value)
     for name in needed:
         if name not in value:
-            expected = f"`{_below(key, name)}`, {_said(hints[name])}"
+            expected = f"`{_below(key, name)}`, {_describe_type(hints[name])}"
             raise _Unfit(f"expected {expected}, found no such key")
     given = [field.name for field in fields if field.name in value]
     values = {name: _read(hints[name], value[name], _below(key, name)) for name in given}
     try:
         return kind(**values)
-    except UserError as error:  # a value that the dataclass itself refuses
+    except UserError as error:  # the dataclass itself rejects a value
         raise _Unfit(f"`{key}`: {error}" if key else str(error)) from None
 
 
 def _under_new_names(fields: tuple[dataclasses.Field, ...], value: dict) -> dict:
-    """An object that an earlier version wrote, with the keys of today."""
+    """Returns an object with earlier names of keys replaced by the current ones."""
     old = {
         name: field.name
         for field in fields
@@ -156,7 +156,7 @@ def _member(kind: type[enum.StrEnum], value: Any, key: str) -> enum.StrEnum:
     try:
         return kind(value)
     except ValueError:
-        raise _unfit(key, _said(kind), value) from None
+        raise _unfit(key, _describe_type(kind), value) from None
 
 
 @functools.cache
@@ -190,10 +190,10 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:80]} ..."
 
 
-def _said(kind: Any) -> str:
-    """What a hint wants, in words."""
+def _describe_type(kind: Any) -> str:
+    """Describes the type that a hint asks for."""
     if _is_union(kind):
-        return f"{_said(_not_none(kind))} or null"
+        return f"{_describe_type(_not_none(kind))} or null"
     if typing.get_origin(kind) in (list, tuple):
         return "a list"
     if isinstance(kind, type) and issubclass(kind, enum.StrEnum):

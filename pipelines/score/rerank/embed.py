@@ -26,15 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, flags = COMMAND.parse_known(argv)
     from pipelines.runner.options import beam_options
     from pipelines.score import inputs, model  # Beam, for which --help should not wait
-    from pipelines.score.pipeline import Job
+    from pipelines.score.pipeline import ScoringJob
     from pipelines.score.prediction_store import Parts
     from pipelines.score.rerank.embeddings import embed
 
     beams = beam_options(COMMAND.name, flags)
     place = model.find(options.model.model)
     place.labels()
-    found = inputs.named(options, inputs.normal_of(place.export))
-    job = Job(found, place, Parts(options.output.output), top_k=1, embed=True)
+    found = inputs.find_photos(options, inputs.normalization_of(place.export))
+    job = ScoringJob(found, place, Parts(options.output.output), top_k=1, embed=True)
     embed(job, options, beams)
     return 0
 

@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.common.errors import UserError
 from pipelines.score import prediction_store
 from pipelines.score.options import InferenceOptions
-from pipelines.score.pipeline import Job, predict
+from pipelines.score.pipeline import ScoringJob, predict
 from pipelines.score.prediction_store import Parts
 from pipelines.score.rerank.nearest_neighbours import Block
 from pipelines.storage import filesystem, rejects
@@ -20,7 +20,7 @@ NO_LANDMARK = -1
 
 
 def embed(
-    job: Job, options: InferenceOptions, beam_options: PipelineOptions, title: str = "embed"
+    job: ScoringJob, options: InferenceOptions, beam_options: PipelineOptions, title: str = "embed"
 ) -> None:
     """Embeds the photos of a job that are not embedded yet, and prints the counts.
 

@@ -1,4 +1,4 @@
-"""Each scored photo beside its nearest train photos and beside photos of no landmark."""
+"""Compares scored photos with their nearest train photos and with non-landmark photos."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from pipelines.common.schema import EVIDENCE, NON_LANDMARKS
 from pipelines.runner import engine, progress
 from pipelines.score import inputs, prediction_store
 from pipelines.score.options import ScoreOptions
-from pipelines.score.pipeline import Job
+from pipelines.score.pipeline import ScoringJob
 from pipelines.score.prediction_store import Inputs, Parts, beside
 from pipelines.score.rerank import embeddings, non_landmarks
 from pipelines.score.rerank.nearest_neighbours import Block, mean_similarity, search
 from pipelines.score.rerank.reranking import NEIGHBOURS, OF_NEIGHBOUR, OF_PHOTO, Evidence, rerank
 from pipelines.storage import filesystem, hashing, parquet, photo_records
 
-QUERIES = 4096  # photos that go through the index together
+QUERIES = 4096  # photos compared with the index at once
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What is searched for, and in what.
+    """The queries of a search, and the photos that they are compared with.
 
     Attributes:
-      queries: scored photos with embeddings.
+      queries: predictions of scored photos, with embeddings.
       train: embeddings of photos of known landmarks.
       units: the names of train's parts.
-      root: where evidence goes, and the non-landmark photos lie.
+      root: folder of the evidence and of the non-landmark photos' embeddings.
     """
 
     queries: Parts
@@ -44,20 +44,22 @@ class Search:
 
     @property
     def non_landmarks(self) -> str:
+        """The path of the non-landmark photos' embeddings."""
         return paths.join(self.root, "non_landmarks.parquet")
 
     def evidence(self, unit: str) -> str:
+        """Returns the path of the evidence on a unit's photos."""
         return paths.join(self.root, f"{unit}.evidence.parquet")
 
 
 @dataclasses.dataclass(frozen=True)
 class EvidenceInputs(Inputs):
-    """What inputs.json says of a folder of evidence: the same of its queries, and more.
+    """The inputs of a folder of evidence: those of its queries, and what these are compared with.
 
     Attributes:
-      photos: digest of what the queries' units were made from.
-      train: the same of the train photos.
-      non_landmarks: digest of the photos of no landmark.
+      photos: digest of the queries' units.
+      train: digest of the train photos' units.
+      non_landmarks: digest of the non-landmark photos' ids and embeddings.
     """
 
     photos: str
@@ -65,10 +67,10 @@ class EvidenceInputs(Inputs):
     non_landmarks: str
 
 
-def find(unit: str, where: Search) -> int:
-    """Writes the evidence on one part's photos unless it is there; returns how many they are.
+def find_evidence(unit: str, where: Search) -> int:
+    """Writes the evidence on one unit's photos; returns their number, 0 if it was there already.
 
-    The index goes by a block at a time: no worker holds it.
+    The index is read a block at a time, so that no worker holds all of it.
     """
     table = where.queries.read(unit, "id", "embedding")
     path = where.evidence(unit)
@@ -76,7 +78,7 @@ def find(unit: str, where: Search) -> int:
         return 0
     other = embeddings.unlabelled(parquet.read_table(where.non_landmarks, NON_LANDMARKS))
     found = [
-        _find(embeddings.unlabelled(table.slice(start, QUERIES)), other, where)
+        _evidence_table(embeddings.unlabelled(table.slice(start, QUERIES)), other, where)
         for start in range(0, len(table), QUERIES)
     ]
     empty = parquet.arrow_schema(EVIDENCE).empty_table()
@@ -85,7 +87,7 @@ def find(unit: str, where: Search) -> int:
     return len(table)
 
 
-def _find(some: Block, other: Block, where: Search) -> pa.Table:
+def _evidence_table(some: Block, other: Block, where: Search) -> pa.Table:
     index = _labelled(where.train, where.units)
     nearest = search(some.vectors, index, NEIGHBOURS, without=some.ids, keep_vectors=True)
     vectors = nearest.vectors.reshape(-1, some.vectors.shape[1])
@@ -106,28 +108,31 @@ def _labelled(train: Parts, units: Sequence[str]) -> Iterator[Block]:
         if (block.labels == embeddings.NO_LANDMARK).any():
             raise UserError(
                 f"{train.root}: expected photos of known landmarks, found some whose records "
-                "name none; take OUT/dataset, not what is staged"
+                "name none; use OUT/dataset, not the staged photos"
             )
         yield block
 
 
-# ---- all of it ------------------------------------------------------------------------------
+# ---- all units ------------------------------------------------------------------------------
 
 
-def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> Search:
-    """Finds the evidence on all of a job's photos; what was found before is kept.
+def compare(job: ScoringJob, options: ScoreOptions, beam_options: PipelineOptions) -> Search:
+    """Finds the evidence on all photos of a job; keeps what an earlier run found.
 
     Args:
-      job: scored, with embeddings.
-      options: where the submission goes, and what it is re-ranked by.
-      beam_options: where it runs.
+      job: a scored job, with embeddings.
+      options: the submission's path, and the photos that it is re-ranked by.
+      beam_options: the runner and its flags.
+
+    Returns:
+      the search, whose folder has the evidence on each unit.
 
     Raises:
-      UserError: a place has no photos, or embeddings of another model.
+      UserError: a folder has no photos, or embeddings of another model.
     """
     units = [unit.name for unit in job.photos.units() if job.parts.is_done(unit.name, unit)]
     output, reranking = options.submission.output, options.reranking
-    assert reranking.train is not None  # as the options' own check has it
+    assert reranking.train is not None  # the options' check makes sure of it
     train, of_train = _embeddings(reranking.train, "train", job, options, beam_options)
     where = Search(job.parts, train, of_train, beside(output, "neighbours"))
     if place := reranking.non_landmarks:
@@ -137,28 +142,29 @@ def compare(job: Job, options: ScoreOptions, beam_options: PipelineOptions) -> S
     else:
         other = non_landmarks.unsure(job.parts, units)
     if not len(other.ids):
-        raise UserError("--rerank: found no photo to take as one of no landmark")
+        raise UserError("--rerank: found no photo to use as a non-landmark photo")
     _claim(where, job, units, other)
-    with progress.bar("rerank", _look(where, units), "units", len(units), where.root):
+    with progress.bar("rerank", _unit_counter(where, units), "units", len(units), where.root):
         counters = engine.run(
-            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find, where), beam_options
+            lambda p: p | beam.Create(units) | "Find" >> beam.Map(find_evidence, where),
+            beam_options,
         )
     print(
         f"rerank: {counters.get('compared', 0)} photos compared with train photos in "
-        f"{len(of_train)} files and with {len(other.ids)} of no landmark"
+        f"{len(of_train)} files and with {len(other.ids)} non-landmark photos"
     )
     return where
 
 
-def _look(where: Search, units: Sequence[str]) -> progress.Look:
-    """Returns what counts the units with evidence; `_claim` has left none of other photos."""
+def _unit_counter(where: Search, units: Sequence[str]) -> progress.Look:
+    """Returns a counter of units with evidence; `_claim` has removed that of other photos."""
     ending = where.evidence("").rpartition("/")[2]
     finished = progress.Finished(where.root, ending, frozenset(units))
     return lambda: {"units": finished.count(filesystem.listing(where.root))}
 
 
-def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
-    """Evidence that was found of or with other photos is of no use."""
+def _claim(where: Search, job: ScoringJob, units: Sequence[str], other: Block) -> None:
+    """Reserves the folder of evidence; removes evidence found with other inputs."""
     inputs = EvidenceInputs(
         **vars(job.inputs),
         photos=_digest(where.queries, units),
@@ -175,18 +181,18 @@ def _claim(where: Search, job: Job, units: Sequence[str], other: Block) -> None:
 
 
 def _digest(kept: Parts, units: Iterable[str]) -> str:
-    """Of what units were made from."""
+    """Returns the digest of what units were made from."""
     return hashing.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
 
 
 def _embeddings(
     place: str,
     name: str,
-    job: Job,
+    job: ScoringJob,
     options: ScoreOptions,
     beam_options: PipelineOptions,
 ) -> tuple[Parts, tuple[str, ...]]:
-    """Embeddings that gld2 embed made, or of photos that are embedded now; and their units."""
+    """Returns embeddings and their units: those of gld2 embed, or of photos embedded now."""
     there = Parts(place.rstrip("/"))
     if filesystem.exists(there.inputs):
         if filesystem.read_record(Inputs, there.inputs).model != job.place.digest():
@@ -200,9 +206,9 @@ def _embeddings(
     if name == "train":
         found = inputs.Photos(inputs.of_records(photo_records.find(place, name)), parameters)
     else:
-        found = inputs.anywhere(place, parameters)
+        found = inputs.find_records_or_images(place, parameters)
     made = Parts(beside(options.submission.output, name))
-    embedding = Job(found, job.place, made, top_k=1, embed=True)
+    embedding = ScoringJob(found, job.place, made, top_k=1, embed=True)
     if made.claim(embedding.inputs):
         filesystem.remove(made.root)
     embeddings.embed(embedding, options, beam_options, name)
@@ -210,7 +216,13 @@ def _embeddings(
 
 
 def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.ndarray]:
-    """The landmark of each of a part's photos, and its score."""
+    """Returns the re-ranked landmark of each photo of a unit, and its score.
+
+    Args:
+      where: the search that found the evidence.
+      unit: the unit's name.
+      weight: as in `reranking.rerank`.
+    """
     table = where.queries.read(unit, "id", "landmark_ids", "scores")
     if not len(table):
         return np.zeros(0, np.int64), np.zeros(0)

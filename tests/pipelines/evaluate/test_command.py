@@ -152,7 +152,7 @@ def test_the_worst_come_first_and_both_kinds():
     truth = {"a": {5}, "b": {6}, "c": set(), "d": {7}, "e": set(), "f": {8}}
     made = [("a", 5, 0.99), ("b", 5, 0.2), ("c", 5, 0.9), ("d", 5, 0.8), ("e", 5, 0.1)]
     joined = metrics.join(*tables(made, truth))
-    ranked = metrics.made(joined).iloc[metrics.ranking(joined).order]
+    ranked = metrics.with_prediction(joined).iloc[metrics.ranking(joined).order]
     assert worst_errors.worst(ranked)["id"].tolist() == ["c", "d", "b", "e"]
     assert worst_errors.worst(ranked, 1)["id"].tolist() == ["c", "d"]
 

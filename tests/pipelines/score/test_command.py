@@ -218,7 +218,7 @@ def test_a_model_that_scores_nan_is_refused(prepared, keras_export, tmp_path):
     last.set_weights([np.full_like(each, np.nan) for each in last.get_weights()])
     model.save(other / "model.keras")
     make_saved_model(f"{other}/model.keras", f"{other}/saved_model")
-    with pytest.raises(UserError, match="expected a finite score, found nan; is the model good"):
+    with pytest.raises(UserError, match="expected a finite score, found nan; check the model"):
         run(other, tmp_path / "s.csv", images=prepared / "dataset")
     assert not (tmp_path / "s.csv").exists()
 

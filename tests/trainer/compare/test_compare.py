@@ -22,7 +22,7 @@ from trainer import config as configs
 from trainer import devices, task
 from trainer.compare import evaluation, kaggle_test, runs, subprocesses, table, throughput
 from trainer.compare.table import Row
-from trainer.compare.time_budget import Pace, read, shortened, write
+from trainer.compare.time_budget import PhaseTiming, read, shortened, write
 from trainer.data import dataset
 
 TINY = ["--weights=none", "--image_size=32", "--batch_size=4", "--speed_batch=2"]
@@ -182,7 +182,7 @@ def test_a_command_line_gives_its_config_back(config):
             "mobilenet-none: expected runs of different names, found 2",
         ),
         (["--backbones=mobilenet=/no.h5"], "mobilenet: weights /no.h5: no such file"),
-        (["--backbone=mobilenet"], "--backbone: expected --backbones here"),
+        (["--backbone=mobilenet"], "--backbone: gld2 compare takes --backbones instead"),
         (["--epochs=3/x"], "argument --epochs: expected numbers"),
         (["--batch_sizes=0"], "--batch_size: expected 1 to 65536, found 0"),
         (["--minutes=0"], "--minutes: expected more than 0, found 0"),
@@ -239,7 +239,7 @@ def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, c
 def test_what_is_measured_is_the_dataset_that_the_runs_end_on(world, version_folder):
     data = f"{world}/dataset,{version_folder}"
     passed = [f"--data={data}", "--job_dir=j", *TINY[:3], "--epochs=3,0"]
-    exam = evaluation.exam(runs.plan_runs("j", "mobilenet", "", "", passed), "")
+    exam = evaluation.find_evaluation_set(runs.plan_runs("j", "mobilenet", "", "", passed), "")
     assert exam.version.folder.startswith(str(world))
 
 
@@ -286,12 +286,16 @@ def _pretrained(**changes) -> configs.Config:
 
 
 def test_what_fits_is_left_as_it_is():
-    paces = [Pace(10, 1)] * 3
+    paces = [PhaseTiming(10, 1)] * 3
     assert shortened(_pretrained(), paces, 60) == _pretrained()
 
 
 def test_what_does_not_fit_loses_epochs_of_each_phase_alike():
-    paces = [Pace(10, 1), Pace(20, 6), Pace(20, 6)]  # 50 s, and 68 for all epochs
+    paces = [
+        PhaseTiming(10, 1),
+        PhaseTiming(20, 6),
+        PhaseTiming(20, 6),
+    ]  # 50 s, and 68 for all epochs
     found = shortened(_pretrained(), paces, 84.1 / 54)  # 84.1 s: 50, and half of all epochs
     assert (found.head_epochs, found.epochs) == (10, (3, 1))
     one = shortened(_pretrained(), paces, 64 / 54)  # 64 s: 50, and one of each
@@ -299,21 +303,23 @@ def test_what_does_not_fit_loses_epochs_of_each_phase_alike():
 
 
 def test_phases_that_were_not_asked_for_stay_without_epochs():
-    found = shortened(_pretrained(data=("a",), epochs=(0,)), [Pace(0, 6)], 1)
+    found = shortened(_pretrained(data=("a",), epochs=(0,)), [PhaseTiming(0, 6)], 1)
     assert (found.head_epochs, found.epochs) == (9, (0,))
-    found = shortened(_pretrained(weights="none", epochs=(0, 40)), [Pace(0, 6)], 1)
+    found = shortened(_pretrained(weights="none", epochs=(0, 40)), [PhaseTiming(0, 6)], 1)
     assert (found.head_epochs, found.epochs) == (0, (0, 9))
 
 
 def test_a_budget_too_small_for_one_epoch_says_how_much_it_takes():
-    with pytest.raises(UserError, match=r"--minutes 1: one epoch .* takes about 5\.3"):
-        shortened(_pretrained(), [Pace(10, 100), Pace(10, 100), Pace(0, 100)], 1)
+    with pytest.raises(UserError, match=r"--minutes 1: one epoch .* takes about 5\.3 minutes"):
+        shortened(
+            _pretrained(), [PhaseTiming(10, 100), PhaseTiming(10, 100), PhaseTiming(0, 100)], 1
+        )
 
 
 def test_what_was_timed_holds_for_that_run_alone(config, tmp_path):
     assert read(config) is None
-    write(config, [Pace(1.5, 0.25)])
-    assert read(config) == [Pace(1.5, 0.25)]
+    write(config, [PhaseTiming(1.5, 0.25)])
+    assert read(config) == [PhaseTiming(1.5, 0.25)]
     assert read(task.parse([*task.flags(config), "--batch_size=5"])) is None
 
 
@@ -378,7 +384,7 @@ def test_solution_by_hand(tmp_path):
         "id,landmarks,Usage\na,5,Public\nb,7 8,Private\nc,,Private\nd,9,Private\ne,6,Ignored\n"
     )
     truth = kaggle_test.read(str(tmp_path / "s.csv"))
-    found = kaggle_test.Scored(
+    found = kaggle_test.ScoredSplit(
         ids=np.array(list("abcdex")),
         landmarks=np.array([5, 8, 5, 1, 6, 6]),
         scores=np.array([0.8, 0.9, 0.8, 0.4, 1.0, 1.0], np.float32),
