@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 PACKAGES = ("pipelines", "trainer")
 MADE_OF = (*PACKAGES, "docker", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
+UV = pathlib.Path(sys.executable).parent / "uv"
 LOCAL = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
@@ -58,25 +59,14 @@ def build_wheel(source: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 
 def environment(folder: pathlib.Path) -> pathlib.Path:
     """Makes an environment without any package; returns its folder of packages."""
-    _run(sys.executable, "-m", "uv", "venv", "--offline", "--python", sys.executable, folder)
+    _run(UV, "venv", "--offline", "--python", sys.executable, folder)
     return folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
 
 def install(wheel: pathlib.Path, folder: pathlib.Path) -> None:
     """Installs a wheel alone into an environment."""
     python = folder / "bin" / "python"
-    _run(
-        sys.executable,
-        "-m",
-        "uv",
-        "pip",
-        "install",
-        "--offline",
-        "--no-deps",
-        "--python",
-        python,
-        wheel,
-    )
+    _run(UV, "pip", "install", "--offline", "--no-deps", "--python", python, wheel)
 
 
 def unpack(wheel: pathlib.Path, site: pathlib.Path, *rooms: str) -> None:

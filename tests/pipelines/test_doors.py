@@ -45,7 +45,8 @@ def test_a_wrong_flag_is_the_same_by_both_doors(answers, command: str):
     assert by_module == by_gld2
     code, out, err = by_module
     assert (code, out) == (2, "")
-    assert err.splitlines()[-1].startswith(f"gld2 {command}: error: ")
+    (line,) = err.splitlines()
+    assert line.startswith(f"gld2 {command}: error: ")
 
 
 @pytest.mark.parametrize(

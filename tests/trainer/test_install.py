@@ -17,14 +17,12 @@ import tensorflow as tf
 from pipelines.common.labels import parse_labels
 from tests import installs
 from tests.trainer.conftest import photo
-from trainer.position import Place
-from trainer.training import checkpoints
 
 ABSENT = ("pandas", "pyarrow", "apache_beam", "tensorflow_transform", "pipelines.storage")
 # Pillow is there, as Matplotlib needs it.
 IMPORTED = {"numpy", "tensorflow", "keras", "h5py", "matplotlib", "jax"}
 TINY = ("--weights=none", "--backbone=mobilenet", "--alpha=0.25", "--image_size=32")
-STEPS = ("--batch_size=4", "--epochs=2", "--checkpoint_every=1")
+STEPS = ("--batch_size=4", "--epochs=1", "--checkpoint_every=1")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +85,7 @@ def test_it_trains_resumes_and_exports(lean, version_folder, tmp_path):
     job = tmp_path / "job"
     words = ["-m", "trainer.task", f"--data={version_folder}", f"--job_dir={job}", *TINY, *STEPS]
     killed = start(lean, *words)
-    while checkpoints.latest(str(job / "checkpoints")) < Place(0, 2) and killed.poll() is None:
+    while not list(job.glob("checkpoints/epoch-*.npz")) and killed.poll() is None:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     _, err = killed.communicate()
