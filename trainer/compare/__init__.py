@@ -7,5 +7,7 @@ subprocesses: runs a module of this package in a child process.
 kaggle_test: measures a network on the test split by Kaggle's solution file.
 throughput: measures a network's size, and its speed on one fixed batch.
 evaluation: measures the quality and the speed of the trained networks.
-table: writes the table as CSV, Markdown and a figure.
+rows: a row of the table, and the paper's figures.
+chart: draws the table.
+table: writes the table as CSV and Markdown, and its three files.
 """

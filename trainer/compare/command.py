@@ -13,8 +13,8 @@ from pipelines.common.options.command_line import Command
 from pipelines.common.options.flags import Options, flag, folder
 from trainer import devices, task
 from trainer.compare import runs, subprocesses, table
+from trainer.compare.rows import Row
 from trainer.compare.runs import ComparisonRun
-from trainer.compare.table import Row
 from trainer.config import Config
 
 _EPILOG = """\

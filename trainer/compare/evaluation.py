@@ -15,8 +15,8 @@ from pipelines.common.schema import VALIDATION
 from pipelines.common.solution import Solution
 from trainer import devices, gfile
 from trainer.compare import kaggle_test, throughput
+from trainer.compare.rows import Row
 from trainer.compare.runs import ComparisonRun
-from trainer.compare.table import Row
 from trainer.config import IMAGENET, NO_WEIGHTS
 from trainer.data import dataset, diagnose, input_pipeline
 from trainer.data.dataset import Version

@@ -20,8 +20,8 @@ from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
 from trainer import config as configs
 from trainer import devices, task
-from trainer.compare import evaluation, kaggle_test, runs, subprocesses, table, throughput
-from trainer.compare.table import Row
+from trainer.compare import chart, evaluation, kaggle_test, runs, subprocesses, table, throughput
+from trainer.compare.rows import Row
 from trainer.compare.time_budget import PhaseTiming, read, shortened, write
 from trainer.data import dataset
 
@@ -457,5 +457,5 @@ def test_markdown_shows_what_there_is():
 
 def test_plot_is_drawn_also_of_nothing_but_failures():
     for rows in (ROWS, ROWS[:1]):
-        assert table.plot(rows) == table.plot(rows)
-        assert table.plot(rows).startswith(b"\x89PNG")
+        assert chart.plot(rows) == chart.plot(rows)
+        assert chart.plot(rows).startswith(b"\x89PNG")
