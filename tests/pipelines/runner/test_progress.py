@@ -209,7 +209,7 @@ class Slow(http_server.Handler):
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Screen:
     """All that gld2 prepare shows on a terminal, in a process of its own, of some megabytes."""
     world, output = (tmp_path_factory.mktemp("shown") / name for name in ("world", "out"))
-    writer.write(world, dataclasses.replace(TINY, sides=(200, 260)))
+    writer.write_world(world, dataclasses.replace(TINY, sides=(200, 260)))
     screen = Screen()
     with http_server.serve(world, handler=Slow) as address:
         words = ["prepare", f"--source={address}", f"--output={output}", FLAGS[1]]

@@ -166,8 +166,8 @@ def test_all_of_gldv2s_labels_are_written_in_silence_and_without_tensorflow(tmp_
 import socket, sys
 socket.socket.connect = lambda *args: sys.exit("it went to the network")
 from pipelines.common.labels import Label
-from pipelines.common.normalization import NormalizationConfig
-from pipelines.common.stats import Stats
+from pipelines.common.options.normalization import NormalizationConfig
+from pipelines.common.records.stats import Stats
 from pipelines.shard import tfds_metadata
 stats = Stats(NormalizationConfig(), {{}}, "1.0.0", 0, "")
 tfds_metadata.write_metadata({str(tmp_path)!r}, stats, [Label(n, 2 * n, 4) for n in range(203_094)])
