@@ -82,8 +82,10 @@ EVIDENCE = {  # one row for each scored photo, in the unit's order
     "neighbours": "list<string>",  # ids of the nearest train photos, nearest first
     "landmark_ids": "list<int64>",  # of the neighbours
     "similarities": "list<float32>",  # their cosines to the photo
-    "penalties": "list<float32>",  # mean cosines of the neighbours to non-landmark photos
-    "own": "float32",  # the mean cosine of the photo to its nearest non-landmark photos
+    # mean cosines of the neighbours to non-landmark photos
+    "non_landmark_similarities": "list<float32>",
+    # the mean cosine of the photo to its nearest non-landmark photos
+    "query_non_landmark_similarity": "float32",
 }
 NON_LANDMARKS = {"id": "string", "embedding": "list<float32>"}
 VALIDATION = "validation"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -26,6 +24,7 @@ from pipelines.source import staged_units
 from pipelines.source.unit import BadUnit, RecordParameters, Unit, UnitFailure, UnitSummary
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
+from pipelines.storage.rejects import jsonl
 
 WINDOW = 4  # photos in flight for each thread, which bounds the memory in use
 
@@ -71,7 +70,7 @@ def stage(
     if before:  # the results of the earlier run stay valid
         return before
     reject = Reject("", unit.name, "download", bad.reason, bad.detail)
-    filesystem.write(output.rejects(unit.name), _jsonl([reject]))
+    filesystem.write(output.rejects(unit.name), jsonl([reject]))
     return UnitFailure(unit.name, unit.split, bad.reason, bad.detail)
 
 
@@ -103,7 +102,7 @@ def _stage(
         filesystem.remove(output.done(unit.name))
     facts = parquet.from_rows(rows, schema.FACTS)
     digest = parquet.write(output.facts(unit.name), facts, schema.FACTS)
-    filesystem.write(output.rejects(unit.name), _jsonl(rejects))
+    filesystem.write(output.rejects(unit.name), jsonl(rejects))
     summary = _summary(unit, facts, digest, md5, parameters)
     filesystem.write_record(output.done(unit.name), summary)
     return summary
@@ -199,7 +198,3 @@ def _staged(row: dict[str, Any], image_id: str, photo: NormalizedPhoto) -> Resul
         }
     )
     return Result(row, tfrecord.frame(record))
-
-
-def _jsonl(rejects: Iterable[Reject]) -> str:
-    return "".join(json.dumps(dataclasses.asdict(reject)) + "\n" for reject in rejects)

@@ -91,14 +91,14 @@ def _evidence_table(some: Block, other: Block, where: Search) -> pa.Table:
     index = _labelled(where.train, where.units)
     nearest = search(some.vectors, index, NEIGHBOURS, without=some.ids, keep_vectors=True)
     vectors = nearest.vectors.reshape(-1, some.vectors.shape[1])
-    penalties = mean_similarity(vectors, other, OF_NEIGHBOUR, nearest.ids.ravel())
+    similarities = mean_similarity(vectors, other, OF_NEIGHBOUR, nearest.ids.ravel())
     columns = {
         "id": some.ids,
         "neighbours": list(nearest.ids),
         "landmark_ids": list(nearest.labels),
         "similarities": list(nearest.similarities),
-        "penalties": list(penalties.reshape(nearest.ids.shape)),
-        "own": mean_similarity(some.vectors, other, OF_PHOTO, some.ids),
+        "non_landmark_similarities": list(similarities.reshape(nearest.ids.shape)),
+        "query_non_landmark_similarity": mean_similarity(some.vectors, other, OF_PHOTO, some.ids),
     }
     return pa.table(columns, parquet.arrow_schema(EVIDENCE))
 
@@ -232,7 +232,7 @@ def answers(where: Search, unit: str, weight: float) -> tuple[np.ndarray, np.nda
         scores=prediction_store.matrix(table, "scores"),
         neighbour_ids=prediction_store.matrix(found, "landmark_ids"),
         similarities=prediction_store.matrix(found, "similarities"),
-        non_landmark_similarities=prediction_store.matrix(found, "penalties"),
-        query_non_landmark_similarity=found["own"].to_numpy(),
+        non_landmark_similarities=prediction_store.matrix(found, "non_landmark_similarities"),
+        query_non_landmark_similarity=found["query_non_landmark_similarity"].to_numpy(),
     )
     return rerank(evidence, weight)
