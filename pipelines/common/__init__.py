@@ -14,4 +14,5 @@ solution: the solution CSV, read.
 metrics: what a submission scores against a solution.
 gap: Global Average Precision.
 plot: figures saved as PNG.
+tables: tables of text, in Markdown and for a terminal.
 """

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pipelines.common.errors import EngineError, OnlyBuilt, TransientError, UserError
+from pipelines.common.errors import EngineError, OnlyBuilt, TransientError, UserError, in_one_line
 
+LONGEST_LINE = 2000  # characters of an error
 AGAIN = "the same command goes on from here"
 
 
@@ -45,7 +46,8 @@ def run(command: str, module: str, extra: str, flags: Sequence[str]) -> int:
 
 
 def _print_error(command: str, line: str, code: int) -> int:
-    print(f"gld2 {command}: {line}", file=sys.stderr)
+    # A message may quote a flag's value or a file, line breaks and all.
+    print(f"gld2 {command}: {in_one_line(line, LONGEST_LINE)}", file=sys.stderr)
     return code
 
 

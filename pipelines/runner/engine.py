@@ -12,7 +12,7 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipelines.common.errors import EngineError, OnlyBuilt, UserError
+from pipelines.common.errors import EngineError, OnlyBuilt, UserError, in_one_line
 
 DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distributions
 # Engines report a worker's error as text, after the worker's traceback.
@@ -30,7 +30,10 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
       UserError: a step raised it, on any worker.
       EngineError: the pipeline ended in another state than DONE.
     """
-    pipeline = beam.Pipeline(options=options)
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except ValueError as error:  # as where --runner names none
+        raise UserError(in_one_line(error)) from None
     build(pipeline)
     try:
         result = pipeline.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import NoReturn
 
 from apache_beam.options.pipeline_options import (
     DirectOptions,
@@ -21,6 +22,14 @@ from pipelines.common.errors import UserError
 LOCAL_RUNNER = "FnApiRunner"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser of Beam's flags whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError."""
+        raise UserError(message)
+
+
 def beam_options(command: str, flags: Sequence[str]) -> PipelineOptions:
     """Returns Beam's options from the flags that are not a command's own.
 
@@ -31,7 +40,7 @@ def beam_options(command: str, flags: Sequence[str]) -> PipelineOptions:
     Raises:
       UserError: Beam does not recognize one of them either.
     """
-    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    known = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(known)  # type: ignore[arg-type]
     if unknown := known.parse_known_args(list(flags))[1]:

@@ -29,7 +29,7 @@ def publish(shards: list[WrittenShard], plan: ShardPlan) -> None:
     folder = plan.incomplete
     splits = {name: _split(name, shards, plan) for name in plan.shards}
     labels = filesystem.read(plan.output.labels)
-    classes = parse_labels(labels.decode(), plan.output.labels)
+    classes = parse_labels(labels.decode("utf-8", "replace"), plan.output.labels)
     channels = mean_and_std(shards)
     stats = Stats(
         photos=plan.photos,

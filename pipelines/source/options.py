@@ -26,6 +26,8 @@ def parse_numbers(text: str) -> tuple[int, ...]:
         if not bounds:
             raise ValueError(f"expected numbers and ranges as 0-4,7, found {text!r}")
         first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+        if last < first:
+            raise ValueError(f"expected the lower number of a range first, found {part!r}")
         numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))
 

@@ -5,4 +5,5 @@ validation: predicts the validation split after each epoch, and computes its met
 tensorboard: writes the event files that TensorBoard reads.
 history: writes history.csv and curves.png.
 checkpoints: saves the state of training, and restores it.
+outcome: what done.json says of a run.
 """

@@ -67,6 +67,8 @@ class Flag:
           UserError: the text is no such value.
         """
         try:
+            if _has_no_text(text):
+                raise ValueError("expected a value, found '--'")
             return self._value(text)
         except ValueError as error:
             raise UserError(f"{self.title}: {error}") from None
@@ -110,6 +112,12 @@ class Flag:
     def title(self) -> str:
         """The flag's name in errors."""
         return self.metavar or self.name if self.positional else f"--{self.name}"
+
+
+def _has_no_text(given: Any) -> bool:
+    """Returns whether argparse gave a list where a flag's value is `--`."""
+    each = given if isinstance(given, list) else [given]
+    return given == [] or any(isinstance(value, list) for value in each)
 
 
 def flag(
@@ -259,7 +267,13 @@ examples:
 
 
 def folder(path: str) -> str:
-    """Returns a folder's path without slashes at its end."""
+    """Returns a folder's name without the slash at its end.
+
+    Raises:
+      ValueError: there is no name, as where a shell variable is not set.
+    """
+    if not path:
+        raise ValueError("expected a folder, found ''")
     return path.rstrip("/") or "/"
 
 

@@ -86,7 +86,7 @@ def loads(kind: type[T], text: str | bytes, name: str, remedy: str = "") -> T:
     remedy = remedy or getattr(kind, "REMEDY", REMEDY)
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{name}: expected JSON, found {error}; {remedy}") from None
     try:
         return _read(kind, value, "")

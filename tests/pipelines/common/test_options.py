@@ -140,3 +140,19 @@ def test_no_module_below_a_command_sees_a_namespace():
         "pipelines/common/options/command_line.py",
         "pipelines/runner/options.py",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--output="], "--output: expected a folder, found ''"),
+        (["--output=--"], "--output: expected a value, found '--'"),
+        ([*GIVEN, "--size=--"], "--size: expected a value, found '--'"),
+        ([*GIVEN, "--names=--"], "--names: expected a value, found '--'"),
+        ([*GIVEN, "--kind=--"], "--kind: expected a value, found '--'"),
+    ],
+)
+def test_nothing_is_no_value(words: list[str], expected: str):
+    with pytest.raises(UserError) as caught:
+        COMMAND.parse(words)
+    assert str(caught.value) == expected
