@@ -227,7 +227,7 @@ def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
         ({"job_dir": "foo://bucket/job"}, "--job_dir foo://bucket/job: cannot be used"),
         ({"backbone": "alexnet"}, "--backbone alexnet: expected one of"),
         ({"batch_size": "many"}, "argument --batch_size: invalid int value: 'many'"),
-        ({"epochs": "x"}, "argument --epochs: expected numbers"),
+        ({"epochs": "x"}, "--epochs: expected a whole number"),
         ({"epochs": "3,1"}, "--epochs 3,1: expected 1, a number for each of --data"),
         ({"device": "gpu"}, "--device gpu: TensorFlow finds none here"),
         ({"device": "tpu"}, "--device tpu: no TPU here"),

@@ -74,7 +74,7 @@ def test_a_comparison_makes_a_table_in_which_what_failed_stands_too(made, world)
         "20",
         "test",
     )
-    assert failed["problem"].endswith("expected an HDF5 file of weights alone (.h5 or .weights.h5)")
+    assert failed["problem"].endswith("expected an HDF5 file of weights only (.h5 or .weights.h5)")
     assert failed["gap"] == failed["seconds"] == ""
     assert [row["problem"] for row in (trained, timed)] == ["", ""]
     assert float(timed["inference_images_per_second"]) > 0
@@ -183,7 +183,7 @@ def test_a_command_line_gives_its_config_back(config):
         ),
         (["--backbones=mobilenet=/no.h5"], "mobilenet: weights /no.h5: no such file"),
         (["--backbone=mobilenet"], "--backbone: gld2 compare takes --backbones instead"),
-        (["--epochs=3/x"], "argument --epochs: expected numbers"),
+        (["--epochs=3/x"], "--epochs: expected a whole number"),
         (["--batch_sizes=0"], "--batch_size: expected 1 to 65536, found 0"),
         (["--minutes=0"], "--minutes: expected more than 0, found 0"),
         (["--minutes=nan"], "--minutes: expected more than 0, found nan"),
