@@ -129,7 +129,10 @@ def test_a_file_that_is_too_large_is_told(folder: Folder, monkeypatch):
         ({"ids": None, "source": "{root}/train"}, "found no metadata/test.csv or sample_sub"),
         ({"ids": "{root}/twice.csv"}, "twice.csv row 3: expected each id once, found"),
         ({"labels": "{root}/train.csv"}, "train.csv: expected the header label,landmark_id"),
-        ({"train": "{root}/labels.csv", "labels": "x"}, "--labels and --train: expected one of them"),
+        (
+            {"train": "{root}/labels.csv", "labels": "x"},
+            "--labels and --train: expected one of them",
+        ),
         ({"train": "{root}/ids.csv"}, "ids.csv row 1: expected the columns landmark_id"),
     ],
 )
