@@ -291,24 +291,26 @@ def curate(
         _remove_old(output)
         if has_train and parameters.near_duplicate_radius is not None:
             pair_search.find(output, staged, beam_options)
-        transform = Curate(
-            source,
-            output,
-            parameters,
-            sum(unit.images for unit in staged),
-            has_train,
-            join(output.root, "temp"),
-            inputs,
-        )
-        batches = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
-        count_written = functools.partial(_count_written, output)
-        parts = partition.partition_count(transform.rows)
-        with progress.bar("curate", count_written, "files", parts, output.root):
-            engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
-        filesystem.remove(transform.temp_dir)
+        images = sum(unit.images for unit in staged)
+        temp_dir = join(output.root, "temp")
+        transform = Curate(source, output, parameters, images, has_train, temp_dir, inputs)
+        _decide(transform, staged, beam_options)
     done = filesystem.read_record(Curation, output.decisions_done)
     summary.print_summary(output, done)
     return done
+
+
+def _decide(
+    transform: Curate, staged: Sequence[UnitSummary], beam_options: PipelineOptions
+) -> None:
+    """Runs the transform on the facts of the staged units."""
+    output = transform.output
+    batches = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
+    parts = partition.partition_count(transform.rows)
+    count_written = functools.partial(_count_written, output)
+    with progress.bar("curate", count_written, "files", parts, output.root):
+        engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
+    filesystem.remove(transform.temp_dir)
 
 
 def _count_written(output: Output) -> progress.Counts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -59,14 +61,7 @@ def training(
         seen = tf.where(number == begin.epoch, tf.constant(begin.step * batch, tf.int64), 0)
         return records.enumerate().skip(seen).map(lambda index, r: (r, tf.stack([seed, index])))
 
-    def view(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded, label, _ = parse(record, len(version.labels))
-        seed += [0, host << 40]  # so that hosts draw different views
-        photo = preprocessing.random_view(
-            encoded, config.image_size, seed, config.crop, config.color_jitter, config.flip
-        )
-        return photo, label
-
+    view = functools.partial(_random_view, version, config, host)
     batches = (
         tf.data.Dataset.counter(begin.epoch)
         .flat_map(epoch)  # (record, seed)
@@ -77,6 +72,18 @@ def training(
     if config.mixup:
         batches = _blended(batches, config, begin.epoch * steps + begin.step)
     return _with_single_threaded_ops(batches.prefetch(tf.data.AUTOTUNE))
+
+
+def _random_view(
+    version: Version, config: Config, host: int, record: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns ([size, size, 3] uint8, int64 label) of a record, by a seed of [2] int64."""
+    encoded, label, _ = parse(record, len(version.labels))
+    seed += [0, host << 40]  # so that hosts draw different views
+    photo = preprocessing.random_view(
+        encoded, config.image_size, seed, config.crop, config.color_jitter, config.flip
+    )
+    return photo, label
 
 
 def evaluation(version: Version, config: Config, split: str) -> tf.data.Dataset:
