@@ -5,15 +5,14 @@ import pathlib
 from setuptools import find_packages, setup
 
 TENSORFLOW = "tensorflow>=2.21,<2.22"
-KERAS = "keras>=3.15,<4"
-PLOTS = "matplotlib>=3.9"
+KERAS = ["keras>=3.15,<4", "matplotlib>=3.9", "tensorboard>=2.20"]
 
 HERE = pathlib.Path(__file__).parent
 LINES = (HERE / "docker" / "pipelines.txt").read_text(encoding="utf-8").splitlines()
 PIPELINES = [line.partition("#")[0].strip() for line in LINES if not line.startswith("#")]
-TRAINER = [TENSORFLOW, KERAS, PLOTS]
-GPU = ["tensorflow[and-cuda]>=2.21,<2.22", KERAS, PLOTS]
-TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", KERAS, PLOTS]
+TRAINER = [TENSORFLOW, *KERAS]
+GPU = ["tensorflow[and-cuda]>=2.21,<2.22", *KERAS]
+TPU = ["jax[tpu]>=0.7", "tensorflow-cpu>=2.21,<2.22", *KERAS]
 SUBMIT = [
     "google-cloud-aiplatform",
     "google-cloud-storage",

@@ -206,7 +206,8 @@ def test_trainer_for_tpu_installs_and_imports(tmp_path: pathlib.Path):
     assert not {"apache-beam", "tensorflow-transform"} & set(found)
     done = runs(python, "gld2", "train", "--help")
     assert "--backbone" in done.stdout, done.stderr
-    assert runs(python, "python", "-c", "import jax, trainer.task, trainer.train").returncode == 0
+    imported = "import jax, tensorboard, trainer.task, trainer.training.loop"
+    assert runs(python, "python", "-c", imported).returncode == 0
 
 
 def test_trainer_for_gpu_resolves(tmp_path: pathlib.Path):

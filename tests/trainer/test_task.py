@@ -1,4 +1,6 @@
+import collections
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -65,17 +67,26 @@ def test_a_run_learns_and_leaves_what_it_promises(job):
     assert f"| val_gap | {float(rows[-1]['val_gap']):.4f} |" in card
 
 
-def test_event_files_hold_the_history(job):
-    found = {}
-    for path in sorted((job / "logs" / "validation").iterdir()):
+def _check_events(job: Path) -> None:
+    """Each epoch's values are in the event files; twice where a kill made an epoch run twice."""
+    found = collections.defaultdict(list)
+    for path in sorted((job / "logs").glob("*/*")):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
-                found[event.step, value.tag] = value.simple_value
-    for row in _history(job):
-        assert found[int(row["epoch"]), "epoch_gap"] == pytest.approx(
-            float(row["val_gap"]), abs=1e-5
-        )
+                found[path.parent.name, value.tag, event.step].append(tf.make_ndarray(value.tensor))
+    columns = {
+        ("train", "epoch_loss"): "loss",
+        ("validation", "epoch_loss"): "val_loss",
+        ("validation", "epoch_gap"): "val_gap",
+    }
+    for row, (tag, column) in itertools.product(_history(job), columns.items()):
+        *_, value = found[*tag, int(row["epoch"])]
+        assert value == pytest.approx(float(row[column]), abs=1e-5)
+
+
+def test_event_files_hold_the_history(job):
+    _check_events(job)
 
 
 def test_the_export_scores_bytes_as_keras_scores_pixels(job):
@@ -141,6 +152,7 @@ def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, 
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
         assert float(row["accuracy"]) == pytest.approx(float(other["accuracy"]), abs=1e-6)
         assert float(row["seconds"]) > 0
+    _check_events(killed)
 
 
 def _kill_after(wanted: TrainingPosition, command: list[str], job: Path) -> TrainingPosition:

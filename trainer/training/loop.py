@@ -226,7 +226,7 @@ def _callbacks(
         size = input_pipeline.batch_size(version, settings)
         found.append(validation.Validation(network, batches, size, this.devices))
     if this.devices.chief:
-        found.append(tensorboard.Events(job.path("logs")))
+        found.append(tensorboard.EpochEvents(job.path("logs")))
     found.append(history.History(job.history, phase.title, rows, epochs, this.devices.chief))
     every, chief = settings.checkpoint_every, this.devices.chief
     found.append(checkpoints.Checkpoints(job.checkpoints, every, epochs, chief))

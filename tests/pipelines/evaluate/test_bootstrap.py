@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.common.errors import UserError
 from pipelines.evaluate import bootstrap, metrics
-from pipelines.evaluate.comparison import compare, entry
+from pipelines.evaluate.comparison import compare, ranked_submission
 from tests.pipelines.common.test_gap import slow_gap, tables
 
 QUERIES = 60
@@ -36,7 +36,7 @@ def joined() -> dict[str, pd.DataFrame]:
 
 
 def entries(joined: dict[str, pd.DataFrame]) -> list[bootstrap.RankedSubmission]:
-    return [entry(rows) for rows in joined.values()]
+    return [ranked_submission(rows, metrics.ranking(rows)) for rows in joined.values()]
 
 
 def test_equals_drawing_queries_one_by_one(joined):
@@ -70,13 +70,14 @@ def test_resamples_without_a_labelled_query_are_left_out():
     made, truth = [("a", 5, 0.5)], {"a": {5}, "b": set(), "c": set(), "d": set()}
     rows = metrics.join(*tables(made, truth))
     labelled = rows["labelled"].to_numpy()
-    found = bootstrap.resample([entry(rows)], labelled, 200, seed=0)
+    entry = ranked_submission(rows, metrics.ranking(rows))
+    found = bootstrap.resample([entry], labelled, 200, seed=0)
     assert found.gap.shape == found.accuracy.shape
     assert 0.5 < found.gap.shape[1] / 200 < 0.9  # 1 - (3 / 4) ** 4 is 0.68
     assert (found.gap == 1).all()
     with pytest.raises(UserError, match="--resamples 1: expected more"):
         seeds = range(20)
-        [bootstrap.resample([entry(rows)], labelled, 1, seed) for seed in seeds]
+        [bootstrap.resample([entry], labelled, 1, seed) for seed in seeds]
 
 
 def test_a_difference_has_its_interval():
