@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 import csv
 import dataclasses
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Sequence
 
 from pipelines import prepare
 from pipelines.common import cli, paths, tables
@@ -76,31 +76,18 @@ def demo(root: str, epochs: str, world: World) -> None:
     from trainer import task
 
     source, output, job = (paths.join(root, name) for name in ("source", "prepared", "job"))
-    submission, metrics = (
-        paths.join(root, "submission.csv"),
-        paths.join(root, "metrics.json"),
-    )
+    submission, metrics = (paths.join(root, name) for name in ("submission.csv", "metrics.json"))
     _write_world(source, world)
     with http_server.serve(source) as url:
-        _stage(prepare.main, source=url, output=output, seed=world.seed)
-        _stage(
-            task.main,
-            data=Output(output).dataset,
-            job_dir=job,
-            epochs=epochs,
-            seed=world.seed,
-            **TRAIN,
-        )
+        _stage(prepare, source=url, output=output, seed=world.seed)
+        data = Output(output).dataset
+        _stage(task, data=data, job_dir=job, epochs=epochs, seed=world.seed, **TRAIN)
         # By its path: with the server's address, which changes, the photos would seem to be others.
-        _stage(
-            score_command.main,
-            source=source,
-            model=paths.join(job, "export"),
-            output=submission,
-        )
+        model = paths.join(job, "export")
+        _stage(score_command, source=source, model=model, output=submission)
         solution = f"{url}ground_truth/recognition_solution_v2.1.csv"
-        _stage(evaluate_command.main, submission=submission, solution=solution, output=metrics)
-    _stage(report_command.main, output=output, job_dir=job, metrics=metrics)
+        _stage(evaluate_command, submission=submission, solution=solution, output=metrics)
+    _stage(report_command, output=output, job_dir=job, metrics=metrics)
     print(_table(output, job, metrics))
 
 
@@ -121,27 +108,23 @@ def _write_world(source: str, world: World) -> None:
     print(f"demo: a sample world in {source}: {counts}")
 
 
-def _stage(main: Callable[[list[str]], int], **flags: object) -> None:
+def _stage(stage: types.ModuleType, **flags: object) -> None:
     argv = [f"--{name}={value}" for name, value in flags.items()]
-    print(f"\n$ gld2 {main.__module__.rsplit('.', 1)[1].replace('task', 'train')} {' '.join(argv)}")
+    print(f"\n$ gld2 {stage.COMMAND.name} {' '.join(argv)}")
     started = time.monotonic()
-    if code := main(argv):
+    if code := stage.main(argv):
         raise UserError(f"the stage ended with exit code {code}; the lines above say why")
     print(f"demo: {time.monotonic() - started:.0f} s")
 
 
 def _table(output: str, job: str, metrics: str) -> str:
     done = filesystem.read_record(Curation, Output(output).decisions_done)
-    funnel = done.funnel
-    dropped: collections.Counter[str] = collections.Counter()
-    for key, number in funnel.items():
-        if key.startswith("dropped/"):
-            dropped[key.split("/")[2]] += number
+    dropped = done.dropped_by_reason
     scores = filesystem.read_record(dict[str, Metrics], metrics)["all"]
     rows = [
-        ("images seen", funnel["images"]),
+        ("images seen", done.images),
         *[(f"  dropped: {reason}", number) for reason, number in dropped.most_common()],
-        ("images kept", funnel["images"] - dropped.total()),
+        ("images kept", done.images - dropped.total()),
         ("landmarks seen", done.classes_before),
         ("landmarks kept", done.classes),
         ("training time", f"{_training_seconds(job):.0f} s"),

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: str, flags: Sequence[str]) -> int:
     """Runs a command of the table with its flags; returns its exit code."""
     module, extra, _ = COMMANDS[command]
-    return cli.run(command, module, extra, flags)
+    return cli.run(f"gld2 {command}", module, extra, flags)
 
 
 def _help() -> str:
@@ -89,7 +89,7 @@ def _help() -> str:
 
 def console() -> None:
     """Runs `main` and ends the process with its exit code."""
-    cli.leave_with(lambda: main())
+    cli.leave_with(main)
 
 
 if __name__ == "__main__":

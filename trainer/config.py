@@ -30,6 +30,22 @@ AUTO, ON, OFF = "auto", "on", "off"
 
 MANY_CLASSES = 50_000  # with at least as many, --shard_head auto splits the head over the devices
 
+LOGITS = "logits"  # name of the classifier's layer
+# A head that is split over devices is padded to a multiple of this many columns; it can be split
+# over any number of devices that divides it.
+COLUMNS = 64
+
+METRICS = (
+    "val_loss",
+    "val_accuracy",
+    "val_gap",
+    "val_precision",
+    "val_recall",
+    "val_true_probability",
+)
+
+Row = dict[str, str]  # a row of history.csv, by column
+
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
@@ -353,23 +369,6 @@ def differences(old: str, new: str) -> list[str]:
         for name in names
         if before.get(name) != after.get(name)
     ]
-
-
-LOGITS = "logits"  # name of the classifier's layer
-# A head that is split over devices is padded to a multiple of this many columns; it can be split
-# over any number of devices that divides it.
-COLUMNS = 64
-
-METRICS = (
-    "val_loss",
-    "val_accuracy",
-    "val_gap",
-    "val_precision",
-    "val_recall",
-    "val_true_probability",
-)
-
-Row = dict[str, str]  # a row of history.csv, by column
 
 
 def _with_new_names(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pipelines.common import cli, quiet, tables
 from pipelines.common.options.command_line import Command
 from pipelines.common.options.flags import Options, flag
-from trainer import compound_scaling
 from trainer.config import BACKBONES, NO_WEIGHTS, Config
 from trainer.model.complexity import (
     LayerCounts,
@@ -56,11 +55,14 @@ class DescribeOptions(Options):
     """The flags of gld2 describe; the network's flags are checked as gld2 train checks them."""
 
     backbone: str = flag(
-        about="the network; the names are listed below", metavar="BACKBONE", positional=True
+        about="the network; the names are listed below",
+        metavar="BACKBONE",
+        choices=BACKBONES,
+        positional=True,
     )
     alpha: float = flag(1.0, "width multiplier of mobilenet and mobilenet_v2")
     phi: float = flag(0.0, "compound scaling of efficientnet; 0 is B0")
-    image_size: int | None = flag(None, "side of the input, pixels (default: the network's own)")
+    image_size: int = flag(0, "side of the input, pixels (default: the network's own)", shown="")
     classes: int = flag(1000, "outputs of the classifier", least=1, most=10**9)
     json: bool = flag(False, "print JSON instead of a table")
 
@@ -71,10 +73,13 @@ class DescribeOptions(Options):
         Raises:
           UserError: a flag is out of bounds.
         """
-        config = Config(backbone=self.backbone, alpha=self.alpha, phi=self.phi, weights=NO_WEIGHTS)
-        own = compound_scaling.resolution(config.backbone, config.phi)
-        size = own if self.image_size is None else self.image_size
-        return dataclasses.replace(config, image_size=size)
+        return Config(
+            backbone=self.backbone,
+            alpha=self.alpha,
+            phi=self.phi,
+            image_size=self.image_size,
+            weights=NO_WEIGHTS,
+        )
 
 
 COMMAND = Command(

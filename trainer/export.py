@@ -171,12 +171,13 @@ class ExportOptions(Options):
     )
 
 
+_PROGRAM = "python -m trainer.export"
 COMMAND = Command(
     "export",
     ExportOptions,
     "Makes the SavedModel of a model.keras of gld2 train.",
     _EPILOG,
-    program="python -m trainer.export",
+    program=_PROGRAM,
 )
 
 
@@ -199,4 +200,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    cli.door("export", "trainer.export", "trainer")
+    cli.leave_with(lambda: cli.run(_PROGRAM, "trainer.export", "trainer", sys.argv[1:]))

@@ -17,10 +17,6 @@ _TRANSIENT = (4, 10, 14)
 T = TypeVar("T")
 
 
-def _kind(error: Exception) -> type[UserError]:
-    return TransientError if getattr(error, "error_code", None) in _TRANSIENT else UserError
-
-
 @contextlib.contextmanager
 def reaching(place: str, done: str = "used") -> Iterator[None]:
     """Turns TensorFlow's errors about files into a UserError of one line.
@@ -35,7 +31,8 @@ def reaching(place: str, done: str = "used") -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        raise _kind(error)(f"{place}: cannot be {done}: {in_one_line(error.message)}") from error
+        kind = TransientError if error.error_code in _TRANSIENT else UserError
+        raise kind(f"{place}: cannot be {done}: {in_one_line(error.message)}") from error
 
 
 def read(path: str) -> str:

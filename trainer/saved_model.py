@@ -10,7 +10,7 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, in_one_line
 from trainer import gfile
 from trainer.data import preprocessing
 from trainer.model import build
@@ -36,7 +36,7 @@ def _load(keras_file: str) -> keras.Model:
         try:
             return build.with_embedding(keras.models.load_model(keras_file, compile=False))
         except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-            reason = str(error).strip().partition("\n")[0][:200]
+            reason = in_one_line(str(error).strip().partition("\n")[0])
             raise UserError(
                 f"{keras_file}: expected a model.keras that gld2 train exported; {reason}"
             ) from None

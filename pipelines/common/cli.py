@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -16,11 +17,11 @@ LONGEST_LINE = 2000  # characters of an error
 AGAIN = "the same command goes on from here"
 
 
-def run(command: str, module: str, extra: str, flags: Sequence[str]) -> int:
+def run(program: str, module: str, extra: str, flags: Sequence[str]) -> int:
     """Runs a command and returns its exit code; an error becomes one line.
 
     Args:
-      command: its name, with which the line begins.
+      program: the words that start it in a shell, with which the line begins.
       module: the module whose `main` takes the flags and returns the exit code.
       extra: the extra of this distribution that installs what the module needs.
       flags: the command line after the command's name.
@@ -30,30 +31,35 @@ def run(command: str, module: str, extra: str, flags: Sequence[str]) -> int:
       that may pass, 130 after Ctrl-C.
     """
     try:
-        return _main(module, extra)(flags)
+        return load(module, extra).main(flags)
     except TransientError as error:
-        return _print_error(command, f"error: {error}", 1)
+        return _print_error(program, f"error: {error}", 1)
     except UserError as error:
-        return _print_error(command, f"error: {error}", 2)
+        return _print_error(program, f"error: {error}", 2)
     except EngineError as error:
-        return _print_error(command, f"error: {error}; {AGAIN}", 1)
+        return _print_error(program, f"error: {error}; {AGAIN}", 1)
     except OnlyBuilt as built:
-        print(f"gld2 {command}: {built}")
+        print(f"{program}: {built}")
         return 0
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return _print_error(command, f"stopped; {AGAIN}", 130)
+        return _print_error(program, f"stopped; {AGAIN}", 130)
 
 
-def _print_error(command: str, line: str, code: int) -> int:
+def _print_error(program: str, line: str, code: int) -> int:
     # A message may quote a flag's value or a file, line breaks and all.
-    print(f"gld2 {command}: {in_one_line(line, LONGEST_LINE)}", file=sys.stderr)
+    print(f"{program}: {in_one_line(line, LONGEST_LINE)}", file=sys.stderr)
     return code
 
 
-def _main(module: str, extra: str) -> Callable[[Sequence[str]], int]:
+def load(module: str, extra: str) -> types.ModuleType:
+    """Imports a module that needs an extra of this distribution.
+
+    Raises:
+      UserError: a package is not installed; says what installs it.
+    """
     try:
-        return importlib.import_module(module).main
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("pipelines", "trainer"):
             raise
@@ -64,11 +70,11 @@ def door(command: str, module: str, extra: str) -> NoReturn:
     """Runs a command as a process of its own: its flags are the process's, which it ends.
 
     Args:
-      command: as of `run`.
+      command: its name after `gld2`.
       module: as of `run`.
       extra: as of `run`.
     """
-    leave_with(lambda: run(command, module, extra, sys.argv[1:]))
+    leave_with(lambda: run(f"gld2 {command}", module, extra, sys.argv[1:]))
 
 
 def leave_with(main: Callable[[], int]) -> NoReturn:

@@ -80,9 +80,14 @@ class Output:
         return join(self.root, "decisions")
 
     @property
+    def decision_files(self) -> str:
+        """Returns a pattern of the Parquet files of decisions."""
+        return join(self.decisions, "decisions-*.parquet")
+
+    @property
     def decisions_done(self) -> str:
         """Returns the JSON file of curate's counts and parameters, written last."""
-        return join(self.root, "decisions", "done.json")
+        return join(self.decisions, "done.json")
 
     @property
     def transform_fn(self) -> str:
@@ -92,7 +97,7 @@ class Output:
     @property
     def labels(self) -> str:
         """Returns the CSV of classes, landmark ids and counts of images."""
-        return join(self.root, "decisions", "labels.csv")
+        return join(self.decisions, "labels.csv")
 
     @property
     def dataset(self) -> str:
@@ -101,7 +106,7 @@ class Output:
 
     def version(self, version: str) -> str:
         """Returns the folder of a published version."""
-        return join(self.root, "dataset", DATASET, version)
+        return join(self.dataset, DATASET, version)
 
     @property
     def report(self) -> str:
@@ -122,8 +127,3 @@ def shard(split: str, number: int, shards: int) -> str:
 def join(root: str, *parts: str) -> str:
     """Returns a path below `root`, local or URL. Parts never come from an archive's names."""
     return "/".join([root.rstrip("/") or "/", *parts])
-
-
-def decision_files(output: Output) -> str:
-    """Returns a pattern of the Parquet files of decisions."""
-    return join(output.decisions, "decisions-*.parquet")

@@ -65,3 +65,17 @@ class Reject:
     stage: str
     reason: Reason
     detail: str
+
+
+class Rejected(ValueError):
+    """An image or an archive is not kept.
+
+    Attributes:
+      reason: why, as it goes into the facts.
+      detail: what was expected and what was found.
+    """
+
+    def __init__(self, reason: Reason, detail: str):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail

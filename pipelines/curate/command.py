@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0."""
     options, flags = COMMAND.parse_known(argv)
     from pipelines.curate import pipeline  # Beam, for which --help should not wait
+    from pipelines.curate.inputs import with_filters
     from pipelines.runner.options import beam_options
     from pipelines.source.discover import discover_metadata
     from pipelines.source.staged_units import print_absent
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     beams = beam_options(COMMAND.name, flags)
     source = discover_metadata(options.source.source)
     print_absent(source)
+    source = with_filters(source, options.curate.filters)
     output = Output(options.output.output)
     pipeline.curate(source, output, options.splits.split, options.curate, beams)
     return 0

@@ -9,7 +9,7 @@ from pipelines.common.errors import UserError
 from pipelines.common.options.curation import FilterOptions
 from pipelines.curate.filters import allowed_landmarks
 from pipelines.source import metadata_csv
-from pipelines.source.discover import Source, attribution_csv, find_csv
+from pipelines.source.discover import Source, find_csv
 
 
 def with_filters(source: Source, filters: FilterOptions) -> Source:
@@ -25,7 +25,7 @@ def with_filters(source: Source, filters: FilterOptions) -> Source:
     attribution = categories = None
     if filters.needs_credits:
         flag = "--licences" if filters.licences else "--exclude_author"
-        attribution = attribution_csv(source.root, flag, metadata_csv.ATTRIBUTION)
+        attribution = find_csv(source.root, flag, metadata_csv.ATTRIBUTION, paths.ATTRIBUTION_CSV)
     if filters.categories:
         categories = find_csv(
             source.root, "--categories", metadata_csv.CATEGORY, *paths.CATEGORY_CSVS

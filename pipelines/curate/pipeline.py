@@ -5,10 +5,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import pandas as pd
@@ -21,17 +19,16 @@ from pipelines.common.options.curation import CurateOptions
 from pipelines.common.paths import Output, join
 from pipelines.common.records.curation import Curation
 from pipelines.curate import decisions, summary
-from pipelines.curate.inputs import with_filters
 from pipelines.curate.join import Join
 from pipelines.curate.near_duplicates import duplicates, pair_search
-from pipelines.curate.vocabulary import NO_LABELS, Labels, LearnLabels
+from pipelines.curate.vocabulary import NO_LABELS, LearnLabels
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.partition import Repartition
 from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source
 from pipelines.source.staged_units import summaries
 from pipelines.source.unit import UnitSummary
-from pipelines.storage import filesystem, parquet, streams
+from pipelines.storage import filesystem, hashing, parquet, streams
 
 HASHED = ["id", "split", "sha256"]  # columns that are shuffled to find files of the same bytes
 T = TypeVar("T")
@@ -62,8 +59,8 @@ class Curate(Transform):
     inputs: str
 
     @property
-    def searched(self) -> bool:
-        """Whether near-duplicate pairs were searched for."""
+    def searches_pairs(self) -> bool:
+        """Returns whether near-duplicate pairs are searched for: only train images are removed."""
         return self.has_train and self.parameters.near_duplicate_radius is not None
 
     def expand(self, paths):
@@ -73,11 +70,11 @@ class Curate(Transform):
         joined, unseen = facts | "Join" >> Join(self.source, self.parameters.filters, parts)
         removals = self._removals(joined, parts)
         deduped = joined | "Dedupe" >> beam.Map(
-            deduplicate, beam.pvalue.AsSingleton(removals)
+            on_table, deduplicate, beam.pvalue.AsSingleton(removals)
         )  # (partition, table: DEDUPED)
         labels = self._labels(deduped)  # Labels
         labelled = deduped | "Label" >> beam.Map(
-            label, beam.pvalue.AsSingleton(labels)
+            on_table, decisions.label, beam.pvalue.AsSingleton(labels)
         )  # (partition, table: FINAL)
         classes = (
             labelled
@@ -87,7 +84,8 @@ class Curate(Transform):
         )  # Classes
         return (
             labelled
-            | "Validation" >> beam.Map(validate, beam.pvalue.AsIter(classes))
+            | "Validation"
+            >> beam.Map(on_table, decisions.to_validation, beam.pvalue.AsIter(classes))
             | "Write" >> beam.Map(write_part, self.output, parts)  # part, sha256, funnel
             | "Collect" >> beam.combiners.ToList()
             | "Finish"
@@ -96,7 +94,6 @@ class Curate(Transform):
 
     def _removals(self, joined, parts):
         """Returns one table of the images that are removed as duplicates of another."""
-        radius = self.parameters.near_duplicate_radius
         exact = (
             joined
             | "Comparable" >> beam.MapTuple(lambda _, table: duplicates.comparable(table)[HASHED])
@@ -105,8 +102,8 @@ class Curate(Transform):
         )  # table: PAIR
         near = (
             joined.pipeline
-            | "NearPairs" >> beam.Create([self.output] if radius is not None else [])
-            | "ReadPairs" >> beam.Map(pair_search.read, radius)
+            | "NearPairs" >> beam.Create([self.output] if self.searches_pairs else [])
+            | "ReadPairs" >> beam.Map(pair_search.read, self.parameters.near_duplicate_radius)
         )  # table: PAIR
         alike = beam.pvalue.AsList((exact, near) | "Pairs" >> beam.Flatten())
         linked = joined | "Tables" >> beam.Values() | "Linked" >> beam.Map(duplicates.linked, alike)
@@ -154,22 +151,21 @@ def resolve(
     return duplicates.resolve(images, found, parameters.on_conflict, parameters.exclude_leaks_from)
 
 
-def deduplicate(keyed: Keyed, removals: pd.DataFrame) -> Keyed:
-    """Marks the images of a partition that are removed as duplicates."""
+def on_table(keyed: Keyed, function: Callable[..., pd.DataFrame], side: Any) -> Keyed:
+    """Returns a partition's number and `function(table, side)`, for `beam.Map` with a side input.
+
+    Args:
+      keyed: number and table of the partition.
+      function: makes the new table.
+      side: the value of the side input.
+    """
     part, images = keyed
-    return part, duplicates.apply(images, removals)[list(decisions.DEDUPED)]
+    return part, function(images, side)
 
 
-def label(keyed: Keyed, labels: Labels) -> Keyed:
-    """Adds the labels of a partition's images."""
-    part, images = keyed
-    return part, decisions.label(images, labels)
-
-
-def validate(keyed: Keyed, classes: Iterable[decisions.Classes]) -> Keyed:
-    """Moves the images of a partition that were chosen for validation to that split."""
-    part, images = keyed
-    return part, decisions.to_validation(images, classes)
+def deduplicate(images: pd.DataFrame, removals: pd.DataFrame) -> pd.DataFrame:
+    """Marks the images that are removed as duplicates; returns columns DEDUPED."""
+    return duplicates.apply(images, removals)[list(decisions.DEDUPED)]
 
 
 def _open(images: pd.DataFrame) -> pd.DataFrame:
@@ -232,30 +228,27 @@ def finish(
     Raises:
       AssertionError: the numbers of facts and decisions differ.
     """
-    counts = add(part.funnel for part in written)
-    dropped = sum(n for key, n in counts.items() if key.startswith("dropped/"))
-    kept = sum(n for key, n in counts.items() if key.startswith("kept/"))
-    images = counts.get("images", 0)
-    if not curate.rows == images == dropped + kept:
-        raise AssertionError(f"{curate.rows} facts, {images} decisions, {kept} + {dropped} counted")
     found = list(classes)
     labels = pd.concat([parquet.empty(decisions.KEPT), *(some.kept for some in found)])
     labels = labels.sort_values("label")
-    rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
-    text = format_labels(Label(*map(int, row)) for row in rows)
-    filesystem.write(curate.output.labels, text)
     thresholds = (*THRESHOLDS, curate.parameters.min_images_per_class)
     done = Curation(
-        funnel=counts,
+        funnel=add(part.funnel for part in written),
         unseen=add(unseen),
         classes_before=sum(some.seen for some in found),
         classes=len(labels),
         what_if=decisions.what_if(add(some.sizes for some in found), thresholds),
         parameters=curate.parameters,
-        pairs=pair_search.counts(curate.output) if curate.searched else {},
+        pairs=pair_search.counts(curate.output) if curate.searches_pairs else {},
         inputs=curate.inputs,
         decisions_sha256=[part.sha256 for part in sorted(written, key=lambda p: p.number)],
     )
+    kept, dropped = sum(done.kept.values()), done.dropped.total()
+    if not curate.rows == done.images == kept + dropped:
+        found_in = f"{curate.rows} facts, {done.images} decisions"
+        raise AssertionError(f"{found_in}, {kept} + {dropped} counted")
+    rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
+    filesystem.write(curate.output.labels, format_labels(Label(*map(int, row)) for row in rows))
     filesystem.write_record(curate.output.decisions_done, done)
 
 
@@ -272,7 +265,7 @@ def curate(
     """Curates unless the same decisions are there already; prints and returns their done.json.
 
     Args:
-      source: its metadata is joined to the facts.
+      source: its metadata is joined to the facts; from `inputs.with_filters`.
       output: has the staged units; decisions are written there.
       splits: whose images are decided on.
       parameters: thresholds and seed.
@@ -281,7 +274,6 @@ def curate(
     Raises:
       UserError: nothing is staged, or metadata cannot be read.
     """
-    source = with_filters(source, parameters.filters)
     staged = _staged(output, {*splits, *parameters.exclude_leaks_from})
     has_train = any(unit.split == "train" for unit in staged)
     if has_train and not source.train_csv:
@@ -289,11 +281,11 @@ def curate(
     inputs = _digest(staged, source)
     if not _is_done(output, parameters, inputs):
         _remove_old(output)
-        if has_train and parameters.near_duplicate_radius is not None:
-            pair_search.find(output, staged, beam_options)
         images = sum(unit.images for unit in staged)
         temp_dir = join(output.root, "temp")
         transform = Curate(source, output, parameters, images, has_train, temp_dir, inputs)
+        if transform.searches_pairs:
+            pair_search.find(output, staged, beam_options)
         _decide(transform, staged, beam_options)
     done = filesystem.read_record(Curation, output.decisions_done)
     summary.print_summary(output, done)
@@ -342,12 +334,9 @@ def _remove_old(output: Output) -> None:
     They may be more files than the new ones, and none of them may stay beside these.
     """
     filesystem.remove(output.decisions_done)
-    filesystem.remove(output.labels, output.transform_fn, *_parts(output))
+    old = filesystem.match(output.decision_files)
+    filesystem.remove(output.labels, output.transform_fn, *old)
     filesystem.remove_temporaries(output.decisions)
-
-
-def _parts(output: Output) -> list[str]:
-    return filesystem.match(join(output.decisions, "decisions-*.parquet"))
 
 
 def _digest(staged: list[UnitSummary], source: Source) -> str:
@@ -355,4 +344,4 @@ def _digest(staged: list[UnitSummary], source: Source) -> str:
     units = [[s.unit, s.facts_sha256] for s in staged]
     csvs = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
     versions = [streams.version(path) for path in csvs if path]
-    return hashlib.sha256(json.dumps([units, versions], sort_keys=True).encode()).hexdigest()
+    return hashing.json_digest([units, versions])

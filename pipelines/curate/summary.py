@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
-
-from pipelines.common import paths, schema
+from pipelines.common import schema
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
 from pipelines.common.records.curation import Curation
@@ -21,7 +19,7 @@ def print_summary(output: Output, done: Curation) -> None:
       output: where the decisions are.
       done: their done.json.
     """
-    _print_images(done.funnel)
+    _print_images(done)
     _print_classes(done)
     for what, number in sorted(done.unseen.items()):
         if number:
@@ -32,18 +30,14 @@ def print_summary(output: Output, done: Curation) -> None:
             f"curate: {oversized} photos fell in oversized hash buckets; only their {WINDOW} "
             "nearest neighbours in sort order were compared"
         )
-    _print_leaks(output, done.funnel)
+    _print_leaks(output, done)
 
 
-def _print_images(counts: dict[str, int]) -> None:
-    kept = {k.split("/")[1]: n for k, n in counts.items() if k.startswith("kept/")}
-    dropped: collections.Counter[str] = collections.Counter()
-    for key, number in counts.items():
-        if key.startswith("dropped/"):
-            dropped[key.split("/")[2]] += number
+def _print_images(done: Curation) -> None:
+    kept, dropped = done.kept, done.dropped_by_reason
     parts = ", ".join(f"{name} {kept[name]}" for name in schema.OUTPUT_SPLITS if name in kept)
     print(
-        f"curate: {counts['images']} images = {sum(kept.values())} kept ({parts}) "
+        f"curate: {done.images} images = {sum(kept.values())} kept ({parts}) "
         f"+ {dropped.total()} dropped"
     )
     for reason in Reason:  # in the order in which they apply
@@ -66,13 +60,12 @@ def _print_classes(done: Curation) -> None:
             )
 
 
-def _print_leaks(output: Output, counts: dict[str, int]) -> None:
+def _print_leaks(output: Output, done: Curation) -> None:
     """Prints some train images that are in test or index, each with its duplicate there."""
     leaked = [Reason.IN_TEST, Reason.NEAR_TEST, Reason.IN_INDEX, Reason.NEAR_INDEX]
-    left = min(LEAKS, sum(counts.get(f"dropped/train/{reason}", 0) for reason in leaked))
-    for path in (
-        filesystem.match(paths.join(output.decisions, "decisions-*.parquet")) if left else ()
-    ):
+    dropped = done.dropped
+    left = min(LEAKS, sum(dropped["train", reason] for reason in leaked))
+    for path in filesystem.match(output.decision_files) if left else ():
         rows = parquet.read(path, schema.DECISIONS)
         rows = rows[rows["reason"].isin(leaked)][:left]
         for row in rows.itertuples(index=False):

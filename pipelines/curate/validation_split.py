@@ -29,6 +29,7 @@ def choose_validation(train: pd.DataFrame, share: float | None, seed: int) -> np
     if share is None:
         chosen = first & (by_landmark["id"].transform("size") > MORE_THAN)
     else:  # where all images of a landmark are chosen, the first in order stays in train
+        # A share of 1 is bounded by the largest float below 2^64.
         limit = np.uint64(min(share * 2.0**64, 2.0**64 - 2048))
         chosen = train["order"] < limit
         everyone = chosen.groupby(train["landmark_id"]).transform("all")

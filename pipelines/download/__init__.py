@@ -6,6 +6,7 @@ pipeline: the Beam pipeline over units.
 staging: one unit becomes TFRecords, facts and rejects.
 resume: the results of an earlier run of a unit.
 unit_reader: the photos of a unit, from a tar, files or URLs.
+ordered_map: a function over photos in threads, in order.
 tar_reader: the members of an untrusted tar.
 url_fetcher: photos from their URLs, in parallel and in order.
 rate_limit: the rate of requests to each host, and opt-out headers.

@@ -170,7 +170,6 @@ class StagingOptions:
       threads: decoding threads in each worker process.
       urls: how photos are fetched from their URLs, or None where they are not.
       retry_rejected: whether finished units retry photos with a transient reject reason.
-      progress: the folder that a progress bar reads, or None where there is no bar.
     """
 
     attempts: int = 3

@@ -98,12 +98,13 @@ def download(
         could be staged.
     """
     filesystem.make_folder(output.root)
-    refuse_other_parameters(output, parameters)
+    before = summaries(output)
+    _refuse_other_parameters(output, before, parameters)
     for part in ("staged", "facts", "rejects"):
         filesystem.remove_temporaries(paths.join(output.root, part))
     started = time.monotonic()
     transform = StageUnits(output, parameters, staging)
-    count_done = _progress(source, output, staging)
+    count_done = _progress(source, output, before if staging.retry_rejected else [])
     with progress.bar("download", count_done, "units", source.unit_count, output.root):
         counters = engine.run(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options
@@ -111,13 +112,18 @@ def download(
     _print(source, output, counters, time.monotonic() - started)
 
 
-def _progress(source: Source, output: Output, staging: StagingOptions) -> progress.Look:
-    """Returns a function that counts the units done and MB written, unfinished units included."""
+def _progress(source: Source, output: Output, retried: list[UnitSummary]) -> progress.Look:
+    """Returns a function that counts the units done and MB written, unfinished units included.
+
+    Args:
+      source: its units count.
+      output: where they are written.
+      retried: finished units of which transient rejects are retried.
+    """
     folder, _, ending = output.done("").rpartition("/")
     units = {part.name for part in source.parts if isinstance(part, Unit)}
     known = units if source.unit_count is not None else None
-    done = summaries(output) if staging.retry_rejected else []
-    again = {summary.unit for summary in done if is_tried_again(summary, True)}
+    again = {summary.unit for summary in retried if is_tried_again(summary, True)}
     finished = progress.Finished(folder, ending, known, again)
 
     def count_done() -> progress.Counts:
@@ -128,14 +134,21 @@ def _progress(source: Source, output: Output, staging: StagingOptions) -> progre
     return count_done
 
 
-def refuse_other_parameters(output: Output, parameters: RecordParameters) -> None:
-    """Checks that all staged units were staged with the same flags.
+def _refuse_other_parameters(
+    output: Output, done: list[UnitSummary], parameters: RecordParameters
+) -> None:
+    """Checks that all units that are done were staged with the same flags.
+
+    Args:
+      output: where they are.
+      done: their summaries.
+      parameters: from the flags of this run.
 
     Raises:
-      UserError: `output` holds a unit that was staged with other flags.
+      UserError: a unit was staged with other flags.
     """
     wanted = _by_flag(parameters)
-    for summary in summaries(output):
+    for summary in done:
         found = _by_flag(summary.parameters)
         other = [
             f"{name} {found[name]}, not {value}"

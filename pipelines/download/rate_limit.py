@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-AGENT = "gld2"
+from pipelines.download.options import AGENT
+
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}  # none: noindex and nofollow
 # Directives of X-Robots-Tag with a value: the colon after them ends no agent's name.
 WITH_VALUE = re.compile(r"max-|unavailable_after")

@@ -46,7 +46,7 @@ class EarlierResults:
 
     def __init__(self, unit: Unit, output: Output):
         self._output = output
-        self._unit = unit.name
+        self._unit = unit
         self._rows: list[dict[str, Any]] = []
         self._details: dict[str, str] = {}
         if filesystem.exists(output.done(unit.name)):
@@ -55,8 +55,9 @@ class EarlierResults:
             rejects = read_rejects(output.rejects(unit.name))
             self._details = {reject.id: reject.detail for reject in rejects}
 
-    def remaining(self, unit: Unit) -> Unit:
+    def remaining(self) -> Unit:
         """Returns the unit with only those ids and URLs that are to be tried again."""
+        unit = self._unit
         if not self._rows or unit.ids is None:
             return unit
         again = {row["id"] for row in self._rows if row["reason"] in TRANSIENT}
@@ -73,7 +74,7 @@ class EarlierResults:
         if not self._rows:
             yield from fresh
             return
-        with filesystem.open_read(self._output.staged(self._unit)) as staged:
+        with filesystem.open_read(self._output.staged(self._unit.name)) as staged:
             for row in self._rows:
                 if row["reason"] in TRANSIENT:
                     yield next(fresh)

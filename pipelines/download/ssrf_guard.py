@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from pipelines.common.reasons import Reason
+from pipelines.common.reasons import Reason, Rejected
 from pipelines.download.options import UrlOptions
 
 HOST = re.compile(r"[\w.:\[\]%-]+\Z", re.ASCII)
@@ -23,20 +23,11 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv6 addresses that stand for I
 MAX_SHOWN = 200  # characters of a URL in a message
 
 
-class UrlRejected(ValueError):
+class UrlRejected(Rejected):
     """A URL, or what it leads to, is rejected without another attempt.
 
     It is no OSError, because urllib3 retries those.
-
-    Attributes:
-      reason: why, as it goes into the facts.
-      detail: what was expected and what was found.
     """
-
-    def __init__(self, reason: Reason, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def redacted(url: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import REJECTED, STAGED
 from pipelines.download import unit_reader
 from pipelines.download.options import StagingOptions
+from pipelines.download.ordered_map import ordered_map
 from pipelines.download.resume import EarlierResults, Result, is_tried_again
 from pipelines.download.tar_reader import Member
 from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
@@ -25,8 +26,6 @@ from pipelines.source.unit import BadUnit, RecordParameters, Unit, UnitFailure, 
 from pipelines.storage import filesystem, parquet, streams, tf_example, tfrecord
 from pipelines.storage.hashing import sha256
 from pipelines.storage.rejects import jsonl
-
-WINDOW = 4  # photos in flight for each thread, which bounds the memory in use
 
 Count = Callable[[str, float], None]  # (name of a counter, amount to add)
 
@@ -80,7 +79,7 @@ def _stage(
     rows, rejects = [], []
     offset = 0
     earlier = EarlierResults(unit, output)
-    wanted = earlier.remaining(unit)
+    wanted = earlier.remaining()
     on_retry = lambda kind: count(f"retried_{kind}", 1)  # noqa: E731
     with (
         unit_reader.open_members(wanted, parameters, staging, on_retry) as (members, check),
@@ -136,20 +135,11 @@ def _results(
     unit: Unit, members: Iterable[Member], normal: NormalizationConfig, threads: int, count: Count
 ) -> Iterator[Result]:
     """Yields the results of members in their order; a few at a time are processed in threads."""
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        window: collections.deque = collections.deque()
-        for member in _unique(members):
-            window.append(pool.submit(_result, unit, member, normal))
-            if len(window) >= WINDOW * threads:
-                yield _counted(window.popleft().result(), count)
-        for future in window:
-            yield _counted(future.result(), count)
-
-
-def _counted(timed: tuple[Result, float], count: Count) -> Result:
-    result, milliseconds = timed
-    count("photo_milliseconds", milliseconds)
-    return result
+    process = functools.partial(_result, unit, normal)
+    with ThreadPoolExecutor(threads) as pool:
+        for result, milliseconds in ordered_map(pool, threads, process, _unique(members)):
+            count("photo_milliseconds", milliseconds)  # here, where Beam's counters work
+            yield result
 
 
 def _unique(members: Iterable[Member]) -> Iterator[Member]:
@@ -161,7 +151,7 @@ def _unique(members: Iterable[Member]) -> Iterator[Member]:
         yield member
 
 
-def _result(unit: Unit, member: Member, normal: NormalizationConfig) -> tuple[Result, float]:
+def _result(unit: Unit, normal: NormalizationConfig, member: Member) -> tuple[Result, float]:
     """Returns the result of one member, and the milliseconds that it took."""
     started = time.perf_counter()
     row: dict[str, Any] = dict.fromkeys(schema.FACTS)
@@ -171,7 +161,7 @@ def _result(unit: Unit, member: Member, normal: NormalizationConfig) -> tuple[Re
     else:
         row |= {"sha256": sha256(member.data), "bytes": len(member.data)}
         try:
-            result = _staged(row, member.id, normalize(member.data, normal))
+            result = _staged(row, normalize(member.data, normal))
         except Unreadable as error:
             result = _rejected(row, error.reason, error.detail)
     return result, (time.perf_counter() - started) * 1e3
@@ -181,7 +171,7 @@ def _rejected(row: dict[str, Any], reason: Reason | None, detail: str) -> Result
     return Result(row | {"status": REJECTED, "reason": str(reason)}, None, detail)
 
 
-def _staged(row: dict[str, Any], image_id: str, photo: NormalizedPhoto) -> Result:
+def _staged(row: dict[str, Any], photo: NormalizedPhoto) -> Result:
     row |= {"status": STAGED, "width": photo.source_width, "height": photo.source_height}
     hashes = photo.hashes
     row |= {"phash": hashes.phash, "dhash": hashes.dhash, "entropy": hashes.entropy}
@@ -189,7 +179,7 @@ def _staged(row: dict[str, Any], image_id: str, photo: NormalizedPhoto) -> Resul
     record = tf_example.encode(
         {
             schema.ENCODED: photo.jpeg,
-            schema.IMAGE_ID: image_id.encode(),
+            schema.IMAGE_ID: row["id"].encode(),
             schema.HEIGHT: photo.height,
             schema.WIDTH: photo.width,
             schema.CHANNELS: 3,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from pipelines.common import paths
-from pipelines.common.paths import photo
 from pipelines.common.reasons import Reason
 from pipelines.download import url_fetcher
 from pipelines.download.options import StagingOptions
@@ -63,7 +62,7 @@ def _fetch_urls(
 
 
 def _read_photo(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) -> Member:
-    path = paths.join(unit.source, photo(unit.split, image_id))
+    path = paths.join(unit.source, paths.photo(unit.split, image_id))
     try:
         with streams.open_stream(path, on_retry) as stream:
             data = stream.read(max_bytes + 1)

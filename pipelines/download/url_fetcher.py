@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from urllib.parse import urljoin
 
@@ -18,12 +17,12 @@ from urllib3.response import BaseHTTPResponse
 from pipelines.common.reasons import Reason
 from pipelines.download import ssrf_guard
 from pipelines.download.options import UrlOptions
+from pipelines.download.ordered_map import ordered_map
 from pipelines.download.rate_limit import HostThrottle, host_throttle, opt_out_directive
 from pipelines.download.ssrf_guard import UrlRejected, redacted
 from pipelines.download.tar_reader import Member
 from pipelines.storage.http_status import BUSY, GONE, cause, is_transient, retry_after
 
-WINDOW = 4  # rows in flight per thread: few wait for a slow one, and memory stays bounded
 PIECE = 1 << 16  # bytes
 BACKOFF = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -45,7 +44,7 @@ def fetch_members(
     rows: Iterable[tuple[str, str]],
     options: UrlOptions,
     max_bytes: int,
-    on_retry: Callable[[Fault], None] | None = None,
+    on_retry: Callable[[Fault], object] = lambda fault: None,
 ) -> Iterator[Member]:
     """Fetches the photos behind URLs; yields one Member for each row, in the order of the rows.
 
@@ -56,11 +55,11 @@ def fetch_members(
     might belong to two versions of the file.
 
     Args:
-      rows: ids and URLs; read at most WINDOW rows for each thread ahead.
+      rows: ids and URLs; at most ordered_map.WINDOW for each thread are read ahead.
       options: rate, connections, attempts and timeouts. Rate and pauses hold for the
         whole process, the number of connections for each iterator.
-      max_bytes: a larger file is rejected as soon as its size is known. At most WINDOW
-        files for each thread are held in memory.
+      max_bytes: a larger file is rejected as soon as its size is known. At most
+        ordered_map.WINDOW files for each thread are held in memory.
       on_retry: called with each fault that was followed by another attempt, in the
         thread that iterates, where Beam's counters work.
 
@@ -70,28 +69,16 @@ def fetch_members(
       may be gone on another day.
     """
     fetcher = _Fetcher(options, max_bytes)
-    window: collections.deque[Future[tuple[Member, list[Fault]]]] = collections.deque()
-    threads = ThreadPoolExecutor(options.threads, "crawl")
+    pool = ThreadPoolExecutor(options.threads, "url_fetcher")
     try:
-        for image_id, url in rows:
-            window.append(threads.submit(fetcher.fetch, image_id, url))
-            if len(window) >= WINDOW * options.threads:
-                yield _result(window.popleft(), on_retry)
-        while window:
-            yield _result(window.popleft(), on_retry)
+        for member, faults in ordered_map(pool, options.threads, fetcher.fetch, rows):
+            for fault in faults:
+                on_retry(fault)
+            yield member
     finally:  # also where the caller stops early: then no thread waits for the end of a pause
         fetcher.stop.set()
-        threads.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
         fetcher.close()
-
-
-def _result(
-    future: Future[tuple[Member, list[Fault]]], on_retry: Callable[[Fault], None] | None
-) -> Member:
-    member, faults = future.result()
-    for fault in faults if on_retry else ():
-        on_retry(fault)  # type: ignore[misc]
-    return member
 
 
 class _Fetcher:
@@ -106,8 +93,9 @@ class _Fetcher:
     def close(self) -> None:
         self._pool.clear()
 
-    def fetch(self, image_id: str, url: str) -> tuple[Member, list[Fault]]:
+    def fetch(self, row: tuple[str, str]) -> tuple[Member, list[Fault]]:
         """Returns the photo or the reason why there is none, and the faults that were retried."""
+        image_id, url = row
         faults: list[Fault] = []
         try:
             return Member(image_id, self._fetch_either_spelling(url, faults)), faults

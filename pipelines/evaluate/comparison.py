@@ -9,12 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pipelines.common.gap import Ranking
 from pipelines.common.metrics import Metrics
 from pipelines.evaluate import bootstrap
-from pipelines.evaluate.bootstrap import Difference
-from pipelines.evaluate.metrics import ranking, score, subsets
-
-# ---- several submissions --------------------------------------------------------------------
+from pipelines.evaluate.bootstrap import Difference, RankedSubmission
+from pipelines.evaluate.metrics import score_subsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,28 +57,24 @@ def compare(joined: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Co
       resamples: number of bootstrap resamples of the queries.
       seed: the bootstrap's seed.
     """
-    found = {name: subsets(rows) for name, rows in joined.items()}
+    found = {name: score_subsets(rows) for name, rows in joined.items()}
     metrics = {
-        name: {subset: score(rows, ranking(rows)) for subset, rows in parts.items()}
+        name: {subset: part.metrics for subset, part in parts.items()}
         for name, parts in found.items()
     }
-    queries = [parts["all"] for parts in found.values()]
-    labelled = queries[0]["labelled"].to_numpy()
-    drawn = bootstrap.resample(
-        [ranked_submission(rows) for rows in queries], labelled, resamples, seed
-    )
+    whole = [parts["all"] for parts in found.values()]
+    labelled = whole[0].queries["labelled"].to_numpy()
+    entries = [ranked_submission(part.queries, part.ranking) for part in whole]
+    drawn = bootstrap.resample(entries, labelled, resamples, seed)
     pairs = []
     for (i, a), (j, b) in itertools.combinations(enumerate(found), 2):
-        both = [metrics[name]["all"] for name in (a, b)]
+        both = [whole[i].metrics, whole[j].metrics]
         gap = bootstrap.difference([m.gap for m in both], drawn.gap[[i, j]])
         accuracy = bootstrap.difference([m.accuracy for m in both], drawn.accuracy[[i, j]])
         pairs.append(Pair(a, b, gap, accuracy))
     return Comparison(metrics, pairs, drawn.gap.shape[1], seed)
 
 
-def ranked_submission(queries: pd.DataFrame) -> bootstrap.RankedSubmission:
-    """Ranks the predictions among rows of `join`, for the bootstrap."""
-    ranked = ranking(queries)
-    return bootstrap.RankedSubmission(
-        ranked, np.flatnonzero(queries["score"].notna())[ranked.order]
-    )
+def ranked_submission(queries: pd.DataFrame, ranked: Ranking) -> RankedSubmission:
+    """Adds to the ranking of rows of `join` the query of each prediction, for the bootstrap."""
+    return RankedSubmission(ranked, np.flatnonzero(queries["score"].notna())[ranked.order])

@@ -11,7 +11,7 @@ from pipelines.common import tables
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
 from pipelines.evaluate.comparison import Comparison, compare
-from pipelines.evaluate.metrics import join, ranking, score, subsets, with_prediction
+from pipelines.evaluate.metrics import join, score_subsets, with_prediction
 from pipelines.evaluate.options import EvaluateOptions
 from pipelines.kaggle import submission
 from pipelines.storage import filesystem
@@ -19,8 +19,8 @@ from pipelines.storage import filesystem
 
 def evaluate(predictions: pd.DataFrame, solution: pd.DataFrame) -> dict[str, Metrics]:
     """Returns the metrics of predictions on each of `subsets`, by name."""
-    found = subsets(join(predictions, solution))
-    return {name: score(rows, ranking(rows)) for name, rows in found.items()}
+    found = score_subsets(join(predictions, solution))
+    return {name: subset.metrics for name, subset in found.items()}
 
 
 # ---- one submission -------------------------------------------------------------------------
@@ -36,13 +36,13 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     """
     from pipelines.evaluate import pr_curve
 
-    found = subsets(joined)
-    rankings = {name: ranking(rows) for name, rows in found.items()}
-    metrics = {name: score(rows, rankings[name]) for name, rows in found.items()}
+    found = score_subsets(joined)
+    rankings = {name: subset.ranking for name, subset in found.items()}
+    metrics = {name: subset.metrics for name, subset in found.items()}
     print_metrics("evaluate", metrics)
     filesystem.write_record(output, metrics)
     print(f"evaluate: {output}")
-    ranked = with_prediction(found["all"]).iloc[rankings["all"].order]
+    ranked = with_prediction(found["all"].queries).iloc[rankings["all"].order]
     curve = _beside(output, "pr_curve.png")
     filesystem.write(curve, pr_curve.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,6 +78,30 @@ def _arrays(queries: pd.DataFrame) -> Queries:
         classes=queries["landmark_id"].to_numpy(),
         scores=queries["score"].to_numpy(),
     )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ScoredSubset:
+    """Some rows of `join`, with their ranking and metrics.
+
+    Attributes:
+      queries: the rows.
+      ranking: of their predictions.
+      metrics: of these predictions.
+    """
+
+    queries: pd.DataFrame
+    ranking: Ranking
+    metrics: Metrics
+
+
+def score_subsets(joined: pd.DataFrame) -> dict[str, ScoredSubset]:
+    """Ranks and scores each of the `subsets` of rows of `join`."""
+    found = {}
+    for name, queries in subsets(joined).items():
+        ranked = ranking(queries)
+        found[name] = ScoredSubset(queries, ranked, score(queries, ranked))
+    return found
 
 
 def subsets(joined: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -72,7 +72,9 @@ def _thresholds(axes: Axes, ranking: Ranking, scores: np.ndarray) -> None:
     axes.plot(kept, ranking.precision[ends], label="precision")
     axes.plot(kept, ranking.recall[ends], label="recall")
     ranks = (SHARES * (len(scores) - 1)).astype(int)
-    ticks = [f"{share:.0%}\n{scores[rank]:.4g}" for share, rank in zip(SHARES, ranks, strict=True)
-            if len(scores)]  # fmt: skip
-    axes.set_xticks(SHARES[: len(ticks)], ticks)
+    if len(scores):
+        ticks = zip(SHARES, scores[ranks], strict=True)
+        axes.set_xticks(SHARES, [f"{share:.0%}\n{score:.4g}" for share, score in ticks])
+    else:
+        axes.set_xticks([])
     axes.set(xlim=(0, 1), xlabel="predictions that stay, and the lowest score among them")

@@ -54,13 +54,14 @@ def _tile(row, photo: bytes | None) -> contact_sheet.Tile:
 
 
 def _thumbnail(photo: bytes | None) -> bytes | None:
-    """Normalises a photo, as a folder's are as published; None where it cannot be read."""
+    """Returns a photo, which may have its published size, as a small JPEG.
+
+    None where there is no photo, or it cannot be read.
+    """
+    if photo is None:
+        return None
     try:
-        return (
-            None
-            if photo is None
-            else normalize.normalize(photo, NormalizationConfig(contact_sheet.CELL)).jpeg
-        )
+        return normalize.normalize(photo, NormalizationConfig(contact_sheet.CELL)).jpeg
     except normalize.Unreadable:
         return None
 

@@ -12,7 +12,7 @@ import warnings
 from PIL import Image
 
 from pipelines.common.options.normalization import NormalizationConfig
-from pipelines.common.reasons import Reason
+from pipelines.common.reasons import Reason, Rejected
 from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashes
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
@@ -63,18 +63,8 @@ class NormalizedPhoto:
     hashes: PerceptualHashes
 
 
-class Unreadable(ValueError):
-    """A file cannot be decoded to a photo.
-
-    Attributes:
-      reason: why, as it goes into the facts.
-      detail: what was found.
-    """
-
-    def __init__(self, reason: Reason, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
+class Unreadable(Rejected):
+    """A file cannot be decoded to a photo."""
 
 
 def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:

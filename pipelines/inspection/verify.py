@@ -189,14 +189,14 @@ def read_shard(path: str, landmarks: np.ndarray) -> ShardContents:
       landmarks: [classes] int64, the landmark id of each label.
     """
     read = ShardContents(path.rsplit("/", 1)[1])
-    faults: tuple[type[Exception], ...] = (UserError, *filesystem.unreadable())
+    unreadable: tuple[type[Exception], ...] = (UserError, *filesystem.unreadable())
     try:
         read.size = filesystem.size(path)
         with filesystem.open_read(path) as file:
             for frame in tfrecord_scan.scan(file, read.size):
                 read.records += 1
                 _check_frame(frame, landmarks, read)
-    except faults as error:
+    except unreadable as error:
         read.faults.add("file", read.name, f"cannot be read to its end: {error}")
     read.ids = np.array(read.ids, np.uint64)
     read.numbers = np.array(read.numbers, np.int64)
@@ -373,7 +373,7 @@ def _info(folder: str, faults: Faults) -> dict[str, Split]:
         return {}  # check_files reports that
     try:
         splits = {}
-        for split in filesystem.read_json(path)["splits"]:
+        for split in filesystem.read_record(dict[str, Any], path)["splits"]:
             lengths = [int(length) for length in split["shardLengths"]]
             size = int(split["numBytes"])
             splits[split["name"]] = Split(sum(lengths), len(lengths), size, lengths)

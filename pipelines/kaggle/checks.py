@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,11 +48,8 @@ def _ids_path(root: str) -> str:
 
 def label_landmarks(path: str) -> pa.Array:
     """Reads the landmarks that a model predicts from its labels.csv, [landmarks] int64."""
-    try:
-        with streams.open_stream(path) as stream:
-            text = stream.read().decode("utf-8", "replace")
-    except streams.Unreachable as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    with streams.open_input(path) as stream:
+        text = stream.read().decode("utf-8", "replace")
     return pa.array([label.landmark_id for label in parse_labels(text, path)], pa.int64())
 
 
@@ -86,7 +84,7 @@ def compare_ids(found: SubmissionPredictions, ids: pa.Array, name: str) -> list[
     order = csv_rows.find(
         "order", f"the order of {name}", late, found.numbers[rows], found.ids.take(pa.array(rows))
     )
-    return faults + [Fault(f.kind, f.expected, f.count, f.examples, False) for f in order]
+    return faults + [dataclasses.replace(fault, is_error=False) for fault in order]
 
 
 def compare_landmarks(found: SubmissionPredictions, landmarks: pa.Array, name: str) -> list[Fault]:

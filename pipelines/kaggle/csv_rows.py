@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common.errors import UserError
 from pipelines.storage import streams
 
 BLOCK = 8 << 20  # bytes read at a time
@@ -82,11 +81,8 @@ def read(path: str, header: Sequence[str]) -> Rows:
     Raises:
       UserError: the file cannot be read at all.
     """
-    try:
-        with streams.open_stream(path) as stream:
-            blocks = [_Lines(), *_blocks(stream)]
-    except (OSError, UserError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    with streams.open_input(path) as stream:
+        blocks = [_Lines(), *_blocks(stream)]
     numbers = np.concatenate([block.numbers for block in blocks])
     lines = pa.concat_arrays([block.lines for block in blocks])
     faults = [fault for block in blocks for fault in block.faults]

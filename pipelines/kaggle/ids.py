@@ -17,13 +17,11 @@ def read_ids(path: str) -> pa.Array:
       UserError: the file cannot be read, or has a cell that is no id, or an id twice.
     """
     metadata_csv.check_header(path, metadata_csv.IDS)
-    blocks = [table["id"] for table in metadata_csv.blocks(path, metadata_csv.IDS)]
-    ids = pa.concat_arrays([chunk for block in blocks for chunk in block.chunks] or [_NONE])
+    blocks = metadata_csv.blocks(path, metadata_csv.IDS)
+    chunks = [chunk for table in blocks for chunk in table["id"].chunks]
+    ids = pa.concat_arrays([*chunks, pa.array([], pa.string())])
     repeated = np.flatnonzero(submission.repeated(ids))
     if len(repeated):
         first = int(repeated[0])
         raise UserError(f"{path} row {first + 2}: expected each id once, found {ids[first]} again")
     return ids
-
-
-_NONE = pa.array([], pa.string())

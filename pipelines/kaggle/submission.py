@@ -151,11 +151,8 @@ def read_solution(path: str) -> pd.DataFrame:
 
 def _text(path: str) -> str:
     """Returns a file's content; bytes that are not UTF-8 are escaped."""
-    try:
-        with streams.open_stream(path) as stream:
-            data = stream.read(csv_rows.MAX_BYTES + 1)
-    except (OSError, UserError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    with streams.open_input(path) as stream:
+        data = stream.read(csv_rows.MAX_BYTES + 1)
     if len(data) > csv_rows.MAX_BYTES:
         raise UserError(f"{path}: expected at most {csv_rows.MAX_BYTES:,} bytes, found more")
     return data.decode("utf-8", "surrogateescape")

@@ -22,7 +22,7 @@ from pipelines.sample.config import World
 from pipelines.source.discover import discover_source, expand_part
 from pipelines.source.unit import RecordParameters, Unit, UnitFailure, UnitSummary
 from pipelines.storage import filesystem, parquet, tfrecord
-from pipelines.storage.ranged_reads import RecordLocation, gather
+from pipelines.storage.ranged_reads import gather, locations
 
 SIDE = 800  # pixels; the longest side in GLDv2
 LANDMARKS, FEWEST_TEST = 14, 16  # the fewest that a generated world can have
@@ -62,7 +62,6 @@ def measure(root: str | None, photos: int, image_size: int) -> Calibration:
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         units = _units(root or _drawn(f"{folder}/source", photos))
         output, normal = Output(folder), NormalizationConfig(image_size)
-        filesystem.make_folder(folder)
         begun = time.process_time()
         summaries, failure = _staged(units, output, normal, photos)
         staged_in = time.process_time() - begun
@@ -127,9 +126,6 @@ def _shard(output: Output, units: Iterable[str]) -> None:
     facts = pd.concat([parquet.read(output.facts(unit), COLUMNS) for unit in units])
     rows = facts[facts["status"] == STAGED].sort_values("id")
     columns = rows[["unit", "offset", "length"]].itertuples(index=False)
-    places = [
-        RecordLocation(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)
-    ]
     with filesystem.atomic(paths.join(output.root, "shard")) as file:
-        for record in gather(places, output.staged):
+        for record in gather(locations(columns), output.staged):
             file.write(tfrecord.frame(record))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pipelines.common import tables
 from pipelines.plan import pricing, stage_costs
 from pipelines.plan.calibration import Calibration
+from pipelines.plan.networks import NETWORKS
 from pipelines.plan.options import PlanOptions
-from pipelines.plan.pricing import NETWORKS, Line
+from pipelines.plan.pricing import Line
 from pipelines.plan.rates import Rates
-from pipelines.plan.stage_costs import HOUR, Split, Stage
+from pipelines.plan.stage_costs import HOUR, SplitCounts, Stage
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -27,7 +28,7 @@ def number(value: float) -> str:
 
 
 def render(
-    options: PlanOptions, splits: Mapping[str, Split], calibration: Calibration, rates: Rates
+    options: PlanOptions, splits: Mapping[str, SplitCounts], calibration: Calibration, rates: Rates
 ) -> str:
     """Renders the plan as Markdown; the result depends on nothing but the arguments.
 
@@ -62,7 +63,7 @@ def render(
 
 
 def _counted(
-    splits: Mapping[str, Split], source: str | None, calibration: Calibration
+    splits: Mapping[str, SplitCounts], source: str | None, calibration: Calibration
 ) -> Iterator[str]:
     yield f"Counted at {source}:" if source else "As GLDv2 is published (nothing was asked for):"
     yield ""

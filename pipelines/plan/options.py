@@ -53,7 +53,7 @@ class CostOptions(Options):
     calibrate: str | None = flag(
         None, "measure photos of this source (default: generated photos)", metavar="ROOT"
     )
-    photos: int = flag(300, "measure about so many photos", least=100)
+    photos: int = flag(300, "measure about so many photos, at least 100", least=100)
     staged_size: int = flag(
         NormalizationConfig.image_size, "bound of the longest side: --image_size of gld2 prepare"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipelines.plan.networks import NETWORKS
 from pipelines.plan.stage_costs import Stage, wall_hours
@@ -52,9 +52,9 @@ def bill(
       tpu_hours: hours of a TPU v3-8.
       rates: prices and assumptions.
     """
-    hours = workers * sum(wall_hours(stage, workers, rates) for stage in stages)
+    hours = _worker_hours(stages, workers, rates)
     stored = sum(stage.gb_out for stage in stages) * rates["months"]
-    for what, quantity, price in (
+    lines = (
         ("Dataflow, vCPU", hours * rates["worker_vcpus"], "dataflow_vcpu_hour"),
         ("Dataflow, memory", hours * rates["worker_gb"], "dataflow_gb_hour"),
         ("Dataflow, disk", hours * rates["worker_disk_gb"], "dataflow_disk_gb_hour"),
@@ -63,8 +63,8 @@ def bill(
         ("requests that write", sum(s.class_a for s in stages) / 1000, "class_a_1000"),
         ("requests that read", sum(s.class_b for s in stages) / 1000, "class_b_1000"),
         ("TPU v3-8, on demand", tpu_hours, "tpu_v3_8_hour"),
-    ):
-        yield Line(what, quantity, price, quantity * rates[price])
+    )
+    yield from _priced(lines, rates)
 
 
 def alternatives(
@@ -78,14 +78,25 @@ def alternatives(
       tpu_hours: hours of a TPU v3-8.
       rates: prices and assumptions.
     """
-    hours = workers * sum(wall_hours(stage, workers, rates) for stage in stages)
+    hours = _worker_hours(stages, workers, rates)
     v5e = tpu_hours / rates["v5e_8_of_v3_8"]
     shards = next(stage.gb_out for stage in stages if stage.name == "shard")
-    for what, quantity, price in (
+    lines = (
         ("TPU v3-8, spot", tpu_hours, "tpu_v3_8_spot_hour"),
         ("eight chips of v5e, on demand", v5e, "tpu_v5e_8_hour"),
         ("eight chips of v5e, spot", v5e, "tpu_v5e_8_spot_hour"),
         ("virtual machines (a Flink of your own) for Dataflow", hours, "n2_standard_4_hour"),
         ("the shards, once out of their region", shards, "egress_gb"),
-    ):
+    )
+    yield from _priced(lines, rates)
+
+
+def _worker_hours(stages: Sequence[Stage], workers: int, rates: Mapping[str, float]) -> float:
+    """Returns the hours of all workers together, from the start of each job to its end."""
+    return workers * sum(wall_hours(stage, workers, rates) for stage in stages)
+
+
+def _priced(lines: Iterable[tuple[str, float, str]], rates: Mapping[str, float]) -> Iterator[Line]:
+    """Yields the lines of a bill from what is paid for, its quantity and the price's name."""
+    for what, quantity, price in lines:
         yield Line(what, quantity, price, quantity * rates[price])

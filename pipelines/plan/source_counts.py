@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pipelines.common.errors import UserError
 from pipelines.common.schema import STAGED_SPLITS
-from pipelines.plan.stage_costs import Split
+from pipelines.plan.stage_costs import SplitCounts
 from pipelines.source import metadata_csv
 from pipelines.source.discover import BLOCK, discover_source
 from pipelines.source.unit import Unit
@@ -16,7 +16,7 @@ from pipelines.storage import streams
 ASKED = 16  # requests for the sizes of tars that run at once
 
 
-def count_source(root: str) -> dict[str, Split]:
+def count_source(root: str) -> dict[str, SplitCounts]:
     """Counts the photos (rows of CSVs), tars and bytes of each split of a source.
 
     Raises:
@@ -30,7 +30,7 @@ def count_source(root: str) -> dict[str, Split]:
         tars = [part.source for part in parts if isinstance(part, Unit)]
         images = _rows(listings.get(name) or f"{root.rstrip('/')}/metadata/{name}.csv")
         units = len(tars) or -(-images // BLOCK)
-        found[name] = Split(images, max(1, units), _bytes(tars) if tars else None)
+        found[name] = SplitCounts(images, max(1, units), _bytes(tars) if tars else None)
     return found
 
 

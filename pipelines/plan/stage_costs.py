@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.curate.near_duplicates.multi_index_hashing import BYTES, PHOTO
 from pipelines.plan.calibration import Calibration
+from pipelines.shard.options import ShardOptions
 
 HOUR = 3600
 GB = 1e9
-SHARD = 200e6  # bytes; the default of gld2 shard
+SHARD = ShardOptions.shard_size_mb * 1e6  # bytes
 PARTITION = 100_000  # rows; as in runner/partition
 # Bytes of a row when it is shuffled, in columns of Arrow.
 JOINED = 180  # facts without hashes and entropy: id, split, unit, offset, status, sha256, size
@@ -31,7 +32,7 @@ MAX_WORKERS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
+class SplitCounts:
     """The counts of one split of a source.
 
     Attributes:
@@ -46,9 +47,9 @@ class Split:
 
 
 PUBLISHED = {
-    "train": Split(4_132_914, 500, 500_000_000_000),
-    "index": Split(761_757, 100, 85_000_000_000),
-    "test": Split(117_577, 20, 10_000_000_000),
+    "train": SplitCounts(4_132_914, 500, 500_000_000_000),
+    "index": SplitCounts(761_757, 100, 85_000_000_000),
+    "test": SplitCounts(117_577, 20, 10_000_000_000),
 }
 
 
@@ -81,7 +82,10 @@ class Stage:
 
 
 def stages(
-    splits: Mapping[str, Split], calibration: Calibration, gmacs: float, rates: Mapping[str, float]
+    splits: Mapping[str, SplitCounts],
+    calibration: Calibration,
+    gmacs: float,
+    rates: Mapping[str, float],
 ) -> list[Stage]:
     """Returns the cost of each stage in order; the last one scores the test photos.
 
@@ -99,7 +103,7 @@ def stages(
     ]
 
 
-def fetched_bytes(split: Split, calibration: Calibration) -> float:
+def fetched_bytes(split: SplitCounts, calibration: Calibration) -> float:
     """Returns the bytes to fetch, estimated from the calibration where the source tells none."""
     return calibration.source_bytes * split.images if split.bytes is None else split.bytes
 
@@ -109,8 +113,13 @@ def _stage_seconds(fetched: float, calibration: Calibration) -> float:
     return fetched / calibration.source_bytes * calibration.stage_ms / 1000
 
 
+def _connection_hours(fetched: float, rates: Mapping[str, float]) -> float:
+    """Returns the hours in which one process fetches so many bytes."""
+    return fetched / (rates["connection_mb_s"] * 1e6) / HOUR
+
+
 def _download(
-    splits: Mapping[str, Split], calibration: Calibration, rates: Mapping[str, float]
+    splits: Mapping[str, SplitCounts], calibration: Calibration, rates: Mapping[str, float]
 ) -> Stage:
     images, units = _sum(splits, "images"), _sum(splits, "units")
     fetched = sum(fetched_bytes(split, calibration) for split in splits.values())
@@ -123,13 +132,13 @@ def _download(
         class_a=units * UNIT_FILES * WRITES,
         class_b=units,
         units=units,
-        unit_hours=fetched / units / (rates["connection_mb_s"] * 1e6) / HOUR,
+        unit_hours=_connection_hours(fetched / units, rates),
         jobs=1,
     )
 
 
 def _curate(
-    splits: Mapping[str, Split], calibration: Calibration, rates: Mapping[str, float]
+    splits: Mapping[str, SplitCounts], calibration: Calibration, rates: Mapping[str, float]
 ) -> Stage:
     images, train = _sum(splits, "images"), _train(splits)
     parts = math.ceil(images / PARTITION)
@@ -150,7 +159,7 @@ def _curate(
 
 
 def _shard(
-    splits: Mapping[str, Split], calibration: Calibration, rates: Mapping[str, float]
+    splits: Mapping[str, SplitCounts], calibration: Calibration, rates: Mapping[str, float]
 ) -> Stage:
     made = {name: split for name, split in splits.items() if name != "index"}
     images = _sum(made, "images")
@@ -174,7 +183,10 @@ def _shard(
 
 
 def _score(
-    splits: Mapping[str, Split], calibration: Calibration, gmacs: float, rates: Mapping[str, float]
+    splits: Mapping[str, SplitCounts],
+    calibration: Calibration,
+    gmacs: float,
+    rates: Mapping[str, float],
 ) -> Stage:
     test = {name: split for name, split in splits.items() if name == "test"}
     images, units = _sum(test, "images"), max(1, _sum(test, "units"))
@@ -190,16 +202,16 @@ def _score(
         class_a=WRITES,
         class_b=units,
         units=units,
-        unit_hours=fetched / units / (rates["connection_mb_s"] * 1e6) / HOUR,
+        unit_hours=_connection_hours(fetched / units, rates),
         jobs=1,
     )
 
 
-def _sum(splits: Mapping[str, Split], name: str) -> int:
+def _sum(splits: Mapping[str, SplitCounts], name: str) -> int:
     return sum(getattr(split, name) for split in splits.values())
 
 
-def _train(splits: Mapping[str, Split]) -> int:
+def _train(splits: Mapping[str, SplitCounts]) -> int:
     return splits["train"].images if "train" in splits else 0
 
 

@@ -15,7 +15,7 @@ import pyarrow.json as pa_json
 
 from pipelines.common import schema
 from pipelines.common.errors import UserError
-from pipelines.common.paths import Output, decision_files, join
+from pipelines.common.paths import Output, join
 from pipelines.common.plot import png
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.records import json_record
@@ -123,13 +123,21 @@ def landmarks_plot(found: selection.DecisionDigest, threshold: int) -> bytes:
     return png(figure)
 
 
-def _sheets(found: selection.DecisionDigest, output: Output) -> list[dict[str, Any]]:
-    """Draws the contact sheets that have photos; returns file, reason and kind of each."""
+def _sheets(
+    found: selection.DecisionDigest, decided: list[str], output: Output
+) -> list[dict[str, Any]]:
+    """Draws the contact sheets that have photos.
+
+    Args:
+      found: the decisions.
+      decided: the paths of their files.
+      output: whose photos are shown, and where the sheets are written.
+
+    Returns:
+      The file, the reason and the kind of each sheet.
+    """
     sheets = list(selection.sheets(found))
-    decided, facts = (
-        filesystem.match(decision_files(output)),
-        filesystem.match(output.facts("*")),
-    )
+    facts = filesystem.match(output.facts("*"))
     known = staged_photos.look_up(set().union(*(chosen.ids for chosen in sheets)), decided, facts)
     drawn = []
     for chosen in sheets:
@@ -152,7 +160,8 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 prepare first")
     done = filesystem.read_record(Curation, output.decisions_done)
-    found = selection.digest(filesystem.match(decision_files(output)))
+    decided = filesystem.match(output.decision_files)
+    found = selection.digest(decided)
     if has_landmarks := len(found.before) > 0:
         plot = landmarks_plot(found, done.parameters.min_images_per_class)
         filesystem.write(join(output.report, "classes.png"), plot)
@@ -164,7 +173,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
         has_landmarks=has_landmarks,
         splits=splits,
         steps=steps,
-        sheets=_sheets(found, output),
+        sheets=_sheets(found, decided, output),
         rejected=rejected(filesystem.match(output.rejects("*"))),
         curves=_copy(job_dir and join(job_dir, "curves.png"), output),
         metrics=_figures(metrics) if metrics else None,

@@ -81,9 +81,9 @@ _distribution = functools.cache(functools.partial(beam.metrics.Metrics.distribut
 
 
 def _user_error(error: Exception) -> UserError | None:
-    found = USER_ERROR.findall(str(error)) or USER_ERROR.findall(repr(error).replace("\\n", "\n"))
     if isinstance(error, UserError):
         return UserError(str(error).split(" [while running")[0])
+    found = USER_ERROR.findall(str(error)) or USER_ERROR.findall(repr(error).replace("\\n", "\n"))
     return UserError(found[-1]) if found else None
 
 

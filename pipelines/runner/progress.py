@@ -77,7 +77,7 @@ def _repeat(update: Callable[[], None], seconds: float, stop: threading.Event) -
 
 
 class _Update:
-    """Calls a look and brings what it tells into a bar."""
+    """Updates a bar with the counts that a look returns."""
 
     def __init__(self, shown: tqdm, look: Look, unit: str, before: Counts | None):
         self._shown, self._look, self._unit, self._before = shown, look, unit, before

@@ -147,10 +147,8 @@ def _landmarks(world: World) -> tuple[list[Landmark], list[Landmark], list[Landm
     """Returns the landmarks above the threshold, those below it, and those without a label."""
     count = world.landmarks + len(RARE) + UNSEEN
     rng = random.Random(_hash(world.seed, "landmarks"))
-    ids, kinds = (
-        rng.sample(range(LANDMARK_IDS), count),
-        rng.sample(sorted(structures.KINDS), len(structures.KINDS)),
-    )
+    ids = rng.sample(range(LANDMARK_IDS), count)
+    kinds = rng.sample(sorted(structures.KINDS), len(structures.KINDS))
     places = itertools.cycle(rng.sample(PLACES, len(PLACES)))
     every = [
         Landmark(landmark_id, f"{place} {kind}", kind, _hash(world.seed, "structure", landmark_id))

@@ -12,7 +12,6 @@ from pipelines.common.paths import join
 from pipelines.common.reasons import Reject
 from pipelines.common.records.stats import STATS, Stats
 from pipelines.imaging.normalize import Unreadable, normalize
-from pipelines.score import prediction_store
 from pipelines.score.options import InferenceOptions
 from pipelines.source import discover
 from pipelines.source.discover import Part
@@ -104,13 +103,15 @@ def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
     """Returns the units of some files of records.
 
     Raises:
-      UserError: two files have the same name.
+      UserError: two files have the same name, so that one's predictions would replace the other's.
     """
-    paths = list(paths)
-    found = prediction_store.unique_names(
-        path.rpartition("/")[2].replace(".tfrecord", "") for path in paths
-    )
-    return tuple(Records(n, p, filesystem.checksum(p)) for n, p in zip(found, paths, strict=True))
+    found: dict[str, str] = {}
+    for path in paths:
+        name = path.rpartition("/")[2].replace(".tfrecord", "")
+        if name in found:
+            raise UserError(f"two files of photos are named {name}: score them in separate runs")
+        found[name] = path
+    return tuple(Records(name, path, filesystem.checksum(path)) for name, path in found.items())
 
 
 def of_folder(root: str) -> tuple[Folder, ...]:
@@ -136,18 +137,18 @@ def find_records_or_images(place: str, parameters: RecordParameters) -> Photos:
     raise UserError(f"{place}: found neither staged or sharded photos nor image files there")
 
 
-def find_photos(options: InferenceOptions, photos: NormalizationConfig) -> Photos:
+def find_photos(options: InferenceOptions, normal: NormalizationConfig) -> Photos:
     """Returns the photos that the flags name.
 
     Args:
       options: the command's options.
-      photos: how photos are normalised.
+      normal: how photos are normalised.
 
     Raises:
       UserError: there are none.
     """
     root, split = options.source.source, options.photos.split
-    parameters = RecordParameters(photos, options.source.limit, options.fetch.max_bytes)
+    parameters = RecordParameters(normal, options.source.limit, options.fetch.max_bytes)
     if options.photos.images:
         items: tuple[Item, ...] = of_records(photo_records.find(options.photos.images, split))
         found = discover.discover_metadata(root) if root else None

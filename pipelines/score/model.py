@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -65,8 +66,9 @@ class ModelPath:
         path = join(self.export, "labels.csv")
         return parse_labels(filesystem.read(path).decode("utf-8", "replace"), path)
 
+    @functools.cached_property
     def digest(self) -> str:
-        """Returns the sha256 of all that predictions depend on: graphs, variables, labels."""
+        """The sha256 of all that predictions depend on: graphs, variables, labels; read once."""
         parts = [
             *filesystem.match(join(self.path, "*")),
             *filesystem.match(join(self.path, "variables", "*")),

@@ -11,11 +11,11 @@ from pipelines.imaging.normalize import Unreadable
 from pipelines.score import model
 from pipelines.score.model import ModelPath, Network, Prediction
 
-Photos = Sequence[bytes]  # one chunk, at most model.CHUNK photos
-Found = list[Prediction | Unreadable]  # for each photo of a chunk
+Chunk = Sequence[bytes]  # at most model.CHUNK photos
+ChunkPredictions = list[Prediction | Unreadable]  # for each photo of a chunk
 
 
-class LandmarkHandler(ModelHandler[Photos, Found, Network]):
+class LandmarkHandler(ModelHandler[Chunk, ChunkPredictions, Network]):
     """A handler that loads the model once in each process, for all its threads.
 
     Beam could share one copy among the processes of a machine. That copy is found by a name in the
@@ -43,8 +43,8 @@ class LandmarkHandler(ModelHandler[Photos, Found, Network]):
         return model.load(self._place, self._top_k, self._embed, self._threads)
 
     def run_inference(
-        self, batch: Sequence[Photos], model: Network, inference_args: dict[str, Any] | None = None
-    ) -> list[Found]:
+        self, batch: Sequence[Chunk], model: Network, inference_args: dict[str, Any] | None = None
+    ) -> list[ChunkPredictions]:
         """Scores chunks of photos.
 
         Args:
@@ -62,7 +62,7 @@ class LandmarkHandler(ModelHandler[Photos, Found, Network]):
         chunks = max(1, self._batch_size // model.CHUNK)
         return {"min_batch_size": chunks, "max_batch_size": chunks}
 
-    def get_num_bytes(self, batch: Sequence[Photos]) -> int:
+    def get_num_bytes(self, batch: Sequence[Chunk]) -> int:
         """Returns the size of the encoded photos, bytes."""
         return sum(len(photo) for chunk in batch for photo in chunk)
 

@@ -21,7 +21,7 @@ from pipelines.imaging.normalize import Unreadable
 from pipelines.runner import engine, progress
 from pipelines.runner.options import decoding_threads
 from pipelines.runner.transform import Transform
-from pipelines.score import inputs
+from pipelines.score import inputs, model
 from pipelines.score.inputs import Encoded, Folder, Photos, Records
 from pipelines.score.model import CHUNK, ModelPath, Prediction
 from pipelines.score.model_handler import LandmarkHandler
@@ -64,13 +64,13 @@ class Predict(Transform):
     Attributes:
       parts: the folder that predictions are written to.
       parameters: how photos are read and normalised.
-      effort: attempts and threads of the staging of a source's units.
+      staging: attempts and threads for staging a source's units.
       handler: loads and runs the model.
     """
 
     parts: Parts
     parameters: RecordParameters
-    effort: StagingOptions
+    staging: StagingOptions
     handler: LandmarkHandler
 
     def expand(self, items):
@@ -81,7 +81,7 @@ class Predict(Transform):
             | "SpreadItems" >> beam.Reshuffle()
             | "Expand" >> beam.FlatMap(inputs.expand)  # Unit | Records | Folder
             | "SpreadUnits" >> beam.Reshuffle()
-            | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.effort)
+            | "Open" >> beam.FlatMap(open_unit, self.parts, self.parameters, self.staging)
             # (Key, [photo])
             | "Infer" >> RunInference(keyed)  # (Key, [Prediction | Unreadable])
             | "Keep" >> beam.ParDo(Keep(self.parts))
@@ -89,7 +89,7 @@ class Predict(Transform):
 
 
 def open_unit(
-    unit: AnyUnit, kept: Parts, parameters: RecordParameters, effort: StagingOptions
+    unit: AnyUnit, parts: Parts, parameters: RecordParameters, staging: StagingOptions
 ) -> Iterator[tuple[Key, list[bytes]]]:
     """Yields the photos of a unit in chunks, normalised as for training; none if it is final.
 
@@ -99,44 +99,42 @@ def open_unit(
 
     Args:
       unit: photos of a source, of records or of a folder.
-      kept: the folder of predictions.
+      parts: the folder of predictions.
       parameters: how photos are read and normalised.
-      effort: attempts and threads of staging.
+      staging: attempts and threads for staging.
     """
-    if kept.is_final(unit.name, unit):
+    if parts.is_final(unit.name, unit):
         return
-    rejects: list[Reject] = []
     if not isinstance(unit, Unit):
-        yield from _chunks(unit, unit.read(parameters.normal, rejects), kept, rejects)
+        rejects: list[Reject] = []
+        yield from _chunks(unit, unit.read(parameters.normal, rejects), parts, rejects)
         return
     with tempfile.TemporaryDirectory(prefix="gld2-") as folder:
         output = Output(folder)
-        summary = stage(unit, output, parameters, effort)
-        rejects += read_rejects(output.rejects(unit.name))
-        rejects = [dataclasses.replace(reject, stage="score") for reject in rejects]
+        summary = stage(unit, output, parameters, staging)
+        staged = read_rejects(output.rejects(unit.name))
+        rejects = [dataclasses.replace(reject, stage="score") for reject in staged]
         if isinstance(summary, UnitFailure):
-            kept.write_rejects(unit.name, rejects)
+            parts.write_rejects(unit.name, rejects)
         else:
             found = photo_records.read_labelled(output.staged(unit.name))
-            yield from _chunks(unit, found, kept, rejects)
+            yield from _chunks(unit, found, parts, rejects)
 
 
 def _chunks(
-    unit: AnyUnit, encoded: Iterator[Encoded], kept: Parts, rejects: list[Reject]
+    unit: AnyUnit, encoded: Iterator[Encoded], parts: Parts, rejects: list[Reject]
 ) -> Iterator[tuple[Key, list[bytes]]]:
     """Yields chunks; rejects are written before the last one, as the next step adds to them."""
-    chunks = iter(lambda: list(itertools.islice(encoded, CHUNK)), [])
-    ahead = next(chunks, None)
-    if ahead is None:
-        kept.write(unit.name, unit, [], rejects)
-    for number in itertools.count():
-        if ahead is None:
-            return
-        chunk, ahead = ahead, next(chunks, None)
-        if ahead is None:
-            kept.write_rejects(unit.name, rejects)
+    number, chunk = 0, list(itertools.islice(encoded, CHUNK))
+    if not chunk:
+        parts.write(unit.name, unit, [], rejects)
+    while chunk:
+        ahead = list(itertools.islice(encoded, CHUNK))
+        if not ahead:
+            parts.write_rejects(unit.name, rejects)
         ids, data, landmark_ids = zip(*chunk, strict=True)
-        yield Key(unit, number, ahead is None, ids, landmark_ids), list(data)
+        yield Key(unit, number, not ahead, ids, landmark_ids), list(data)
+        number, chunk = number + 1, ahead
 
 
 class Keep(beam.DoFn):
@@ -145,8 +143,8 @@ class Keep(beam.DoFn):
     The chunks of a unit come in order, and in one bundle.
     """
 
-    def __init__(self, kept: Parts):
-        self._parts = kept
+    def __init__(self, parts: Parts):
+        self._parts = parts
 
     def start_bundle(self):
         """Starts with no predictions."""
@@ -204,7 +202,25 @@ class ScoringJob:
     @property
     def inputs(self) -> Inputs:
         """What the predictions depend on, apart from each unit's photos."""
-        return Inputs(self.place.digest(), self.photos.parameters, self.top_k, self.embed)
+        return Inputs(self.place.digest, self.photos.parameters, self.top_k, self.embed)
+
+
+def find_job(options: InferenceOptions, root: str, top_k: int, embed: bool) -> ScoringJob:
+    """Returns the job that the flags of inference describe.
+
+    Args:
+      options: the flags.
+      root: the folder that predictions are written to.
+      top_k: number of classes kept for each photo.
+      embed: whether embeddings are wanted.
+
+    Raises:
+      UserError: the model or the photos cannot be found or read.
+    """
+    place = model.find(options.model.model)
+    place.labels()  # to report a bad model before any photo is fetched
+    photos = inputs.find_photos(options, inputs.normalization_of(place.export))
+    return ScoringJob(photos, place, Parts(root), top_k, embed)
 
 
 def predict(

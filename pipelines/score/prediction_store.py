@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -97,6 +97,11 @@ class Parts:
         """The path of the `Inputs` that all units have in common."""
         return paths.join(self.root, "inputs.json")
 
+    @property
+    def units(self) -> str:
+        """The path of the list of all units' names, which is written when all are done."""
+        return paths.join(self.root, "units.json")
+
     def claim(self, inputs: Inputs) -> list[str]:
         """Reserves the folder for predictions made with these inputs.
 
@@ -113,6 +118,14 @@ class Parts:
             return [n for n in sorted({*found, *wanted}) if found.get(n) != wanted.get(n)]
         filesystem.write_record(self.inputs, inputs)
         return []
+
+    def claim_anew(self, inputs: Inputs) -> list[str]:
+        """Reserves the folder; removes what was made with other inputs, and returns their names."""
+        other = self.claim(inputs)
+        if other:
+            filesystem.remove(self.root)
+            self.claim(inputs)
+        return other
 
     def is_done(self, unit: str, source: object) -> bool:
         """Returns whether the folder has a unit's predictions, made from this source."""
@@ -162,11 +175,6 @@ class Parts:
             self.predictions(unit), {c: schema.PREDICTIONS[c] for c in columns}
         )
 
-    @property
-    def units(self) -> str:
-        """The path of the list of all units' names, which is written when all are done."""
-        return paths.join(self.root, "units.json")
-
 
 def matrix(table: pa.Table, column: str) -> np.ndarray:
     """Returns a column of equally long lists as [rows, values].
@@ -179,20 +187,6 @@ def matrix(table: pa.Table, column: str) -> np.ndarray:
         raise UserError(f"{column}: expected a value in each row, found none in some")
     values = lists.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(table), -1) if len(table) else values.reshape(0, 0)
-
-
-def unique_names(units: Iterable[str]) -> Iterator[str]:
-    """Yields the names of units after checking that they differ.
-
-    Raises:
-      UserError: two names are the same, so that one part would overwrite the other.
-    """
-    seen: set[str] = set()
-    for name in units:
-        if name in seen:
-            raise UserError(f"two files of photos are named {name}: score them in separate runs")
-        seen.add(name)
-        yield name
 
 
 def _table(rows: Sequence[ScoredPhoto]) -> pa.Table:

@@ -6,10 +6,9 @@ import functools
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.score import inputs, model
 from pipelines.score.options import ScoreOptions
-from pipelines.score.pipeline import ScoringJob, predict
-from pipelines.score.prediction_store import Parts, beside
+from pipelines.score.pipeline import find_job, predict
+from pipelines.score.prediction_store import beside
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.submission_writer import (
     Answers,
@@ -32,16 +31,14 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     """
     wanted, reranking = options.submission, options.reranking
     filesystem.check_output("--output", wanted.output)
-    place = model.find(options.model.model)
-    place.labels()  # to report a bad model before any photo is fetched
-    found = inputs.find_photos(options, inputs.normalization_of(place.export))
-    ids = listed_ids(wanted.ids or found.ids)
     retrieves = reranking.rerank == "retrieval"
-    job = ScoringJob(
-        found, place, Parts(beside(wanted.output, "parts")), wanted.top_k, embed=retrieves
-    )
+    job = find_job(options, beside(wanted.output, "parts"), wanted.top_k, embed=retrieves)
+    ids = listed_ids(wanted.ids or job.photos.ids)
     filesystem.remove(*filesystem.match(beside(wanted.output, "*.tmp")))  # left by a killed run
-    _claim(job)
+    if other := job.parts.claim_anew(job.inputs):
+        print(
+            f"score: {job.parts.root} was made with another {', '.join(other)}; scoring all again"
+        )
     predict(job, options, beam_options, "score")
     answers: Answers = functools.partial(best_classes, job)
     if retrieves:
@@ -54,16 +51,6 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     counts = write(wanted.output, ids, predictions, reranking.max_predictions_per_landmark)
     _print(counts, predictions.failed, wanted.output)
     return counts
-
-
-def _claim(job: ScoringJob) -> None:
-    """Removes predictions that were made with another model or with other flags."""
-    if other := job.parts.claim(job.inputs):
-        print(
-            f"score: {job.parts.root} was made with another {', '.join(other)}; scoring all again"
-        )
-        filesystem.remove(job.parts.root)
-        job.parts.claim(job.inputs)
 
 
 def _print(counts: Counts, failed: list[str], path: str) -> None:

@@ -103,14 +103,13 @@ def best_classes(job: ScoringJob, unit: str) -> tuple[np.ndarray, np.ndarray]:
     table = job.parts.read(unit, "landmark_ids", "scores")
     if not len(table):
         return np.zeros(0, np.int64), np.zeros(0)
-    return prediction_store.matrix(table, "landmark_ids")[:, 0], prediction_store.matrix(
-        table, "scores"
-    )[:, 0]
+    landmark_ids = prediction_store.matrix(table, "landmark_ids")
+    return landmark_ids[:, 0], prediction_store.matrix(table, "scores")[:, 0]
 
 
 def write_top_k(job: ScoringJob, path: str) -> None:
     """Writes a row for each class kept of each photo: Parquet if so named, otherwise CSV."""
-    tables_of = [parquet.arrow_schema(TOP_K).empty_table()]
+    tables = [parquet.arrow_schema(TOP_K).empty_table()]
     for unit in job.photos.units():
         if job.parts.is_done(unit.name, unit):
             table = job.parts.read(unit.name, "id", "landmark_ids", "scores")
@@ -121,8 +120,8 @@ def write_top_k(job: ScoringJob, path: str) -> None:
                 "landmark_id": pc.list_flatten(table["landmark_ids"]),
                 "score": pc.list_flatten(table["scores"]),
             }
-            tables_of.append(pa.table(rows, parquet.arrow_schema(TOP_K)))
-    table = pa.concat_tables(tables_of)
+            tables.append(pa.table(rows, parquet.arrow_schema(TOP_K)))
+    table = pa.concat_tables(tables)
     if path.endswith(".parquet"):
         parquet.write_table(path, table)
     else:

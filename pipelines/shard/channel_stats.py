@@ -14,10 +14,7 @@ from pipelines.common import schema
 from pipelines.shard.plan import WrittenShard
 from pipelines.storage import filesystem, tf_example, tfrecord
 
-POWERS = np.arange(256, dtype=np.int64)[:, None] ** [
-    1,
-    2,
-]  # [256, 2]: a level, its square
+POWERS = np.arange(256, dtype=np.int64)[:, None] ** [1, 2]  # [256, 2]: a level, its square
 SAMPLE = 32  # photos of each shard from which mean and deviation are computed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -41,7 +40,7 @@ def render(stats: Stats, done: Curation) -> str:
         splits={n: stats.splits[n] for n in schema.OUTPUT_SPLITS if n in stats.splits},
         done=done,
         flags=json.dumps(_flags(stats, done), indent=2),
-        dropped=sorted(_dropped(done.funnel), key=lambda row: (-row[2], row)),
+        dropped=sorted(done.dropped.items(), key=lambda row: (-row[1], row[0])),
         metadata_faults={k.replace("_", " "): n for k, n in sorted(done.unseen.items()) if n},
         schema=schema,
     )
@@ -55,11 +54,3 @@ def _flags(stats: Stats, done: Curation) -> dict[str, Any]:
         "curate": json_record.plain(done.parameters),
         "shard": shaped,
     }
-
-
-def _dropped(funnel: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
-    """Yields split, reason and number of images for each reason to drop images."""
-    for key, images in funnel.items():
-        if key.startswith("dropped/"):
-            _, split, reason = key.split("/")
-            yield split, reason, images

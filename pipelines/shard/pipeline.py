@@ -22,9 +22,8 @@ from pipelines.shard import channel_stats, publish
 from pipelines.shard.options import ShardOptions
 from pipelines.shard.plan import ShardPlan, WrittenShard, inputs_path, make_plan
 from pipelines.source import metadata_csv
-from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, hashing, parquet, tf_example, tfrecord
-from pipelines.storage.ranged_reads import RecordLocation, gather
+from pipelines.storage.ranged_reads import gather, locations
 
 FACTS = {name: schema.FACTS[name] for name in ("id", "split", "unit", "offset", "length", "status")}
 DECISIONS = {
@@ -47,13 +46,10 @@ class Shard(Transform):
         plan = self.plan
         parts = partition.partition_count(sum(plan.images.values()))
         by_id = partition.by_hex("id", parts)
-        facts = partition.batches(
-            {plan.output.facts(unit.unit): unit.images for unit in summaries(plan.output)}
-        )
         credits = [plan.attribution_csv] if plan.attribution_csv else []
         inputs = {
             "facts": begin
-            | "FactsFiles" >> beam.Create(facts)
+            | "FactsFiles" >> beam.Create(partition.batches(plan.facts))
             | "SpreadFacts" >> beam.Reshuffle()
             | "Facts" >> beam.Map(read_staged),
             "kept": begin
@@ -160,17 +156,14 @@ def write_shard(
 
 def _records(images: pd.DataFrame, output: Output) -> Iterator[bytes]:
     columns = images[["unit", "offset", "length"]].itertuples(index=False)
-    places = [
-        RecordLocation(str(u), int(o), int(n), index) for index, (u, o, n) in enumerate(columns)
-    ]
-    staged = gather(places, output.staged)
-    for index, more in enumerate(_more(images)):
+    staged = gather(locations(columns), output.staged)
+    for index, labels in enumerate(_label_examples(images)):
         # Concatenated Examples are merged when parsed: the photo is not decoded.
-        record, staged[index] = staged[index] + more, b""
+        record, staged[index] = staged[index] + labels, b""
         yield record
 
 
-def _more(images: pd.DataFrame) -> Iterator[bytes]:
+def _label_examples(images: pd.DataFrame) -> Iterator[bytes]:
     """Yields the label, landmark and attribution of each image as an Example; b'' for test."""
     names = {"label": schema.LABEL, "landmark_id": schema.LANDMARK_ID} | schema.ATTRIBUTION
     names = {column: key for column, key in names.items() if column in images}

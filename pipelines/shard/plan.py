@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from typing import Any
 
 from pipelines.common import paths, schema
 from pipelines.common.errors import UserError
 from pipelines.common.options.normalization import NormalizationConfig
-from pipelines.common.paths import Output, decision_files
+from pipelines.common.paths import Output
 from pipelines.common.records.curation import Curation
 from pipelines.common.schema import OUTPUT_SPLITS
 from pipelines.shard.options import ShardOptions
 from pipelines.source import discover, metadata_csv
 from pipelines.source.staged_units import summaries
-from pipelines.storage import filesystem, streams
+from pipelines.storage import filesystem, hashing, streams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +30,7 @@ class ShardPlan:
       inputs: digest of everything that determines the bytes, 64 hex digits.
       photos: how the photos were normalised, so that others can be scored in the same way.
       decisions: path and SHA-256 of each file of decisions.
+      facts: path of each file of facts, and the number of its rows.
       attribution_csv: the CSV whose rows go into the records, or None.
       kept_bytes: size of the kept records as staged; in a shard, with labels, they are larger.
     """
@@ -44,6 +43,7 @@ class ShardPlan:
     inputs: str
     photos: NormalizationConfig
     decisions: list[tuple[str, str]]
+    facts: dict[str, int] = dataclasses.field(default_factory=dict)
     attribution_csv: str | None = None
     kept_bytes: int = 0
 
@@ -88,7 +88,7 @@ def attribution_csv(root: str, options: ShardOptions) -> str | None:
     """
     if not options.with_attribution:
         return None
-    return discover.attribution_csv(root, "--with_attribution", metadata_csv.CREDIT)
+    return discover.find_csv(root, "--with_attribution", metadata_csv.CREDIT, paths.ATTRIBUTION_CSV)
 
 
 def make_plan(output: Output, options: ShardOptions, attributions: str | None = None) -> ShardPlan:
@@ -105,38 +105,36 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
     if not filesystem.exists(output.decisions_done):
         raise UserError(f"{output.decisions_done}: nothing is curated; run gld2 curate first")
     done = filesystem.read_record(Curation, output.decisions_done)
-    funnel = done.funnel
-    images = {n: funnel[f"kept/{n}"] for n in OUTPUT_SPLITS if f"kept/{n}" in funnel}
+    images = {name: done.kept[name] for name in OUTPUT_SPLITS if name in done.kept}
     if not images:
         raise UserError(
             f"{output.decisions}: no image was kept; see the column reason of its files"
         )
+    kept_bytes = {name: done.funnel[f"bytes/{name}"] for name in images}
     size = options.shard_size_mb * 1e6
-    shards = {
-        name: options.num_shards or max(1, round(funnel[f"bytes/{name}"] / size)) for name in images
-    }
+    shards = {name: options.num_shards or max(1, round(kept_bytes[name] / size)) for name in images}
     staged = [s for s in summaries(output) if s.split in schema.SPLITS]
     facts = [[unit.unit, unit.facts_sha256] for unit in staged]
     made_from: list[Any] = [done.decisions_sha256, facts, shards, options.seed]
     if attributions:
         made_from.append(streams.version(attributions))
-    inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     return ShardPlan(
-        output,
-        options.version,
-        shards,
-        images,
-        options.seed,
-        inputs,
-        staged[0].parameters.normal,
-        _decisions(output, done.decisions_sha256),
-        attributions,
-        sum(funnel[f"bytes/{name}"] for name in images),
+        output=output,
+        version=options.version,
+        shards=shards,
+        images=images,
+        seed=options.seed,
+        inputs=hashing.json_digest(made_from),
+        photos=staged[0].parameters.normal,
+        decisions=_decisions(output, done.decisions_sha256),
+        facts={output.facts(unit.unit): unit.images for unit in staged},
+        attribution_csv=attributions,
+        kept_bytes=sum(kept_bytes.values()),
     )
 
 
 def _decisions(output: Output, digests: list[str]) -> list[tuple[str, str]]:
-    paths = filesystem.match(decision_files(output))
+    paths = filesystem.match(output.decision_files)
     if len(paths) != len(digests):
         raise UserError(
             f"{output.decisions}: expected {len(digests)} files of decisions, found {len(paths)}; "

@@ -14,10 +14,7 @@ from pipelines.common.records.stats import Stats
 from pipelines.common.schema import DATASET, OUTPUT_SPLITS
 from pipelines.storage import filesystem
 
-RELABELING_HEADER = (
-    "new_label",
-    "old_label",
-)  # of DELF: our label, GLDv2's landmark_id
+RELABELING_HEADER = ("new_label", "old_label")  # of DELF: our label, GLDv2's landmark_id
 HOMEPAGE = "https://github.com/cvdfoundation/google-landmark"
 DESCRIPTION = """Google Landmarks v2, deduplicated, filtered and normalised by gld2. README.md says
 how. A photo has one label and one landmark_id, a test photo none: both are lists."""

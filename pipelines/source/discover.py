@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import dataclasses
 import itertools
 import re
@@ -109,10 +110,8 @@ def discover_source(
         lacks a column, or a server does not answer.
     """
     found = discover_metadata(root)
-    try:
+    with _reaching(root):
         return _with_photos(found, list(splits), numbers)
-    except streams.Unreachable as error:
-        raise UserError(f"--source {root}: {error}") from None
 
 
 def expand_part(part: Part) -> Iterator[Unit]:
@@ -158,12 +157,10 @@ def discover_metadata(root: str) -> Source:
     Raises:
       UserError: a CSV lacks a column, or a server does not answer.
     """
-    try:
+    with _reaching(root):
         train_csv = _first_existing(root, paths.TRAIN_CSV, paths.KAGGLE_TRAIN_CSV)
         test_csv = _first_existing(root, paths.TEST_CSV, paths.KAGGLE_TEST_CSV)
         clean_csv = _first_existing(root, paths.CLEAN_CSV)
-    except streams.Unreachable as error:
-        raise UserError(f"--source {root}: {error}") from None
     absent = () if clean_csv else (paths.CLEAN_CSV,)
     for path, columns in (
         (train_csv, metadata_csv.TRAIN),
@@ -173,20 +170,6 @@ def discover_metadata(root: str) -> Source:
         if path:
             metadata_csv.check_header(path, columns)
     return Source(root, (), train_csv, clean_csv, test_csv, absent)
-
-
-def attribution_csv(root: str, flag: str, columns: Mapping[str, str]) -> str:
-    """Returns the path of the attribution CSV.
-
-    Args:
-      root: of the source.
-      flag: that requires the file, for errors.
-      columns: that it must have.
-
-    Raises:
-      UserError: there is no such file, or it lacks a column.
-    """
-    return find_csv(root, flag, columns, paths.ATTRIBUTION_CSV)
 
 
 def find_csv(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> str:
@@ -202,14 +185,21 @@ def find_csv(root: str, flag: str, columns: Mapping[str, str], *paths: str) -> s
       UserError: there is none, it lacks a column, or a server does not answer.
     """
     beside = [path.rsplit("/", 1)[1] for path in paths]  # Kaggle's layout has them at the root
-    try:
+    with _reaching(root):
         found = _first_existing(root, *paths, *beside)
-    except streams.Unreachable as error:
-        raise UserError(f"--source {root}: {error}") from None
     if not found:
         raise UserError(f"{flag}: found no {' or '.join(paths)} at {root}")
     metadata_csv.check_header(found, columns)
     return found
+
+
+@contextlib.contextmanager
+def _reaching(root: str) -> Iterator[None]:
+    """Raises UserError where a file of the source is unreachable."""
+    try:
+        yield
+    except streams.Unreachable as error:
+        raise UserError(f"--source {root}: {error}") from None
 
 
 def _with_photos(source: Source, splits: list[str], numbers: Sequence[int] | None) -> Source:
@@ -250,27 +240,17 @@ def _tar(root: str, split: str, number: int) -> Unit:
 
 
 def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
+    def is_absent(number: int) -> bool:
+        return not streams.exists(join(root, paths.archive(split, number)))
+
     if streams.is_http(root):
-        there = _AbsentArchives(root, split)
         if numbers is None:  # numbers have no gaps: search for the first absent one
-            return list(range(bisect.bisect_left(there, True)))
-        return [number for number in numbers if not there[number]]
+            every = range(paths.MAX_ARCHIVES)
+            return list(range(bisect.bisect_left(every, True, key=is_absent)))
+        return [number for number in numbers if not is_absent(number)]
     found = filesystem.match(join(root, split, "images_[0-9][0-9][0-9].tar"))
     present = [int(match[1]) for path in found if (match := NUMBER.search(path))]
     return [number for number in present if numbers is None or number in numbers]
-
-
-class _AbsentArchives:
-    """A sequence over the numbers of tars, true where a tar is absent, for bisection."""
-
-    def __init__(self, root: str, split: str):
-        self._root, self._split = root, split
-
-    def __len__(self) -> int:
-        return paths.MAX_ARCHIVES
-
-    def __getitem__(self, number: int) -> bool:
-        return not streams.exists(join(self._root, paths.archive(self._split, number)))
 
 
 def _has_photos(root: str, split: str, listing: str) -> bool:

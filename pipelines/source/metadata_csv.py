@@ -40,11 +40,8 @@ def header(path: str) -> list[str]:
     Raises:
       UserError: the file cannot be read.
     """
-    try:
-        with streams.open_stream(path) as stream:
-            head = stream.read(MAX_HEADER)
-    except streams.Unreachable as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    with streams.open_input(path) as stream:
+        head = stream.read(MAX_HEADER)
     text = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
     return next(filter(None, csv.reader(text)), [])
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from pipelines.common.options.normalization import NormalizationConfig
-from pipelines.common.reasons import Reason
+from pipelines.common.reasons import Reason, Rejected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +99,5 @@ class UnitFailure:
 TRANSIENT = (Reason.UNREACHABLE,)  # reasons that may be gone in a later run
 
 
-class BadUnit(ValueError):
+class BadUnit(Rejected):
     """An error of a unit whose fetched content is wrong; another fetch may give the right one."""
-
-    def __init__(self, reason: Reason, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail

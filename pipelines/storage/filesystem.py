@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -158,18 +157,6 @@ def read(path: str) -> bytes:
         return file.read()
 
 
-def read_json(path: str) -> Any:
-    """Returns the value that a JSON file holds.
-
-    Raises:
-      UserError: there is no such file, or it is not JSON.
-    """
-    try:
-        return json.loads(read(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: expected JSON, found {error}; remove it and run again") from None
-
-
 def read_record(kind: type[T], path: str, remedy: str = "") -> T:
     """Reads a record from its JSON file.
 
@@ -248,13 +235,8 @@ def write(path: str, data: bytes | str) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def write_json(path: str, value: Any) -> None:
-    """Writes a value as indented JSON with sorted keys."""
-    write(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
-
-
 def write_record(path: str, record: object) -> None:
-    """Writes a record, such as a dataclass, as JSON that `read_record` reads."""
+    """Writes a record as indented JSON with sorted keys, which `read_record` reads."""
     write(path, json_record.dumps(record))
 
 

@@ -13,20 +13,21 @@ from pipelines.common.schema import DATASET
 from pipelines.storage import filesystem, tf_example, tfrecord
 
 
-def find(place: str, split: str) -> list[str]:
+def find(place: str, split: str, flag: str = "--images") -> list[str]:
     """Returns the paths of the TFRecord files of a split.
 
     Args:
       place: OUT of gld2 prepare, its staged folder, its dataset folder (the
         newest version is taken), a version folder, or a pattern of files.
       split: train, validation or test.
+      flag: the flag that names the place, for the error.
 
     Raises:
       UserError: there are none.
     """
     found = list_files(place, split)
     if not found:
-        raise UserError(f"--images {place}: found no staged or sharded {split} photos there")
+        raise UserError(f"{flag} {place}: found no staged or sharded {split} photos there")
     return found
 
 

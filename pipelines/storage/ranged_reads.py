@@ -31,6 +31,14 @@ class RecordLocation:
     index: int
 
 
+def locations(rows: Iterable[tuple[str, int, int]]) -> list[RecordLocation]:
+    """Returns the locations of records in the order of the rows, each (unit, offset, length)."""
+    return [
+        RecordLocation(str(unit), int(offset), int(length), index)
+        for index, (unit, offset, length) in enumerate(rows)
+    ]
+
+
 def gather(locations: Iterable[RecordLocation], path: Callable[[str], str]) -> list[bytes]:
     """Reads records and checks their CRCs.
 
@@ -64,9 +72,8 @@ def _read(path: str, locations: list[RecordLocation]) -> list[tuple[int, bytes]]
             file.seek(start)
             data = memoryview(file.read(group[-1].offset + group[-1].length - start))
             for location in group:
-                part = bytes(
-                    data[location.offset - start : location.offset - start + location.length]
-                )
+                first = location.offset - start
+                part = bytes(data[first : first + location.length])
                 found.append((location.index, _record(path, location, part)))
     return found
 

@@ -77,9 +77,6 @@ def _rows(paths: Iterable[str], columns: Mapping[str, str], ids: Collection[str]
 
 def read_jpegs(facts: Iterable[Row], output: Output) -> list[bytes]:
     """Returns the JPEGs of rows of facts, in their order."""
-    places = [
-        ranged_reads.RecordLocation(row["unit"], row["offset"], row["length"], index)
-        for index, row in enumerate(facts)
-    ]
+    places = ranged_reads.locations((row["unit"], row["offset"], row["length"]) for row in facts)
     records = ranged_reads.gather(places, output.staged)
     return [tf_example.decode(record)[schema.ENCODED] for record in records]  # type: ignore[misc]

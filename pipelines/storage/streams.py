@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import IO
+from typing import IO, TypeVar
 
 import requests
 import tenacity
@@ -31,6 +31,7 @@ SCHEMES = ("http", "https", "gs")
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 OnRetry = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Unreachable(OSError):
@@ -100,21 +101,30 @@ def open_stream(path: str, on_retry: OnRetry | None = None) -> IO[bytes]:
         raise (Unreachable if exists(path) else Missing)(str(error)) from None
 
 
+@contextlib.contextmanager
+def open_input(path: str) -> Iterator[IO[bytes]]:
+    """Opens a file that the user named, as `open_stream` does, and closes it after the block.
+
+    Raises:
+      UserError: it cannot be opened, or read to where the block reads.
+    """
+    try:
+        with open_stream(path) as stream:
+            yield stream
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+
+
 def exists(path: str) -> bool:
     """Returns whether a file exists.
 
     Raises:
       Unreachable: the server does not answer.
     """
-    _check_scheme(path)
-    if not is_http(path):
-        with _raising_unreachable(path):
-            return filesystem.exists(path)
     try:
-        HttpStream(path, PROBE_ATTEMPTS).close()
+        return _probe(path, filesystem.exists, lambda stream: True)
     except (Missing, Forbidden):  # a bucket without the right to list answers so for absent files
         return False
-    return True
 
 
 def version(path: str) -> str:
@@ -124,12 +134,7 @@ def version(path: str) -> str:
       Missing: the file does not exist.
       Unreachable: the server does not answer.
     """
-    _check_scheme(path)
-    if not is_http(path):
-        with _raising_unreachable(path):
-            return filesystem.checksum(path)
-    with HttpStream(path, PROBE_ATTEMPTS) as stream:
-        return stream.version or ""
+    return _probe(path, filesystem.checksum, lambda stream: stream.version or "")
 
 
 def size(path: str) -> int | None:
@@ -139,12 +144,23 @@ def size(path: str) -> int | None:
       Missing: the file does not exist.
       Unreachable: the server does not answer.
     """
+    return _probe(path, filesystem.size, lambda stream: stream.size)
+
+
+def _probe(path: str, stored: Callable[[str], T], remote: Callable[[HttpStream], T]) -> T:
+    """Returns what one of two functions tells of a file.
+
+    Args:
+      path: of the file.
+      stored: takes the path of a file on a disk or in an object store.
+      remote: takes the stream of a file behind http(s).
+    """
     _check_scheme(path)
-    if not is_http(path):
-        with _raising_unreachable(path):
-            return filesystem.size(path)
-    with HttpStream(path, PROBE_ATTEMPTS) as stream:
-        return stream.size
+    if is_http(path):
+        with HttpStream(path, PROBE_ATTEMPTS) as stream:
+            return remote(stream)
+    with _raising_unreachable(path):
+        return stored(path)
 
 
 def read_small(path: str, on_retry: OnRetry | None = None) -> bytes:
@@ -193,9 +209,14 @@ class _StoredFile(io.RawIOBase):
 
 
 class HttpStream(io.RawIOBase):
-    """A remote file, read once; after a dropped connection it resumes at the next byte."""
+    """A remote file, read once; after a dropped connection it resumes at the next byte.
 
-    def __init__(self, url: str, attempts: int = ATTEMPTS, on_retry: OnRetry | None = None):
+    Attributes:
+      version: the ETag or else the Last-Modified date, or None without either.
+      size: in bytes, or None where the server does not report it.
+    """
+
+    def __init__(self, url: str, attempts: int, on_retry: OnRetry | None = None):
         """Connects.
 
         Args:
@@ -211,20 +232,10 @@ class HttpStream(io.RawIOBase):
         self._attempts = attempts
         self._on_retry = on_retry
         self._position = 0
-        self._version: str | None = None
-        self._size: int | None = None  # bytes, where the server says so
+        self.version: str | None = None
+        self.size: int | None = None
         self._response: requests.Response | None = None
         self._retry(self._connect)
-
-    @property
-    def version(self) -> str | None:
-        """Returns the ETag or else the Last-Modified date, or None without either."""
-        return self._version
-
-    @property
-    def size(self) -> int | None:
-        """Returns the size in bytes, or None where the server does not report it."""
-        return self._size
 
     def readable(self) -> bool:
         """Returns True."""
@@ -263,9 +274,9 @@ class HttpStream(io.RawIOBase):
         if self._response is None:
             self._connect()
         data = self._receive(size)
-        if not data and self._size is not None and self._position < self._size:
+        if not data and self.size is not None and self._position < self.size:
             self._disconnect()  # a server may send less than was requested
-            raise TransientFault(f"ended at byte {self._position} of {self._size}", "dropped")
+            raise TransientFault(f"ended at byte {self._position} of {self.size}", "dropped")
         return data
 
     def _receive(self, size: int) -> bytes:
@@ -293,8 +304,8 @@ class HttpStream(io.RawIOBase):
         headers = {}
         if self._position:
             headers["Range"] = f"bytes={self._position}-"
-            if (self._version or "").startswith('"'):  # If-Range: strong ETags only
-                headers["If-Range"] = self._version or ""
+            if (self.version or "").startswith('"'):  # If-Range: strong ETags only
+                headers["If-Range"] = self.version or ""
         try:
             return _thread.session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.Timeout:
@@ -329,11 +340,11 @@ class HttpStream(io.RawIOBase):
         version = response.headers.get("ETag") or response.headers.get("Last-Modified")
         size = self._size_in(response)
         if not self._position:
-            self._version, self._size = version, size
-        elif version != self._version:
-            raise Changed(f"{self._url}: its ETag or date was {self._version}, now {version}")
-        elif None not in (size, self._size) and size != self._size:
-            raise Changed(f"{self._url}: it had {self._size} bytes and has {size}")
+            self.version, self.size = version, size
+        elif version != self.version:
+            raise Changed(f"{self._url}: its ETag or date was {self.version}, now {version}")
+        elif None not in (size, self.size) and size != self.size:
+            raise Changed(f"{self._url}: it had {self.size} bytes and has {size}")
 
     def _size_in(self, response: requests.Response) -> int | None:
         """Returns the size of the whole file as the answer reports it, or None."""

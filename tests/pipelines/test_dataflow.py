@@ -10,6 +10,7 @@ import base64
 import bz2
 import dataclasses
 import io
+import json
 import os
 import pathlib
 import re
@@ -102,7 +103,7 @@ def build(bucket: str) -> Build:
         template = f"{bucket}/templates/{command}"
         filesystem.remove(template)
         assert main.main([command, *flags, *DATAFLOW, f"--template_location={template}"]) == 0
-        job = filesystem.read_json(template)
+        job = json.loads(filesystem.read(template))
         graph = filesystem.read(job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"])
         return Job(job["environment"], beam_runner_api_pb2.Pipeline.FromString(graph))
 

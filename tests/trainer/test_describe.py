@@ -7,8 +7,9 @@ import json
 import keras
 import pytest
 
+from pipelines.common.errors import UserError
 from tests.conftest import gld2
-from trainer import compound_scaling
+from trainer import compound_scaling, describe
 from trainer.model import backbones, complexity
 from trainer.model.complexity import LayerCounts
 
@@ -153,3 +154,8 @@ def test_the_command_prints_a_table_and_json():
     for row in found["layers"]:
         assert f"{row['multiply_adds']:,}" in text.split(f"\n{row['name']} ", 1)[1].split("\n")[0]
     assert "64 x 64" in text.splitlines()[-1]
+
+
+def test_a_wrong_network_is_named_as_it_was_given():
+    with pytest.raises(UserError, match=r"^BACKBONE nonsense: expected one of efficientnet_b0, "):
+        describe.main(["nonsense"])

@@ -164,9 +164,9 @@ def test_a_mistake_is_one_line(exported, tmp_path, capsys, words, message):
         tmp_path / "other.keras"  # without the layer that is the embedding
     )
     flags = [word.format(tmp=tmp_path, good=good) for word in words]
-    assert cli.run("export", "trainer.export", "trainer", flags) == 2
+    assert cli.run("python -m trainer.export", "trainer.export", "trainer", flags) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"gld2 export: error: {message.format(tmp=tmp_path)}")
+    assert line.startswith(f"python -m trainer.export: error: {message.format(tmp=tmp_path)}")
     assert not (tmp_path / "s").exists()
 
 

@@ -12,6 +12,7 @@ _BARS = (
     ("mean_true_probability", "mean probability of the true class", "#ccbb44"),
     ("gap", "GAP", "#228833"),
 )
+_FILLED = 0.8  # share of a row's height that its bars take
 _SPEEDS = (
     ("train_images_per_second", "training", "#aa3377"),
     ("inference_images_per_second", "inference", "#66ccee"),
@@ -47,7 +48,7 @@ def _title(row: Row) -> str:
 
 
 def _bars(axes, rows: Sequence[Row], series: Sequence[tuple[str, str, str]]) -> None:
-    height = 0.8 / len(series)
+    height = _FILLED / len(series)
     for place, (name, title, colour) in enumerate(series):
         found = [
             (_lane(y, place, len(series)), value)
@@ -74,4 +75,4 @@ def _diamonds(axes, rows: Sequence[Row]) -> None:
 
 def _lane(row: int, place: int, series: int) -> float:
     """Returns the position of one bar of a row on the y axis, which runs downwards."""
-    return row + (place - (series - 1) / 2) * 0.8 / series
+    return row + (place - (series - 1) / 2) * _FILLED / series

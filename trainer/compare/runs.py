@@ -9,11 +9,12 @@ from pathlib import PurePosixPath
 
 from pipelines.common.errors import UserError
 from trainer import task
+from trainer.compound_scaling import COMPOUND
 from trainer.config import IMAGENET, NO_WEIGHTS, Config
 
 # Backbone -> the flag that sets its size; for all others it is --alpha, which is 1.0 where a
 # network has one size only.
-_SIZES = {"efficientnet": "phi"}
+_SIZES = {COMPOUND: "phi"}
 _ALPHA = "alpha"
 
 
@@ -134,6 +135,5 @@ def weights_name(settings: Config) -> str:
 
 def _network(settings: Config) -> str:
     flag = _SIZES.get(settings.backbone, _ALPHA)
-    default = next(f.default for f in dataclasses.fields(Config) if f.name == flag)
     size = getattr(settings, flag)
-    return settings.backbone if size == default else f"{settings.backbone}:{size:g}"
+    return settings.backbone if size == getattr(Config, flag) else f"{settings.backbone}:{size:g}"

@@ -13,8 +13,6 @@ from trainer.compare.chart import plot
 from trainer.compare.rows import Paper, Row
 
 _SLOW = "vgg16"  # which the paper says a MobileNet is about 3 times as fast as
-
-
 _COLUMNS = [field.name for field in dataclasses.fields(Row)]
 _PAPER = [field.name for field in dataclasses.fields(Paper)]
 

@@ -120,9 +120,9 @@ def _open(folder: str, cached: str) -> Version:
         )
     digest = hashlib.sha256((labels_text + stats_text).encode()).hexdigest()
     version = Version(folder, tuple(labels), stats.splits, digest, cached)
-    for split in ("train", VALIDATION):
-        if split == "train" or version.images.get(split):
-            check(version, split)
+    check(version, "train")
+    if version.has_validation:
+        check(version, VALIDATION)
     return version
 
 

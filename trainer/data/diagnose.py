@@ -48,10 +48,8 @@ def _first_bad_record(version: Version, split: str) -> str | None:
         return tf.shape(decode(encoded))
 
     for path in version.shards(split):
-        records, number = (
-            iter(tf.data.TFRecordDataset(path).map(decoded_shape, tf.data.AUTOTUNE)),
-            1,
-        )
+        records = iter(tf.data.TFRecordDataset(path).map(decoded_shape, tf.data.AUTOTUNE))
+        number = 1
         try:
             while next(records, None) is not None:
                 number += 1

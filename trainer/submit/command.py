@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 import types
 from collections.abc import Sequence
 from typing import Any
 
+from pipelines.common import cli
 from pipelines.common.errors import UserError
 from trainer import task
 from trainer.config import AUTO, IMAGENET, NO_WEIGHTS
@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP)
         sys.exit(0)  # as argparse does
     options, flags = parse(words)
-    target = _module(words[0])
+    # Only the one that is needed: Vertex AI's client takes four seconds to import.
+    target = cli.load(MODULES[words[0]], "submit")
     from trainer.submit import follow  # imports Google's clients, which --help does not need
 
     with follow.as_user_errors():
@@ -76,14 +77,6 @@ def prepare(
     device = target.device(options)
     train = ("--device", device, *flags)
     return dataclasses.replace(options, train=train, job_dir=_check_train(train, device))
-
-
-def _module(target: str) -> types.ModuleType:
-    """Imports the one module that is needed: Vertex AI's client takes four seconds to import."""
-    try:
-        return importlib.import_module(MODULES[target])
-    except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed; pip install 'gld2[submit]'") from None
 
 
 def as_json(request: Any) -> str:

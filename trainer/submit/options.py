@@ -141,6 +141,11 @@ class SubmitOptions(Options):
     train: tuple[str, ...] = ()
     job_dir: str = ""
 
+    @property
+    def run_folder(self) -> str:
+        """The folder below --staging for the files of this run."""
+        return f"{self.staging}/{self.name}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TpuOptions(SubmitOptions):

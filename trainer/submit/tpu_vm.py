@@ -42,7 +42,7 @@ def request(options: TpuOptions) -> CreateQueuedResourceRequest:
     Raises:
       UserError: the package is missing or too large, or the flags are too long.
     """
-    folder = f"{options.staging}/{options.name}"
+    folder = options.run_folder
     script = startup.script(
         ["gld2", "train", *options.train],
         name=options.name,
@@ -206,7 +206,7 @@ class TpuRun:
                     )
 
     def _stage(self) -> None:
-        folder = f"{self._options.staging}/{self._options.name}"
+        folder = self._options.run_folder
         for path in filter(None, (self._options.package, self._options.constraints)):
             upload.upload(self._files, path, upload.staged_uri(path, folder))
 

@@ -65,9 +65,7 @@ def request(options: VertexOptions) -> CreateCustomJobRequest:
         scheduling=_scheduling(options),
         service_account=options.service_account,
         network=options.network,
-        base_output_directory=aiplatform_v1.GcsDestination(
-            output_uri_prefix=f"{options.staging}/{options.name}"
-        ),
+        base_output_directory=aiplatform_v1.GcsDestination(output_uri_prefix=options.run_folder),
     )
     return CreateCustomJobRequest(
         parent=f"projects/{options.project}/locations/{options.region}",

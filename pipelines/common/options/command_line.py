@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 from pipelines.common.errors import UserError
-from pipelines.common.options.flags import Flag, fields, flags, groups
+from pipelines.common.options.flags import Flag, flags, members
 
 T = TypeVar("T")
 
@@ -103,15 +103,13 @@ class Command(Generic[T]):
 
 def _add(parser: Parser, where: argparse._ActionsContainer, options: type) -> None:
     """Adds a dataclass' flags to the parser, those of groups below the groups' titles."""
-    inner, own = dict(groups(options)), dict(fields(options))
-    for field in dataclasses.fields(options):
-        if field.name in inner:
-            title = field.metadata.get("title")
-            about = field.metadata.get("about") or None
-            place = parser.add_argument_group(title, about) if title else where
-            _add(parser, place, inner[field.name])
-        elif field.name in own:
-            _add_flag(parser, where, own[field.name])
+    for field, found in members(options):
+        if isinstance(found, Flag):
+            _add_flag(parser, where, found)
+            continue
+        title = field.metadata.get("title")
+        about = field.metadata.get("about") or None
+        _add(parser, parser.add_argument_group(title, about) if title else where, found)
 
 
 def _add_flag(parser: Parser, where: argparse._ActionsContainer, added: Flag) -> None:
@@ -143,6 +141,10 @@ def build(options: type[T], given: dict[str, Any]) -> T:
     Raises:
       UserError: a value is not valid.
     """
-    values: dict[str, Any] = {field: build(inner, given) for field, inner in groups(options)}
-    values |= {field: given[f.name] for field, f in fields(options) if f.name in given}
+    values: dict[str, Any] = {}
+    for field, found in members(options):
+        if not isinstance(found, Flag):
+            values[field.name] = build(found, given)
+        elif found.name in given:
+            values[field.name] = given[found.name]
     return options(**values)

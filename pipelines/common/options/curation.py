@@ -20,13 +20,13 @@ def parse_radius(text: str) -> int | None:
     """
     if text == "none":
         return None
-    if text.isdecimal() and int(text) > MAX_RADIUS:
+    if not text.isdecimal():
+        raise ValueError(f"expected none or 0 to {MAX_RADIUS} bits, found {text!r}")
+    if int(text) > MAX_RADIUS:
         raise ValueError(
             f"expected at most {MAX_RADIUS} bits, found {text}; a larger radius would join "
             "different photos"
         )
-    if not text.isdecimal():
-        raise ValueError(f"expected none or 0 to {MAX_RADIUS} bits, found {text!r}")
     return int(text)
 
 
@@ -122,7 +122,7 @@ class FilterOptions(Options):
         name="exclude_author",
         metavar="NAME",
         repeats=True,
-        parse=sorted_names,  # type: ignore[arg-type]
+        parse=sorted_names,
     )
     categories: tuple[str, ...] = flag(
         (),

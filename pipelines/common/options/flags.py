@@ -11,9 +11,11 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 from pipelines.common.errors import UserError
+
+P = ParamSpec("P")
 
 NUMBERS = {int: "a whole number", float: "a number"}
 METAVARS = {int: "N", float: "X"}
@@ -21,39 +23,53 @@ KEY = "flag"  # in the metadata of a dataclass' field
 
 
 @dataclasses.dataclass(frozen=True)
-class Flag:
-    """One flag of a command.
+class FlagSpec:
+    """What a dataclass' field says about its flag: the arguments of `flag`.
 
     Attributes:
-      name: also that of the dataclass' field, unless `name` was given to `flag`.
-      kind: int, float, str or bool, the type of its value or of the items of its list.
-      default: the field's default; `dataclasses.MISSING` where the flag is required.
-      about: its help text, the default included.
-      metavar: the placeholder of its value in `--help`.
+      default: the field's default; without one the flag is required.
+      about: the help text. `{default}` in it is replaced by the default, which is otherwise added
+        at the end unless it is empty.
+      name: the flag's name; "" for the field's.
+      metavar: the placeholder of the value in `--help`; None for the usual one of its type.
       choices: the allowed values; empty for any.
       least, most: bounds of a number, both included; None for none.
-      parse: converts text to a value or raises ValueError; None to convert by `kind`.
-      repeats: whether the flag may be given several times, each time with a value.
-      several: whether its value is a list, separated by commas.
-      positional: whether its value is given without its name.
+      parse: converts the text of a value (with `repeats`, the list of texts), or raises a
+        ValueError that says what was expected and what was found; None to convert by its type.
+      shown: the default as `--help` shows it; None for its usual form, "" to hide it.
+      repeats: whether the flag may be given several times; its value is then a tuple.
+      positional: whether the value is given without the flag's name.
       needed: whether a command line has to give it though the field has a default.
-      old_names: earlier names, which still work and print the new one.
+      old_names: earlier names, which work for one more release and print the new one.
     """
 
-    name: str
+    default: Any = dataclasses.field(default_factory=lambda: dataclasses.MISSING)
+    about: str = ""
+    _: dataclasses.KW_ONLY
+    name: str = ""
+    metavar: str | None = None
+    choices: Sequence[str] = ()
+    least: float | None = None
+    most: float | None = None
+    parse: Callable[[Any], Any] | None = None
+    shown: str | None = None
+    repeats: bool = False
+    positional: bool = False
+    needed: bool = False
+    old_names: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flag(FlagSpec):
+    """One flag of a command: its name, help text and metavar are complete.
+
+    Attributes:
+      kind: int, float, str or bool, the type of its value or of the items of its list.
+      several: whether its value is a list, separated by commas.
+    """
+
     kind: type
-    default: Any
-    about: str
-    metavar: str | None
-    choices: tuple[str, ...]
-    least: float | None
-    most: float | None
-    parse: Callable[[str], Any] | None
-    repeats: bool
     several: bool
-    positional: bool
-    needed: bool
-    old_names: tuple[str, ...]
 
     @property
     def required(self) -> bool:
@@ -120,56 +136,17 @@ def _has_no_text(given: Any) -> bool:
     return given == [] or any(isinstance(value, list) for value in each)
 
 
-def flag(
-    default: Any = dataclasses.MISSING,
-    about: str = "",
-    *,
-    name: str | None = None,
-    metavar: str | None = None,
-    choices: Sequence[str] = (),
-    least: float | None = None,
-    most: float | None = None,
-    parse: Callable[[str], Any] | None = None,
-    shown: str | None = None,
-    repeats: bool = False,
-    positional: bool = False,
-    needed: bool = False,
-    old_names: Sequence[str] = (),
-) -> Any:
-    """Returns a dataclass' field that is a flag of a command.
+def _declares(spec: Callable[P, FlagSpec]) -> Callable[P, Any]:
+    """Returns a function with the arguments of `spec` that returns a dataclass' field."""
 
-    Args:
-      default: the field's default; without one the flag is required.
-      about: the help text. `{default}` in it is replaced by the default, which is otherwise added
-        at the end unless it is empty.
-      name: the flag's name, where it is not the field's.
-      metavar: the placeholder of the value in `--help`.
-      choices: the allowed values.
-      least: lower bound of a number, included.
-      most: upper bound of a number, included.
-      parse: converts text to a value, or raises a ValueError that says what was expected and
-        what was found.
-      shown: the default as `--help` shows it, where that is not its usual form; "" to hide it.
-      repeats: whether the flag may be given several times; its value is then a tuple.
-      positional: whether the value is given without the flag's name.
-      needed: whether a command line has to give it though the field has a default.
-      old_names: earlier names, which work for one more release.
-    """
-    made = {
-        "name": name,
-        "about": about,
-        "shown": shown,
-        "metavar": metavar,
-        "choices": tuple(choices),
-        "least": least,
-        "most": most,
-        "parse": parse,
-        "repeats": repeats,
-        "positional": positional,
-        "needed": needed,
-        "old_names": tuple(old_names),
-    }
-    return dataclasses.field(default=default, metadata={KEY: made})
+    def declare(*args: P.args, **given: P.kwargs) -> Any:
+        said = spec(*args, **given)
+        return dataclasses.field(default=said.default, metadata={KEY: said})
+
+    return declare
+
+
+flag = _declares(FlagSpec)  # a dataclass' field that is a flag of a command
 
 
 def group(title: str = "", about: str = "", *, factory: Callable[[], Any] | None = None) -> Any:
@@ -198,46 +175,49 @@ class Options:
             found.check(getattr(self, field))
 
 
+def members(options: type) -> Iterator[tuple[dataclasses.Field, Flag | type]]:
+    """Yields the fields that are flags, each with its flag, or groups, each with its dataclass."""
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        hint = hints[field.name]
+        if KEY in field.metadata:
+            yield field, _flag(field, hint)
+        elif dataclasses.is_dataclass(hint):
+            yield field, hint  # type: ignore[misc]
+
+
 def fields(options: type) -> Iterator[tuple[str, Flag]]:
     """Yields the flags of a dataclass, without its groups, with the names of their fields."""
-    hints = typing.get_type_hints(options)
-    for field in dataclasses.fields(options):
-        if made := field.metadata.get(KEY):
-            yield field.name, _flag(field, hints[field.name], made)
-
-
-def groups(options: type) -> Iterator[tuple[str, type]]:
-    """Yields the names and types of the fields that are dataclasses."""
-    hints = typing.get_type_hints(options)
-    for field in dataclasses.fields(options):
-        if dataclasses.is_dataclass(hints[field.name]):
-            yield field.name, hints[field.name]  # type: ignore[misc]
+    for field, found in members(options):
+        if isinstance(found, Flag):
+            yield field.name, found
 
 
 def flags(options: type) -> Iterator[Flag]:
     """Yields all flags of a dataclass and of its groups, in the order of the fields."""
-    inner, own = dict(groups(options)), dict(fields(options))
-    for field in dataclasses.fields(options):
-        if field.name in inner:
-            yield from flags(inner[field.name])
-        elif field.name in own:
-            yield own[field.name]
+    for _, found in members(options):
+        if isinstance(found, Flag):
+            yield found
+        else:
+            yield from flags(found)
 
 
-def _flag(field: dataclasses.Field, hint: Any, made: dict[str, Any]) -> Flag:
-    made = dict(made)
-    kind, several = _kind(hint)
-    shown, name = made.pop("shown"), made.pop("name") or field.name
-    default = _shown(field.default) if shown is None else shown
-    about = made.pop("about")
+def _flag(field: dataclasses.Field, hint: Any) -> Flag:
+    said: FlagSpec = field.metadata[KEY]
+    kind, is_tuple = _kind(hint)
+    default, about = _shown(said.default) if said.shown is None else said.shown, said.about
     if "{default}" in about:
         about = about.replace("{default}", default)
     elif default:
         about += f" (default: {default})"
-    if made["metavar"] is None and kind in METAVARS and not made["choices"]:
-        made["metavar"] = METAVARS[kind]
-    several = several and not made["repeats"]
-    return Flag(name, kind, field.default, about, several=several, **made)
+    completed = {
+        "name": said.name or field.name,
+        "about": about,
+        "metavar": said.metavar or (None if said.choices else METAVARS.get(kind)),
+        "kind": kind,
+        "several": is_tuple and not said.repeats,
+    }
+    return Flag(**vars(said) | completed)
 
 
 def _kind(hint: Any) -> tuple[type, bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pipelines.common.options.curation import CurateOptions
@@ -65,3 +67,34 @@ class Curation:
     inputs: str
     decisions_sha256: list[str]
     pairs: dict[str, PairCounts] = dataclasses.field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """Returns the number of images that were decided on."""
+        return self.funnel.get("images", 0)
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Returns the number of kept images of each split that has any."""
+        return {split: images for (split,), images in self._counts("kept")}
+
+    @property
+    def dropped(self) -> collections.Counter[tuple[str, str]]:
+        """Returns the number of dropped images by split and reason."""
+        counts = self._counts("dropped")
+        return collections.Counter({(split, reason): images for (split, reason), images in counts})
+
+    @property
+    def dropped_by_reason(self) -> collections.Counter[str]:
+        """Returns the number of dropped images by reason, over all splits."""
+        total: collections.Counter[str] = collections.Counter()
+        for (_, reason), images in self.dropped.items():
+            total[reason] += images
+        return total
+
+    def _counts(self, what: str) -> Iterator[tuple[list[str], int]]:
+        """Yields the rest of each key of the funnel that begins with `what`, and its count."""
+        for key, images in self.funnel.items():
+            first, *names = key.split("/")
+            if first == what:
+                yield names, images

@@ -16,6 +16,7 @@ import typing
 from typing import Any, TypeVar
 
 from pipelines.common.errors import UserError
+from pipelines.common.options.flags import KEY
 
 REMEDY = "remove it and run again"
 
@@ -137,7 +138,8 @@ def _under_new_names(fields: tuple[dataclasses.Field, ...], value: dict) -> dict
     old = {
         name: field.name
         for field in fields
-        for name in field.metadata.get("flag", {}).get("old_names", ())
+        if KEY in field.metadata
+        for name in field.metadata[KEY].old_names
     }
     return {old.get(name, name): each for name, each in value.items()}
 

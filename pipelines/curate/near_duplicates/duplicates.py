@@ -17,7 +17,6 @@ LEAKS = {
     "test": (Reason.IN_TEST, Reason.NEAR_TEST),
     "index": (Reason.IN_INDEX, Reason.NEAR_INDEX),
 }
-CONFLICTS = ("drop", "keep_clean", "keep_first")
 
 
 def id_numbers(ids: pd.Series) -> np.ndarray:
@@ -65,11 +64,11 @@ def linked(images: pd.DataFrame, pairs: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def resolve(
-    images: pd.DataFrame, pairs: pd.DataFrame, on_conflict: str, against: Sequence[str]
+    images: pd.DataFrame, pairs: pd.DataFrame, on_conflict: str, references: Sequence[str]
 ) -> pd.DataFrame:
     """Returns the train images to remove, each with the image that it duplicates.
 
-    A greedy pass over the images in order of rank: those of the splits `against`
+    A greedy pass over the images in order of rank: those of the splits `references`
     first, then those in the clean list, then those with more pixels, then the
     smaller id. An image is kept unless it is a neighbour of (in a pair with) a
     kept image of better rank. So no two kept images are neighbours, a removed
@@ -80,19 +79,20 @@ def resolve(
       images: columns id, split, landmark_id, clean, sha256, width, height; each
         split and id once.
       pairs: columns PAIR. Images that are the `same` share their neighbours.
-      on_conflict: one of CONFLICTS, for kept images whose neighbours have other landmarks.
-      against: splits of which no train image may have a neighbour.
+      on_conflict: a name of CurateOptions.on_conflict, for kept images whose neighbours have
+        other landmarks.
+      references: splits of which no train image may have a neighbour.
 
     Returns:
       columns split, id, reason, duplicate_of: a row for each image to remove.
     """
-    images = _ranked(images[images["split"].isin(["train", *against])], against)
+    images = _ranked(images[images["split"].isin(["train", *references])], references)
     ends = _ends(pairs, images)
     representatives = _representatives(ends[pairs["same"].to_numpy(bool)], len(images))
     edges = np.sort(representatives[ends[(ends >= 0).all(axis=1)]], axis=1)
     edges = np.unique(edges[edges[:, 0] != edges[:, 1]], axis=0)
-    references = int((images["split"] != "train").sum())
-    kept = _kept(edges, len(images), references)[representatives]
+    always_kept = int((images["split"] != "train").sum())
+    kept = _kept(edges, len(images), always_kept)[representatives]
     return _removals(images, kept, on_conflict)
 
 
@@ -114,9 +114,9 @@ def apply(images: pd.DataFrame, removals: pd.DataFrame) -> pd.DataFrame:
 # ---- the steps of resolve -------------------------------------------------------------------
 
 
-def _ranked(images: pd.DataFrame, against: Sequence[str]) -> pd.DataFrame:
+def _ranked(images: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
     """Sorts images from the best to the worst; the row number is the rank."""
-    splits = [*against, "train"]
+    splits = [*references, "train"]
     images = images.assign(
         split_rank=images["split"].map(splits.index).astype(int),
         area=images["width"].astype("int64") * images["height"].astype("int64"),
@@ -145,19 +145,19 @@ def _representatives(ends: np.ndarray, images: int) -> np.ndarray:
     return best[group]
 
 
-def _kept(edges: np.ndarray, images: int, references: int) -> np.ndarray:
+def _kept(edges: np.ndarray, images: int, always_kept: int) -> np.ndarray:
     """Returns for each image the best kept neighbour, or itself if it is kept, [images].
 
     Args:
       edges: [pairs, 2] ranks of neighbours, the better first, sorted.
       images: how many there are.
-      references: how many of the first ranks are always kept.
+      always_kept: how many of the first ranks are kept in any case: the references.
     """
     kept = np.arange(images)
     better, starts = np.unique(edges[:, 0], return_index=True)
     for one, neighbours in zip(better.tolist(), np.split(edges[:, 1], starts[1:]), strict=False):
         if kept[one] == one:
-            free = neighbours[(kept[neighbours] == neighbours) & (neighbours >= references)]
+            free = neighbours[(kept[neighbours] == neighbours) & (neighbours >= always_kept)]
             kept[free] = one
     return kept
 

@@ -117,10 +117,9 @@ def search(photos: np.ndarray, index: int, counts: SearchCounts) -> np.ndarray:
 
 def _first_of_equals(photos: np.ndarray) -> np.ndarray:
     """Returns for each sorted photo the row of the first one with equal hashes and shape."""
-    new = np.ones(len(photos), bool)
+    new = np.zeros(len(photos), bool)  # whether a photo differs from the one before it
     for name in ("hash", "fine_0", "fine_1", "shape"):
-        new[1:] &= photos[name][1:] == photos[name][:-1]
-    new[1:] = ~new[1:]
+        new[1:] |= photos[name][1:] != photos[name][:-1]
     return np.maximum.accumulate(np.where(new, np.arange(len(photos)), 0))
 
 

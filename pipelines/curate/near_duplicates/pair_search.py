@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -24,7 +22,7 @@ from pipelines.curate.near_duplicates.multi_index_hashing import PHOTO
 from pipelines.runner import engine, partition, progress
 from pipelines.runner.transform import Transform
 from pipelines.source.unit import UnitSummary
-from pipelines.storage import filesystem, parquet
+from pipelines.storage import filesystem, hashing, parquet
 
 HASHES = ("phash", "dhash")  # a crop hardly changes the one, a caption the other
 # Photos of a plain surface are near-duplicates of one another, whatever was photographed.
@@ -196,13 +194,12 @@ def find(output: Output, staged: list[UnitSummary], options: PipelineOptions) ->
       staged: the summaries of the units whose facts are searched.
       options: of the pipelines.
     """
-    facts = [[unit.unit, unit.facts_sha256] for unit in staged]
-    inputs = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    inputs = hashing.json_digest([[unit.unit, unit.facts_sha256] for unit in staged])
     missing = [name for name in HASHES if not _is_done(output, name, inputs)]
     if not missing:
         return
     rows = sum(unit.images for unit in staged)
-    paths = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
+    facts = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
     for name in missing:
         filesystem.remove(_done(output, name))
         filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))
@@ -210,7 +207,7 @@ def find(output: Output, staged: list[UnitSummary], options: PipelineOptions) ->
     count_written = functools.partial(_count_written, output, parts)
     with progress.bar("look-alikes", count_written, "files", len(HASHES) * parts, output.root):
         for name in missing:  # one by one: each search holds a copy of the photos for each byte
-            _run(FindPairs(name, output, rows, inputs), paths, options)
+            _run(FindPairs(name, output, rows, inputs), facts, options)
 
 
 def _count_written(output: Output, parts: int) -> progress.Counts:
@@ -225,8 +222,8 @@ def _count_written(output: Output, parts: int) -> progress.Counts:
     return {"files": sum(map(written, HASHES))}
 
 
-def _run(find_pairs: FindPairs, paths: list[list[str]], options: PipelineOptions) -> None:
-    engine.run(lambda pipeline: pipeline | beam.Create(paths) | find_pairs, options)
+def _run(find_pairs: FindPairs, facts: list[list[str]], options: PipelineOptions) -> None:
+    engine.run(lambda pipeline: pipeline | beam.Create(facts) | find_pairs, options)
 
 
 def _done(output: Output, name: str) -> str:
@@ -249,18 +246,13 @@ def counts(output: Output) -> dict[str, PairCounts]:
     return {name: done.counts for name, done in found.items() if done}
 
 
-def pair_files(output: Output) -> list[str]:
-    """Returns the sorted paths of the files of pairs."""
-    return sorted(filesystem.match(output.pairs("*.parquet")))
-
-
 def read(output: Output, radius: int) -> pd.DataFrame:
     """Returns all pairs within a radius, each once: columns a, b, a_split, b_split, same.
 
     `same` is true where a hash of the two photos and the finer hash are equal in every bit.
     """
     found = [parquet.empty(schema.PAIRS)]
-    for path in pair_files(output):
+    for path in filesystem.match(output.pairs("*.parquet")):
         pairs = parquet.read(path, schema.PAIRS)
         near = (pairs["distance"] <= radius) & (pairs["fine"] <= multi_index_hashing.FINE * radius)
         found.append(pairs[near])

@@ -25,16 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0."""
     options, flags = COMMAND.parse_known(argv)
     from pipelines.runner.options import beam_options
-    from pipelines.score import inputs, model  # Beam, for which --help should not wait
-    from pipelines.score.pipeline import ScoringJob
-    from pipelines.score.prediction_store import Parts
+    from pipelines.score.pipeline import find_job  # Beam, for which --help should not wait
     from pipelines.score.rerank.embeddings import embed
 
     beams = beam_options(COMMAND.name, flags)
-    place = model.find(options.model.model)
-    place.labels()
-    found = inputs.find_photos(options, inputs.normalization_of(place.export))
-    job = ScoringJob(found, place, Parts(options.output.output), top_k=1, embed=True)
+    job = find_job(options, options.output.output, top_k=1, embed=True)
     embed(job, options, beams)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -63,11 +64,10 @@ def unlabelled(table: pa.Table) -> Block:
     return Block(ids, prediction_store.matrix(table, "embedding"), np.zeros(len(ids), np.int64))
 
 
-def blocks(kept: Parts, units: Sequence[str]) -> Iterator[Block]:
+def blocks(parts: Parts, units: Sequence[str]) -> Iterator[Block]:
     """Yields a block for each unit; the label of a row without a landmark is NO_LANDMARK."""
     for unit in units:
-        table = kept.read(unit, "id", "landmark_id", "embedding")
+        table = parts.read(unit, "id", "landmark_id", "embedding")
         labels = table["landmark_id"].fill_null(NO_LANDMARK).to_numpy()
-        ids = np.array(table["id"].to_pylist(), np.str_)
         if len(table):
-            yield Block(ids, prediction_store.matrix(table, "embedding"), labels)
+            yield dataclasses.replace(unlabelled(table), labels=labels)

@@ -49,11 +49,11 @@ def unsure(queries: Parts, units: Sequence[str]) -> Block:
     return lowest(keyed(), min(MOST, photos_scored // 2))
 
 
-def by_hash(kept: Parts, units: Sequence[str]) -> Block:
+def by_hash(parts: Parts, units: Sequence[str]) -> Block:
     """Returns up to MOST of the photos, sampled by a hash of their ids."""
 
     def keyed() -> Iterator[tuple[np.ndarray, Block]]:
-        for block in embeddings.blocks(kept, units):
+        for block in embeddings.blocks(parts, units):
             hashes = [int(hashing.sha256(i.encode())[:12], 16) for i in block.ids.tolist()]
             yield np.array(hashes), block
 

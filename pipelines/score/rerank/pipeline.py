@@ -165,24 +165,21 @@ def _unit_counter(where: Search, units: Sequence[str]) -> progress.Look:
 
 def _claim(where: Search, job: ScoringJob, units: Sequence[str], other: Block) -> None:
     """Reserves the folder of evidence; removes evidence found with other inputs."""
-    inputs = EvidenceInputs(
+    wanted = EvidenceInputs(
         **vars(job.inputs),
         photos=_digest(where.queries, units),
         train=_digest(where.train, where.units),
         non_landmarks=hashing.sha256("".join(other.ids).encode() + other.vectors.tobytes()),
     )
-    folder = Parts(where.root)
-    if folder.claim(inputs):
-        filesystem.remove(where.root)
-        folder.claim(inputs)
+    Parts(where.root).claim_anew(wanted)
     columns = {"id": other.ids, "embedding": list(other.vectors)}
     table = pa.table(columns, parquet.arrow_schema(NON_LANDMARKS))
     parquet.write_table(where.non_landmarks, table)
 
 
-def _digest(kept: Parts, units: Iterable[str]) -> str:
+def _digest(parts: Parts, units: Iterable[str]) -> str:
     """Returns the digest of what units were made from."""
-    return hashing.sha256(b"".join(filesystem.read(kept.done(unit)) for unit in units))
+    return hashing.sha256(b"".join(filesystem.read(parts.done(unit)) for unit in units))
 
 
 def _embeddings(
@@ -195,7 +192,7 @@ def _embeddings(
     """Returns embeddings and their units: those of gld2 embed, or of photos embedded now."""
     there = Parts(place.rstrip("/"))
     if filesystem.exists(there.inputs):
-        if filesystem.read_record(Inputs, there.inputs).model != job.place.digest():
+        if filesystem.read_record(Inputs, there.inputs).model != job.place.digest:
             raise UserError(f"--{name} {place}: embeddings of another model than {job.place.path}")
         if not filesystem.exists(there.units):
             raise UserError(
@@ -204,13 +201,14 @@ def _embeddings(
         return there, filesystem.read_record(tuple[str, ...], there.units)
     parameters = job.photos.parameters
     if name == "train":
-        found = inputs.Photos(inputs.of_records(photo_records.find(place, name)), parameters)
+        found = inputs.Photos(
+            inputs.of_records(photo_records.find(place, name, "--train")), parameters
+        )
     else:
         found = inputs.find_records_or_images(place, parameters)
     made = Parts(beside(options.submission.output, name))
     embedding = ScoringJob(found, job.place, made, top_k=1, embed=True)
-    if made.claim(embedding.inputs):
-        filesystem.remove(made.root)
+    made.claim_anew(embedding.inputs)
     embeddings.embed(embedding, options, beam_options, name)
     return made, tuple(unit.name for unit in found.units())
 

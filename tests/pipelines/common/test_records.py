@@ -224,12 +224,12 @@ def test_the_remedy_is_the_readers_or_the_kinds_or_the_usual_one(kind, remedy, e
 # ---- in files -------------------------------------------------------------------------------
 
 
-def test_a_record_in_a_file_has_the_bytes_of_write_json(tmp_path):
-    one, other = f"{tmp_path}/one.json", f"{tmp_path}/other.json"
-    filesystem.write_record(one, ONE)
-    filesystem.write_json(other, without("left_out"))
-    assert filesystem.read(one) == filesystem.read(other)
-    assert filesystem.read_record(Outer, one) == ONE
+def test_a_record_in_a_file_is_indented_json_with_sorted_keys(tmp_path):
+    path = f"{tmp_path}/one.json"
+    filesystem.write_record(path, ONE)
+    expected = json.dumps(without("left_out"), indent=2, sort_keys=True) + "\n"
+    assert filesystem.read(path).decode() == expected
+    assert filesystem.read_record(Outer, path) == ONE
 
 
 def test_a_file_that_is_no_record_is_named(tmp_path):

@@ -7,7 +7,7 @@ import collections
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.common.errors import UserError
@@ -39,6 +39,7 @@ def test_labels_are_looked_up_with_nulls():
     assert found.fillna(-1).tolist() == [1, -1, 0, -1]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=40),
     st.sampled_from([None, 0.0, 0.3, 0.9]),
@@ -55,6 +56,7 @@ def test_validation_never_empties_a_landmark(landmarks: list[int], share, seed: 
         assert not table["chosen"].any()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.randoms(), st.sampled_from([None, 0.3]))
 def test_validation_does_not_hang_on_the_order_of_rows(seed: int, random, share):
     table = work([{"id": hex_id(i * 7919), "landmark_id": i % 3} for i in range(30)])
@@ -71,6 +73,7 @@ def test_a_share_is_about_that_share():
     assert 0.08 < validation_split.choose_validation(table, 0.1, seed=1).mean() < 0.12
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([5, 6, 7]), min_size=1, max_size=30), st.integers(1, 12))
 def test_no_landmark_under_the_threshold_keeps_an_image(landmarks: list[int], least: int):
     sizes = collections.Counter(landmarks)
@@ -88,6 +91,7 @@ def test_no_landmark_under_the_threshold_keeps_an_image(landmarks: list[int], le
     assert set(labelled["reason"].dropna()) <= {"rare_class"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(DIGITS, min_size=16, max_size=16), min_size=1), st.integers(1, 70))
 def test_partitions_by_hash_cover_and_keep_the_order(ids: list[str], parts: int):
     table = pd.DataFrame({"id": ids}, dtype="string[pyarrow]")

@@ -16,7 +16,7 @@ import pytest
 import tenacity
 
 from pipelines.common.reasons import Reason
-from pipelines.download import url_fetcher
+from pipelines.download import ordered_map, url_fetcher
 from pipelines.download.options import UrlOptions
 from pipelines.download.tar_reader import Member
 from pipelines.sample import http_server
@@ -153,7 +153,7 @@ def polite(web: Web, **changes) -> UrlOptions:
     return UrlOptions(**usual | changes)
 
 
-def get(web: Web, *paths: str, on_retry=None, **changes) -> list[Member]:
+def get(web: Web, *paths: str, on_retry=lambda fault: None, **changes) -> list[Member]:
     rows = [(f"{number:016x}", web.url + path) for number, path in enumerate(paths)]
     found = list(url_fetcher.fetch_members(rows, polite(web, **changes), MAX_BYTES, on_retry))
     assert [member.id for member in found] == [image_id for image_id, _ in rows]
@@ -328,6 +328,6 @@ def test_rows_are_read_only_a_little_ahead(web: Web):
 
     found = url_fetcher.fetch_members(rows(), polite(web), MAX_BYTES)
     next(found)
-    assert len(read) <= url_fetcher.WINDOW * 4
+    assert len(read) <= ordered_map.WINDOW * 4
     found.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("crawl")]

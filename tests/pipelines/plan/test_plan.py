@@ -15,7 +15,7 @@ from pipelines.common.errors import UserError
 from pipelines.plan import calibrate, pricing, rates, stage_costs
 from pipelines.plan.calibration import Calibration, save
 from pipelines.plan.source_counts import count_source
-from pipelines.plan.stage_costs import PUBLISHED, Split
+from pipelines.plan.stage_costs import PUBLISHED, SplitCounts
 from tests.conftest import SHARED, needs_shared
 
 ROUND = Calibration(  # a million photos: 2.5 core-hours to stage, a quarter to shard
@@ -28,7 +28,7 @@ ROUND = Calibration(  # a million photos: 2.5 core-hours to stage, a quarter to 
     stage_ms=9.0,
     shard_ms=0.9,
 )
-MILLION = {"train": Split(1_000_000, 100, None)}
+MILLION = {"train": SplitCounts(1_000_000, 100, None)}
 RATES = rates.read().rows | {
     name: (value, "", "")
     for name, value in {
@@ -81,7 +81,7 @@ def test_photos_meet_once_for_each_byte_of_each_hash(stages):
 
 
 def test_index_is_fetched_and_compared_and_not_sharded():
-    both = MILLION | {"index": Split(500_000, 50, 7_000_000_000)}
+    both = MILLION | {"index": SplitCounts(500_000, 50, 7_000_000_000)}
     download, curate, shard, _ = stage_costs.stages(both, ROUND, 1, KNOWN)
     assert download.gb_in == pytest.approx(100 + 7)
     assert download.core_hours == pytest.approx(2.5 * 1.07)  # index's photos are the smaller ones

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from pipelines.common import schema
-from pipelines.common.paths import Output
+from pipelines.common.options.curation import CurateOptions
+from pipelines.common.paths import Output, join
 from pipelines.common.reasons import Reason, Reject
+from pipelines.common.records.curation import Curation
 from pipelines.imaging import contact_sheet
 from pipelines.report import command as report_command
 from pipelines.report import selection
@@ -109,13 +111,13 @@ def test_what_has_no_pixels_is_listed(output: pathlib.Path):
 
 
 def test_the_chosen_threshold_is_marked_and_scores_are_shown(output: pathlib.Path, tmp_path):
-    done = filesystem.read_json(str(output / "decisions" / "done.json"))
+    done = json.loads((output / "decisions" / "done.json").read_text())
     done["parameters"]["min_images_per_class"] = 3
     done["what_if"] = [
         {"min_images_per_class": n, "images": 9000 - n, "classes": 90 - n} for n in (2, 3, 5)
     ]
     done.pop("pairs", None)
-    filesystem.write_json(str(output / "decisions" / "done.json"), done)
+    filesystem.write_record(str(output / "decisions" / "done.json"), done)
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"all": {"gap": 0.61234, "queries": 40}}))
     report_command.main([f"--output={output}", f"--metrics={metrics}"])
@@ -131,6 +133,31 @@ def test_a_page_of_test_images_alone(output: pathlib.Path):
         parquet.write(str(path), decisions[decisions["split"] == "test"], schema.DECISIONS)
     text = page(output)
     assert 'id="funnel"' in text and "<img" not in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "landmark_id", "says"),
+    [
+        ({}, None, "There is no image to report on"),
+        ({"images": 0}, None, "There is no image to report on"),
+        ({"images": 2, "dropped/train/no_landmark": 2}, None, "No image is kept"),
+        ({"images": 2, "dropped/train/rare_class": 2}, 7, "No image is kept"),
+    ],
+)
+def test_a_page_of_nothing_that_is_kept_says_so(tmp_path, counts, landmark_id, says: str):
+    output = Output(str(tmp_path))
+    for key in counts.keys() - {"images"}:
+        row = {"split": "train", "reason": key.split("/")[2], "landmark_id": landmark_id}
+        rows = [dict.fromkeys(schema.DECISIONS) | row | {"id": name(n)} for n in range(2)]
+        path = join(output.decisions, "decisions-00000-of-00001.parquet")
+        parquet.write(path, parquet.from_rows(rows, schema.DECISIONS), schema.DECISIONS)
+    filesystem.write_record(
+        output.decisions_done, Curation(counts, {}, 0, 0, [], CurateOptions(), "", [])
+    )
+    assert report_command.main([f"--output={tmp_path}"]) == 0
+    text = (tmp_path / "report" / "index.html").read_text()
+    assert says in text and f"{counts.get('images', 0)} images seen, 0 kept;" in text
+    assert ('id="funnel"' in text) == bool(counts.get("images"))
 
 
 def test_the_same_decisions_give_the_same_page(output: pathlib.Path):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.common.options.curation import CONFLICTS
 from pipelines.common.reasons import Reason
 from pipelines.curate import decisions
 from pipelines.curate.near_duplicates import duplicates
@@ -69,7 +70,7 @@ def worlds(draw):
     return images, linked(images, edges)
 
 
-conflicts = st.sampled_from(duplicates.CONFLICTS)
+conflicts = st.sampled_from(CONFLICTS)
 
 
 @given(worlds(), conflicts)
