@@ -23,6 +23,24 @@ def tensorflow() -> Iterator[None]:
     TensorFlow writes about CPU features to file descriptor 2, whatever the log level.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _descriptor_2():
+        yield
+
+
+@contextlib.contextmanager
+def workers() -> Iterator[None]:
+    """Silences what workers on this machine write to stderr until the block ends.
+
+    Beam's print the traceback of each error that is raised, too; their processes inherit file
+    descriptor 2.
+    """
+    with _descriptor_2(), open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
+
+
+@contextlib.contextmanager
+def _descriptor_2() -> Iterator[None]:
+    """Has what is written to file descriptor 2 vanish until the block ends."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -9,10 +10,12 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from pipelines.common import quiet
 from pipelines.common.errors import EngineError, OnlyBuilt, UserError, in_one_line
+from pipelines.runner.options import LOCAL_RUNNER
 
 DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distributions
 # Engines report a worker's error as text, after the worker's traceback.
@@ -35,10 +38,12 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
     except ValueError as error:  # as where --runner names none
         raise UserError(in_one_line(error)) from None
     build(pipeline)
+    local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
     try:
-        result = pipeline.run()
-        _check_started(result)
-        state = result.wait_until_finish()
+        with quiet.workers() if local else contextlib.nullcontext():
+            result = pipeline.run()
+            _check_started(result)
+            state = result.wait_until_finish()
     except Exception as error:
         raise _user_error(error) or _engine_error(error) or error from None
     if state != PipelineState.DONE:

@@ -8,10 +8,12 @@ stands.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import IO
 
 from tqdm import tqdm
 
@@ -43,13 +45,17 @@ def bar(title: str, look: Look, unit: str, total: int | None, place: str) -> Ite
         return
     seconds = ON_DISK if filesystem.on_disk(place) else ON_OBJECT_STORE
     before = _try(look)
-    with tqdm(
-        desc=title,
-        total=total,
-        initial=before[unit] if before else 0,
-        unit=unit if unit == BYTES else f" {unit}",
-        unit_scale=unit == BYTES,
-    ) as shown:
+    with (
+        _own_stderr() as stderr,
+        tqdm(
+            file=stderr,
+            desc=title,
+            total=total,
+            initial=before[unit] if before else 0,
+            unit=unit if unit == BYTES else f" {unit}",
+            unit_scale=unit == BYTES,
+        ) as shown,
+    ):
         stop = threading.Event()
         update = _Update(shown, look, unit, before)
         thread = threading.Thread(target=_repeat, args=(update, seconds, stop), daemon=True)
@@ -59,6 +65,11 @@ def bar(title: str, look: Look, unit: str, total: int | None, place: str) -> Ite
         finally:
             stop.set()
             thread.join()
+
+
+def _own_stderr() -> IO[str]:
+    """Opens stderr for a bar, in a way that `quiet.workers` does not silence."""
+    return open(os.dup(sys.stderr.fileno()), "w")
 
 
 def _try(look: Look) -> Counts | None:
