@@ -29,9 +29,9 @@ COMMAND = Command(
     "takes. Stopped or killed, the same command goes on where it was.",
     BEAM_NOTE
     + """\
-  # a first look at the real set: the first 200 photos of two tars
+  # a first look at the real set: the first 200 photos of two tars, all landmarks kept
   gld2 prepare --source https://s3.amazonaws.com/google-landmark --output OUT \\
-      --archives 0-1 --limit 200
+      --archives 0-1 --limit 200 --min_images_per_class 1
 
   # a folder, as Kaggle has it, on two processes
   gld2 prepare --source ~/landmark-recognition-2020 --output OUT \\

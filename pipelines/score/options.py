@@ -23,7 +23,7 @@ class PhotosOptions(Options):
       images: where prepared photos are; None to read the source.
     """
 
-    split: str = flag("test", "which split")
+    split: str = flag("test", "split whose photos are read")
     images: str | None = flag(
         None,
         "where staged or sharded photos are: OUT, OUT/dataset, a version folder or a pattern of "

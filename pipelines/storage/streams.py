@@ -112,7 +112,10 @@ def open_input(path: str) -> Iterator[IO[bytes]]:
         with open_stream(path) as stream:
             yield stream
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        detail = str(error).removeprefix(f"{path}: ")
+        if not detail.startswith("cannot be read"):
+            detail = f"cannot be read ({detail})"
+        raise UserError(f"{path}: {detail}") from None
 
 
 def exists(path: str) -> bool:

@@ -111,7 +111,10 @@ def _open(folder: str, cached: str) -> Version:
     stats_text = gfile.read(f"{folder}/{STATS}")
     labels = parse_labels(labels_text, f"{folder}/labels.csv")
     if len(labels) < 2:
-        raise UserError(f"{folder}/labels.csv: expected two classes or more, found {len(labels)}")
+        raise UserError(
+            f"{folder}/labels.csv: expected two classes or more, found {len(labels)}; "
+            "--min_images_per_class of gld2 curate decides which landmarks are kept"
+        )
     stats = json_record.loads(Sizes, stats_text, f"{folder}/{STATS}")
     if stats.classes not in (None, len(labels)):
         raise UserError(

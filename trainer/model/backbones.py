@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet  # not public in Keras
 
-from pipelines.common.errors import UserError, in_one_line
+from pipelines.common.errors import TransientError, UserError, in_one_line
 from trainer import compound_scaling, gfile
 from trainer.config import IMAGENET, NO_WEIGHTS
 
@@ -53,8 +53,10 @@ def build(
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if weights != IMAGENET:
             raise
-        raise UserError(
-            f"--weights imagenet: not available for {name}: {in_one_line(error)}"
+        may_pass = "URL fetch failure" in str(error)  # Keras' words
+        raise (TransientError if may_pass else UserError)(
+            f"--weights imagenet: not available for {name}; give --weights FILE or --weights none "
+            f"({in_one_line(error)})"
         ) from error
     if name == _LITE:
         _open_gates(backbone)

@@ -261,11 +261,11 @@ def folder(path: str) -> str:
 class OutputOptions(Options):
     """The folder that results are written to."""
 
-    output: str = flag(about="folder or gs:// for what the run makes", metavar="OUT", parse=folder)
+    output: str = flag(about="folder of the run, on a disk or gs://", metavar="OUT", parse=folder)
 
 
 @dataclasses.dataclass(frozen=True)
 class SeedOptions(Options):
     """The seed of random choices."""
 
-    seed: int = flag(0, "of every choice and order", least=0)
+    seed: int = flag(0, "seed of all random choices", least=0)
