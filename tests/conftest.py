@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -22,6 +23,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 MINI = SHARED / "gld2-mini"
 WEIGHTS = SHARED / "weights"
+
+hypothesis.settings.register_profile("gld2", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("gld2")
 
 needs_shared = pytest.mark.skipif(
     not MINI.is_dir(), reason="needs the real photos of ../shared, which are not there"

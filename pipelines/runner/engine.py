@@ -20,6 +20,7 @@ from pipelines.runner.options import LOCAL_RUNNER
 DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distributions
 # Engines report a worker's error as text, after the worker's traceback.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
+STOPPED = re.compile(r"KeyboardInterrupt\b")  # Ctrl-C within a step; Beam makes an error of it
 FAILED = re.compile(r"Pipeline \S+ failed in state .*")
 
 
@@ -45,6 +46,8 @@ def run(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> M
             _check_started(result)
             state = result.wait_until_finish()
     except Exception as error:
+        if STOPPED.match(str(error)):
+            raise KeyboardInterrupt from None
         raise _user_error(error) or _engine_error(error) or error from None
     if state != PipelineState.DONE:
         raise EngineError(f"the pipeline ended as {state}, expected {PipelineState.DONE}")

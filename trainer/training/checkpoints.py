@@ -58,7 +58,9 @@ def restore(network: keras.Model, folder: str, position: TrainingPosition) -> di
     # np.load returns the arrays in the order in which they were saved.
     state = [values.pop(name) for name in list(values) if name.startswith("arr_")]
     if [value.shape for value in state] != [tuple(v.shape) for v in variables]:
-        raise UserError(f"{path} holds the state of another network")
+        raise UserError(f"{path} holds the state of another network: give another --job_dir")
+    if position.step and "loss" not in values:
+        raise _damaged(path, "without the loss of its epoch so far")
     for variable, value in zip(variables, state, strict=True):
         variable.assign(value)
     return {name: float(value) for name, value in values.items()}
@@ -70,9 +72,13 @@ def _values(copy: Path, path: str) -> dict[str, np.ndarray]:
         with np.load(copy) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} is damaged ({error}): remove it to continue from the checkpoint before it"
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str, why: object) -> UserError:
+    return UserError(
+        f"{path} is damaged ({why}): remove it to continue from the checkpoint before it"
+    )
 
 
 def save(

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _OMITTED = "omitted"  # in a field's metadata: the key is left out where the value is None
 _SCALARS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+LARGEST = 1e30  # of numbers: products of several stay finite
 
 
 def optional() -> Any:
@@ -107,10 +108,20 @@ def _read(kind: Any, value: Any, key: str) -> Any:
         return _container(origin, typing.get_args(kind), value, key)
     if issubclass(kind, enum.StrEnum):
         return _member(kind, value, key)
-    # A whole number is a number too; a bool is an int in Python, but not in JSON.
-    if type(value) is not kind and not (kind is float and type(value) is int):
+    if not _is_scalar(kind, value):
         raise _unfit(key, _SCALARS[kind], value)
     return value
+
+
+def _is_scalar(kind: type, value: Any) -> bool:
+    """Returns whether a value is of a kind, and can be computed with or printed."""
+    # A whole number is a number too; a bool is an int in Python, but not in JSON.
+    kinds = (float, int) if kind is float else (kind,)
+    if type(value) not in kinds:
+        return False
+    if kind is str:
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    return kind is bool or abs(value) <= LARGEST  # false for nan
 
 
 def _record(kind: Any, value: Any, key: str) -> Any:

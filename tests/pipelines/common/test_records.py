@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
 import pickle
 from typing import Any, ClassVar
 
@@ -46,7 +47,8 @@ class Outer:
     left_out: int | None = json_record.optional()
 
 
-INNERS = st.builds(Inner, st.integers(), st.none() | st.floats(allow_nan=False))
+INTEGERS = st.integers(-(10**30), 10**30)
+INNERS = st.builds(Inner, INTEGERS, st.none() | st.floats(-1e30, 1e30))
 JSON = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers())
 OUTERS = st.builds(
     Outer,
@@ -55,7 +57,7 @@ OUTERS = st.builds(
     colour=st.sampled_from(Colour),
     inner=INNERS,
     by_name=st.dictionaries(st.text(), INNERS),
-    numbers=st.lists(st.integers()).map(tuple),
+    numbers=st.lists(INTEGERS).map(tuple),
     rows=st.lists(st.lists(INNERS)),
     anything=JSON,
     shape=st.none() | INNERS,
@@ -149,6 +151,17 @@ def changed(**values: Any) -> dict[str, Any]:
         ),
         (changed(text=3), "`text`: expected a string, found 3"),
         (changed(text=None), "`text`: expected a string, found null"),
+        (changed(text="\ud800"), r'`text`: expected a string, found "\ud800"'),
+        *(
+            (
+                changed(inner={"number": 1, "share": share}),
+                f"`inner.share`: expected a number, {found}",
+            )
+            for share, found in (
+                *((math.inf, "found Infinity"), (math.nan, "found NaN"), (-1e31, "found -1e+31")),
+                (10**400, "found 1000"),
+            )
+        ),
         (changed(flag=1), "`flag`: expected true or false, found 1"),
         (changed(colour="blue"), '`colour`: expected one of red, green, found "blue"'),
         (changed(colour=[]), "`colour`: expected one of red, green, found []"),

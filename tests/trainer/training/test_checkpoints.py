@@ -36,6 +36,12 @@ def test_the_state_of_another_network_is_refused(tmp_path, layers):
         checkpoints.restore(_network(3, 2), str(tmp_path), TrainingPosition(1))
 
 
+def test_what_the_epoch_has_measured_is_not_missing(tmp_path):
+    checkpoints.save(_network(2), str(tmp_path), TrainingPosition(1, 2))
+    with pytest.raises(UserError, match=r"is damaged .without the loss.*remove it to continue"):
+        checkpoints.restore(_network(2), str(tmp_path), TrainingPosition(1, 2))
+
+
 def test_the_newest_few_are_kept(tmp_path):
     assert checkpoints.latest(str(tmp_path)) == START
     for place in [TrainingPosition(1), TrainingPosition(1, 9), TrainingPosition(1, 10)]:
