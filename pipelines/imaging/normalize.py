@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import re
 import threading
 import warnings
 
+import numpy as np
 from PIL import Image
 
 from pipelines.common.options.normalization import NormalizationConfig
@@ -28,6 +30,7 @@ UPRIGHT = {  # EXIF orientation -> the operation that turns the image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SCALED = ("JPEG", "MPO")  # can be decoded at a fraction of their size
 FIRST_SIDEWAYS = 5  # from this EXIF orientation on, width and height are exchanged
 
 # Decoding in full takes up to 15 bytes per pixel (WebP), and a header can claim any number of
@@ -38,8 +41,10 @@ LARGE_PIXELS = 4_000_000  # photos with more are decoded one at a time
 _large_photos = threading.Lock()
 OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in a message; differs from run to run
 
-# Pillow's warnings about metadata would hide the counts that a command prints.
+# Pillow's warnings about metadata would hide the counts that a command prints; what it logs as
+# an error, it raises too.
 warnings.filterwarnings("ignore", module="PIL")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # The bounds above replace Pillow's check for decompression bombs; they give a reason.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -78,18 +83,17 @@ def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:
       Unreadable: the file is empty, no image, too large, truncated or corrupt.
     """
     image = _open(data, config)
-    orientation = _orientation(image)
-    width, height = image.size
-    keep_bytes = not config.image_size and orientation not in UPRIGHT and _is_rgb_jpeg(image)
-    alone = _large_photos if width * height > LARGE_PIXELS else contextlib.nullcontext()
+    is_large = image.width * image.height > LARGE_PIXELS
     try:
-        with alone:
+        with _large_photos if is_large else contextlib.nullcontext():
+            orientation, (width, height) = _orientation(image), image.size
             rgb = _upright(_rgb(_bounded(image, config.image_size)), orientation)
     except Exception as error:  # decoders raise many types on corrupt files
         detail = f"{image.format}: {OBJECT_ADDRESS.sub('', str(error))}"
         raise Unreadable(Reason.UNDECODABLE, detail) from None
     if orientation >= FIRST_SIDEWAYS:
         width, height = height, width
+    keep_bytes = not config.image_size and orientation not in UPRIGHT and _is_rgb_jpeg(image)
     jpeg = data if keep_bytes else _encode(rgb, config.quality)
     return NormalizedPhoto(jpeg, rgb.width, rgb.height, width, height, perceptual_hashes(rgb))
 
@@ -129,6 +133,13 @@ def _is_rgb_jpeg(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
+    """Returns how an image lies once it is decoded; decodes all but JPEGs.
+
+    A PNG's EXIF may stand behind its pixels. A TIFF is turned upright by Pillow itself, which
+    also exchanges its width and height, and leaves no orientation.
+    """
+    if image.format not in SCALED:
+        image.load()
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # corrupt EXIF raises many types; the pixels may be intact
@@ -136,6 +147,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _bounded(image: Image.Image, size: int) -> Image.Image:
+    if image.mode.startswith("I;16"):  # convert would make all but the darkest pixels white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if size:

@@ -171,8 +171,29 @@ def read_record(kind: type[T], path: str, remedy: str = "") -> T:
     return json_record.loads(kind, read(path), path, remedy)
 
 
+class Writer:
+    """A file that is being written; errors name the path that it will have.
+
+    Args:
+      file: the file, under its temporary name.
+      path: for errors.
+    """
+
+    def __init__(self, file: IO[bytes], path: str):
+        self._file, self._path = file, path
+
+    def write(self, data: bytes) -> int:
+        """Writes bytes; returns their number.
+
+        Raises:
+          UserError: the disk is full, or fails.
+        """
+        with _writing(self._path):
+            return self._file.write(data)
+
+
 @contextlib.contextmanager
-def atomic(path: str) -> Iterator[IO[bytes]]:
+def atomic(path: str) -> Iterator[Writer]:
     """Opens a file for writing under a temporary name and renames it to `path` once it is complete.
 
     The temporary name is unique, so two workers that write the same file at the same time leave
@@ -180,34 +201,33 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
     in listings.
 
     Raises:
-      UserError: the disk is full, or no file of that name can be created.
+      UserError: the disk is full or fails, or no file of that name can be created.
     """
     temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         with _writing(path):
             file = _create(temporary)
-        with file:
-            yield file
-        with _writing(path):
-            rename(temporary, path)
-    except BaseException as error:
+        try:
+            yield Writer(file, path)
+        finally:
+            with _writing(path):
+                file.close()  # writes what is buffered
+        rename(temporary, path)
+    except BaseException:
         remove(temporary)
-        if isinstance(error, OSError) and error.errno in FULL:
-            raise UserError(
-                f"{path}: {error.strerror}; make room and run the same command again"
-            ) from None
         raise
 
 
 @contextlib.contextmanager
 def _writing(path: str) -> Iterator[None]:
-    """Turns an OSError into a UserError, except for a full disk, which `atomic` reports."""
+    """Turns an error of a disk or an object store into a UserError that names a path."""
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+    except unreadable() as error:
+        why = getattr(error, "strerror", None) or error
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise UserError(f"{path}: {why}; make room and run the same command again") from None
+        raise UserError(f"{path}: cannot be written ({why})") from None
 
 
 def check_output(flag: str, path: str) -> None:
@@ -222,11 +242,16 @@ def check_output(flag: str, path: str) -> None:
 
 
 def rename(old: str, new: str) -> None:
-    """Renames a file; on a disk also a folder."""
-    if on_disk(old):
-        os.rename(old, new)
-    else:
-        _file_systems().rename([old], [new])
+    """Renames a file; on a disk also a folder.
+
+    Raises:
+      UserError: it cannot be renamed.
+    """
+    with _writing(new):
+        if on_disk(old):
+            os.rename(old, new)
+        else:
+            _file_systems().rename([old], [new])
 
 
 def write(path: str, data: bytes | str) -> None:

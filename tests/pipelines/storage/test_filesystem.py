@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pathlib
 
 import pytest
 
+from pipelines.common.errors import UserError
 from pipelines.storage import filesystem
 
 
@@ -37,12 +40,11 @@ def test_a_listing_has_names_sizes_and_times(folder: str):
 
 def test_a_file_in_work_has_the_size_that_is_written(tmp_path: pathlib.Path):
     with filesystem.atomic(f"{tmp_path}/file") as file:
-        file.write(b"123")
-        file.flush()
+        file.write(bytes(100_000))
         ((name, entry),) = filesystem.listing(str(tmp_path)).items()
         assert name.endswith(".tmp")
-        assert entry.size == 3
-    assert filesystem.listing(str(tmp_path))["file"].size == 3
+        assert entry.size == 100_000
+    assert filesystem.listing(str(tmp_path))["file"].size == 100_000
 
 
 def test_a_file_that_goes_while_it_is_listed_is_passed_over(tmp_path, monkeypatch):
@@ -74,3 +76,30 @@ def test_a_listing_of_a_folder_whose_name_looks_like_a_pattern(tmp_path: pathlib
         (tmp_path / name).mkdir()
         (tmp_path / name / f"in {name}").write_text("")
     assert list(filesystem.listing(f"{tmp_path}/[ab]")) == ["in [ab]"]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EFBIG, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fails_in_the_middle_is_named_and_nothing_is_left(tmp_path, code):
+    class Failing(io.BytesIO):
+        def write(self, data):
+            raise OSError(code, os.strerror(code))
+
+    def create(path, mode):
+        pathlib.Path(path).touch()
+        return Failing()
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(UserError, match=rf"^{tmp_path}/file: .*{os.strerror(code)}"),
+    ):
+        patch.setattr("builtins.open", create)
+        filesystem.write(f"{tmp_path}/file", b"1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_renamed_is_named(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "file").touch()
+    with pytest.raises(UserError, match=r"/new: cannot be written \(Directory not empty\)"):
+        filesystem.rename_folder(f"{tmp_path}/old", f"{tmp_path}/new", "file")
