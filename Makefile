@@ -4,21 +4,33 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-long test-flink lint clean help
+SEEDS ?= 200
+
+.PHONY: demo test test-all test-long test-flink storm coverage bench lint clean help
 
 help:
 	@echo "make demo         everything once, on a small generated world (under 10 minutes)"
-	@echo "make test         lint, types and all tests"
+	@echo "make test         lint, types and the tests for each change; minutes"
+	@echo "make test-all     what CI runs: these, and whole runs on every engine that is here"
 	@echo "make test-long    Table 1 of five networks on real photos; half an hour"
+	@echo "make storm        whole runs in bad weather: make storm SEEDS=1000"
+	@echo "make fuzz         photos and tars that break something; ten minutes each"
+	@echo "make coverage     which branches test-all takes"
+	@echo "make bench        speed and more beside references; fails where a ratio fell by a quarter"
 	@echo "make test-flink   the tests on Flink alone; needs Java and Maven"
 	@echo "make clean        remove the virtual environment and the demo"
 
 demo: $(VENV)/gld2.stamp
 	$(BIN)/gld2 demo --output $(DEMO)
 
+TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/test.stamp lint
+	$(BIN)/pytest $(TWO_AT_A_TIME) -m "not slow and not long" $(PYTEST_FLAGS)
+
+test-all: $(VENV)/test.stamp lint
 	@$(BIN)/python -m tests.engines.flink || echo "the tests on Flink will be skipped"
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+	$(BIN)/pytest $(TWO_AT_A_TIME) $(PYTEST_FLAGS)
 
 test-long: $(VENV)/test.stamp
 	$(BIN)/pytest -m long $(PYTEST_FLAGS)
@@ -26,6 +38,24 @@ test-long: $(VENV)/test.stamp
 test-flink: $(VENV)/test.stamp
 	$(BIN)/python -m tests.engines.flink
 	$(BIN)/pytest $(PYTEST_FLAGS) tests/engines -k flink
+
+storm: $(VENV)/test.stamp
+	$(BIN)/python -m tests.storm --seeds $(SEEDS)
+
+fuzz: $(VENV)/test.stamp
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz images --seconds 600
+	$(BIN)/python -m tests.fuzz tars --seconds 600
+	$(BIN)/python -m tests.fuzz memory
+
+coverage: $(VENV)/test.stamp
+	rm -rf build/coverage
+	$(BIN)/coverage run -m pytest $(TWO_AT_A_TIME) $(PYTEST_FLAGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m tests.benchmarks $(BENCH_FLAGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

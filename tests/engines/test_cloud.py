@@ -5,10 +5,13 @@ from __future__ import annotations
 import pathlib
 
 import pandas as pd
+import pytest
 
 from tests.conftest import gld2
 from tests.engines import gcs
 from tests.engines.conftest import VERSION, Place
+
+pytestmark = pytest.mark.slow
 
 NETWORK = ("--backbone=mobilenet", "--alpha=0.25", "--weights=none", "--image_size=32")
 

@@ -10,6 +10,8 @@ from tests.conftest import gld2
 from tests.engines.conftest import Place, results, words
 from tests.engines.engine import Engine
 
+pytestmark = pytest.mark.slow
+
 ENGINES = ("one", "two", "prism", "flink")
 PLACES = ("disk", "bucket")
 MATRIX = list(itertools.product(ENGINES, PLACES))[1:]  # the others are held against the first

@@ -17,6 +17,8 @@ from tests.engines import gcs
 from tests.engines.conftest import Place, results, words
 from tests.engines.engine import Engine
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 300  # seconds until a command notices
 # What a command is reading when a machine is lost, from the source and from what is staged.
 MOMENTS = {

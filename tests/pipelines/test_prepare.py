@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
 import time
 
@@ -24,8 +20,9 @@ from pipelines.curate.command import main as curate_main
 from pipelines.sample import http_server
 from pipelines.sample.world import Summary
 from pipelines.shard.command import main as shard_main
-from tests.conftest import ROOT, digests
+from tests.conftest import digests
 from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
+from tests.preloaded import Command
 
 SHARDS = ("dataset/**/*.tfrecord-*", "dataset/**/*.csv", "dataset/**/*.json")
 TABLES = ("facts/*", "staged/*.tfrecord", "decisions/*.parquet", "decisions/*.csv", "rejects/*")
@@ -206,6 +203,7 @@ def test_one_image_of_each_larger_landmark_is_for_validation(decisions: pd.DataF
 # ---- the same bytes -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processes_and_a_folder_give_the_same_bytes(world, prepared, tmp_path):
     output = tmp_path / "out"
     prepare.main(
@@ -223,15 +221,9 @@ def test_a_second_run_writes_nothing(url: str, prepared: pathlib.Path, tmp_path:
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
 
-def start(source: str, output: pathlib.Path) -> subprocess.Popen:
+def start(source: str, output: pathlib.Path) -> Command:
     words = ["prepare", f"--source={source}", f"--output={output}", *FLAGS]
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.main", *words],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return Command(words, output.parent)
 
 
 # What is there when the run is killed: each stands for another stage at work.
@@ -244,6 +236,7 @@ MOMENTS = (
 )
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
     class Slow(http_server.Handler):
         def send_body(self, file, start, stop):
@@ -255,15 +248,14 @@ def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
     with http_server.serve(world, handler=Slow) as source:
         for moment in MOMENTS:
             run = start(source, output)
-            while run.poll() is None and not list(output.glob(moment)):
-                time.sleep(0.01)
-            if run.poll() is None:
-                os.killpg(run.pid, signal.SIGKILL)
+            while run.wait(0.01) is None and not list(output.glob(moment)):
+                pass
+            if run.wait(0) is None:
+                run.kill()
                 killed += 1
-            run.communicate()
+            run.wait()
         last = start(source, output)
-        _, errors = last.communicate()
-    assert last.returncode == 0, errors.decode()
+        assert last.wait() == 0, last.stderr
     assert killed >= 4
     assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
     assert not list(output.rglob("*.tmp"))

@@ -29,9 +29,8 @@ NETWORKS = (
 DEEPEST = ("efficientnet_b7", "resnet152")
 
 
-@pytest.mark.parametrize(
-    "names", [NETWORKS, pytest.param(DEEPEST, marks=pytest.mark.slow)], ids=["each", "deepest"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [NETWORKS, DEEPEST], ids=["each", "deepest"])
 def test_logits_agree(tmp_path, names):
     pytest.importorskip("jax", reason="needs the extra 'test' or 'tpu'")
     expected = {}

@@ -57,10 +57,10 @@ def test_mobilenet_is_mostly_pointwise(mobilenet):
         ("efficientnet_b1", 7.8, 0.70),
         ("efficientnet_b2", 9.2, 1.0),
         ("efficientnet_b3", 12, 1.8),
-        ("efficientnet_b4", 19, 4.2),
-        ("efficientnet_b5", 30, 9.9),
-        ("efficientnet_b6", 43, 19),
-        ("efficientnet_b7", 66, 37),
+        pytest.param("efficientnet_b4", 19, 4.2, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b5", 30, 9.9, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b6", 43, 19, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b7", 66, 37, marks=pytest.mark.slow),
     ],
 )
 def test_published_counts(name, parameters, multiply_adds):
@@ -133,6 +133,7 @@ def test_every_kind_is_counted_by_hand():
     assert found["dense"].multiply_adds == 4 * 3 * (6 * 3)  # once for each position
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_json():
     words = (
         "describe",

@@ -33,6 +33,8 @@ from trainer.devices import Devices
 from trainer.position import TrainingPosition
 from trainer.training import checkpoints
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 # Rounding differs with the number of devices, and AdamW makes much of the smallest gradients: up to
 # 1e-3 was seen. With each device normalising its own photos, losses differed by 7e-3 and more.

@@ -131,6 +131,7 @@ def _command(*words: object, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_the_command_replaces_a_saved_model(exported, pixels, tmp_path, backend):
     folder = tmp_path / "saved_model"

@@ -137,6 +137,7 @@ def test_another_run_in_the_same_folder_is_refused(finished, capsys):
     assert "holds a run with other settings (seed: 0, now 5)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_ends_as_if_it_had_not_been(finished, job, tmp_path, capsys):
     killed = tmp_path / "job"
     command = [*finished, "--job_dir", str(killed), "--checkpoint_every", "1"]
@@ -178,6 +179,7 @@ def test_a_damaged_checkpoint_is_named(finished, job, tmp_path, capfd):
     assert f"{newest} is damaged" in line
 
 
+@pytest.mark.slow
 def test_the_head_is_carried_over_when_the_classes_grow(config, tmp_path, capsys, monkeypatch):
     """Clean first, then everything: two of three landmarks, then three in another order."""
     carried = []
@@ -211,6 +213,7 @@ def _of_classes(*labels: int) -> list:
     return [record for record in photos(0, 30) if record.label in labels]
 
 
+@pytest.mark.slow
 def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
     config, tmp_path, capsys
 ):

@@ -163,6 +163,7 @@ def test_classes_have_enough_images_and_validation_leaves_some(world):
     assert (kept["split"] == "validation").any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "flags"),
     [
@@ -188,6 +189,7 @@ def test_the_same_bytes_whatever_the_files_and_workers(world, tmp_path, monkeypa
     assert len(one) > 3
 
 
+@pytest.mark.slow
 def test_rerun_with_other_flags_searches_no_pairs_again(world, tmp_path, capsys):
     root, rows, _ = world
     run(root, tmp_path, rows)

@@ -1,34 +1,36 @@
-"""gld2 score, killed where a person cannot aim."""
+"""Commands that are killed where a person cannot aim: as they give a file its name."""
 
 from __future__ import annotations
 
+import functools
+import os
+import pathlib
 import signal
-import subprocess
-import sys
+import tempfile
 
-from tests.conftest import ROOT
-
-KILLED = """
-import os, signal, sys
-from pipelines import main
 from pipelines.storage import filesystem
+from tests.preloaded import Command
 
-fatal, rename, count = int(sys.argv[1]), filesystem.rename, 0
 
-def counted(old, new):
-    global count
-    count += 1
-    if count == fatal:
-        os.kill(os.getpid(), signal.SIGKILL)
-    rename(old, new)
+def at_rename(fatal: int, moment: str) -> None:
+    """Has this process's group killed at the so manieth rename, before or after it."""
+    rename, count = filesystem.rename, 0
 
-filesystem.rename = counted
-sys.exit(main.main(["score", *sys.argv[2:]]))
-"""
+    def counted(old: str, new: str) -> None:
+        nonlocal count
+        count += 1
+        if (count, "before") == (fatal, moment):
+            os.killpg(0, signal.SIGKILL)
+        rename(old, new)
+        if (count, "after") == (fatal, moment):
+            os.killpg(0, signal.SIGKILL)
+
+    filesystem.rename = counted
 
 
 def kill(fatal: int, *words: str) -> None:
     """Runs gld2 score until it is about to give a file its name the so manieth time."""
-    command = [sys.executable, "-c", KILLED, str(fatal), *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    with tempfile.TemporaryDirectory() as folder:
+        first = functools.partial(at_rename, fatal, "before")
+        done = Command(["score", *words], pathlib.Path(folder), first=first)
+        assert done.wait() == -signal.SIGKILL, done.stderr

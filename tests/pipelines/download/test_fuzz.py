@@ -8,11 +8,11 @@ import io
 import pathlib
 import random
 import struct
-import tarfile
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,6 +26,9 @@ from pipelines.download.staging import stage
 from pipelines.download.tar_reader import BadArchive, Md5Stream
 from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
 from pipelines.source.unit import RecordParameters, Unit, UnitFailure
+from tests.conftest import ROOT
+from tests.fuzz.corpus import images, small_tars, tars
+from tests.fuzz.corpus import photos as samples
 from tests.pipelines.conftest import read_tables
 
 # A bit flip makes a header claim a hundred million pixels; to decode them is no crash, but slow.
@@ -97,73 +100,6 @@ def mutant(seed: str, samples: list[bytes], first: bytes) -> bytes:
 # ---- photos ---------------------------------------------------------------------------------
 
 
-@functools.cache
-def drawn() -> Image.Image:
-    rows, columns = np.mgrid[:32, :48]
-    noise = np.random.default_rng(0).integers(0, 40, (32, 48, 3))
-    return Image.fromarray(
-        (np.stack([rows * 6, columns * 4, rows + columns], -1) + noise).astype(np.uint8)
-    )
-
-
-def saved(image: Image.Image, form: str, **options) -> bytes:
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
-
-
-def exif() -> Image.Exif:
-    made = Image.Exif()
-    made[0x0112], made[0x010E], made[0x8769] = 6, "a place", {0x9003: "2019:01:01 00:00:00"}
-    return made
-
-
-@functools.cache
-def samples() -> dict[str, list[bytes]]:
-    """Small photos, in all the ways of writing them that the decoders have."""
-    rgb = drawn()
-    grey, palette = rgb.convert("L"), rgb.quantize(16)
-    rgba, deep = rgb.convert("RGBA"), Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    many = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
-    return {
-        "JPEG": [
-            saved(rgb, "JPEG", exif=exif()),
-            saved(rgb, "JPEG", progressive=True, comment=b"x" * 50, restart_marker_rows=1),
-            saved(rgb.convert("CMYK"), "JPEG"),
-            saved(grey, "JPEG", icc_profile=b"p" * 300),
-            saved(rgb, "MPO", save_all=True, append_images=[rgb]),
-        ],
-        "PNG": [
-            saved(rgb, "PNG", exif=exif()),
-            saved(palette, "PNG", transparency=3),
-            saved(rgba, "PNG", icc_profile=b"p" * 300),
-            saved(deep, "PNG"),
-            saved(rgb, "PNG", **many),
-            saved(grey.convert("1"), "PNG"),
-        ],
-        "WEBP": [
-            saved(rgb, "WEBP", exif=exif()),
-            saved(rgba, "WEBP", lossless=True),
-            saved(rgb, "WEBP", **many),
-        ],
-        "GIF": [
-            saved(palette, "GIF"),
-            saved(rgb, "GIF", **many),
-            saved(palette, "GIF", transparency=2, comment=b"c" * 40),
-        ],
-        "TIFF": [
-            saved(rgb, "TIFF"),
-            saved(rgb, "TIFF", compression="tiff_lzw", tiffinfo={0x0112: 6}),
-            saved(rgb, "TIFF", compression="jpeg"),
-            saved(grey.convert("1"), "TIFF", compression="group4"),
-            saved(rgba, "TIFF", compression="tiff_adobe_deflate"),
-            saved(deep, "TIFF", big_tiff=True),
-            saved(palette, "TIFF", **many),
-        ],
-        "BMP": [saved(rgb, "BMP"), saved(palette, "BMP")],
-    }
-
-
 def outcome(data: bytes) -> str:
     try:
         result = normalize(data, NORMAL)
@@ -184,6 +120,22 @@ def outcome(data: bytes) -> str:
 @pytest.mark.parametrize("form", samples())
 def test_the_samples_themselves_are_photos(form: str):
     assert {outcome(data) for data in samples()[form]} == {"photo"}
+
+
+@pytest.mark.parametrize(("what", "seeds"), [("images", images), ("tars", small_tars)])
+def test_what_the_fuzzer_starts_from_keeps_all_promises(
+    what: str, seeds: Callable[[], list[bytes]], tmp_path: pathlib.Path
+):
+    paths = [tmp_path / str(number) for number in range(len(seeds()))]
+    for path, data in zip(paths, seeds(), strict=True):
+        path.write_bytes(data)
+    words = [sys.executable, "-m", "tests.fuzz", what, "--replay", *paths]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [
+        str(len(paths)),
+        what.removesuffix("s").replace("image", "photo"),
+    ]
 
 
 @pytest.mark.parametrize("form", samples())
@@ -237,26 +189,6 @@ def test_bombs_are_refused_undecoded(form: str):
 
 
 # ---- tars -----------------------------------------------------------------------------------
-
-
-def tar_of(members: list[tuple[str, bytes]], form: int) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=form) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-        tar.addfile(tarfile.TarInfo("d" * 120 + "/folder/"))
-    return out.getvalue()
-
-
-@functools.cache
-def tars() -> list[bytes]:
-    photos = [data for some in samples().values() for data in some][:8]
-    named = [(f"0/0/0/{n:016x}.jpg", data) for n, data in enumerate(photos)]
-    long = [("é" * 80 + name, data) for name, data in named]
-    forms = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
-    return [tar_of(named, form) for form in forms] + [tar_of(long, form) for form in forms[1:]]
 
 
 def edit_tar(seed: str, first: bytes) -> bytes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 import threading
 from typing import ClassVar
 
@@ -16,7 +14,11 @@ import pytest
 from pipelines.download.command import main
 from pipelines.sample import http_server, writer
 from pipelines.sample.config import World
-from tests.conftest import ROOT, digests
+from tests.conftest import digests
+from tests.pipelines.download import killed
+from tests.preloaded import Command
+
+pytestmark = pytest.mark.slow
 
 WORLD = World(landmarks=12, train_images=140, test_images=40, defects=2, train_archives=8,
               test_archives=3, sides=(96, 128), seed=5)  # fmt: skip
@@ -30,34 +32,13 @@ RENAMES = [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before
 # The others are killed when the server has sent so much of tars, in shares of the smallest.
 SENT = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.99, 1.3, 1.6)
 
-# The command, but for a count of the names that it gives.
-COMMAND = """
-import os, signal, sys
-from pipelines import main
-from pipelines.storage import filesystem
-
-fatal, rename, count = (int(sys.argv[1]), sys.argv[2]), filesystem.rename, 0
-
-def counted(old, new):
-    global count
-    count += 1
-    if (count, "before") == fatal:
-        os.killpg(0, signal.SIGKILL)
-    rename(old, new)
-    if (count, "after") == fatal:
-        os.killpg(0, signal.SIGKILL)
-
-filesystem.rename = counted
-sys.exit(main.main(["download", *sys.argv[3:]]))
-"""
-
 
 class Killer(http_server.Handler):
     """Sends so many bytes of tars, then kills the run that asks for them."""
 
     left: ClassVar[float] = math.inf  # bytes
     begun: ClassVar[bool] = False  # a run looks which tars there are before it fetches an md5
-    run: ClassVar[subprocess.Popen]
+    run: ClassVar[Command]
     lock: ClassVar = threading.Lock()
 
     @classmethod
@@ -77,7 +58,7 @@ class Killer(http_server.Handler):
         return super().send_body(file, start, stop)
 
     def kill(self) -> None:
-        os.killpg(self.run.pid, signal.SIGKILL)
+        self.run.kill()
         self.close_connection = True
 
 
@@ -90,17 +71,12 @@ def tars(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 def run(url: str, output: pathlib.Path, number: int = 0, moment: str = "") -> tuple[int, str]:
     """The command's exit status, and what it printed."""
-    words = [str(number), moment, f"--source={url}", f"--output={output}", *FLAGS]
-    Killer.run = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    printed, _ = Killer.run.communicate()
-    return Killer.run.returncode, printed
+    words = ["download", f"--source={url}", f"--output={output}", *FLAGS]
+    first = functools.partial(killed.at_rename, number, moment)
+    Killer.run = Command(words, output.parent, first=first)
+    status = Killer.run.wait()
+    assert status is not None
+    return status, Killer.run.stdout + Killer.run.stderr
 
 
 def left_behind(output: pathlib.Path) -> frozenset[str]:

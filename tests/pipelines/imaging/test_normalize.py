@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 
 from pipelines.common.errors import UserError
 from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.reasons import Reason
 from pipelines.imaging.normalize import Unreadable, normalize
 from pipelines.imaging.perceptual_hash import perceptual_hashes
+
+MANY_SAMPLES = struct.pack("<HHIHH", 277, 3, 1, 99, 0)  # for each pixel; a field of a TIFF
 
 
 def photo(width=640, height=480) -> Image.Image:
@@ -66,6 +72,25 @@ def test_turns_upright(orientation: int):
     assert np.abs(decoded(found.jpeg) - decoded(expected.jpeg)).mean() < 3
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])  # Pillow's own decoder, and libtiff
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_which_pillow_turns_is_not_turned_again(orientation: int, compression: str):
+    data = encoded(photo(64, 48), "TIFF", tiffinfo={0x0112: orientation}, compression=compression)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    found = normalize(data, NormalizationConfig(image_size=0))
+    assert (found.source_width, found.source_height) == (found.width, found.height) == upright.size
+    assert np.abs(decoded(found.jpeg) - np.asarray(upright, dtype=float)).mean() < 3
+
+
+@pytest.mark.parametrize(("order", "kind"), [("<", "PNG"), ("<", "TIFF"), (">", "TIFF")])
+def test_sixteen_bits_of_grey_become_eight(order: str, kind: str):
+    grey = np.asarray(photo(64, 48).convert("L"))
+    deep = (grey.astype(f"{order}u2") * 257).astype(f"{order}u2").tobytes()
+    image = Image.frombytes("I;16B" if order == ">" else "I;16", (64, 48), deep)
+    found = normalize(encoded(image, kind), NormalizationConfig(image_size=0))
+    assert np.abs(decoded(found.jpeg) - grey[..., np.newaxis]).mean() < 3
+
+
 @pytest.mark.parametrize(
     ("mode", "kind"),
     [
@@ -88,6 +113,15 @@ def test_transparent_pixels_are_white():
 def test_garbled_exif_does_not_cost_the_photo():
     data = encoded(photo(), exif=b"Exif\0\0" + bytes(range(40)))
     assert normalize(data, NormalizationConfig()).width == 384
+
+
+def test_what_pillow_logs_is_not_shown(caplog: pytest.LogCaptureFixture):
+    data = encoded(photo(8, 8), "TIFF").replace(
+        struct.pack("<HHIHH", 277, 3, 1, 3, 0), MANY_SAMPLES
+    )
+    with pytest.raises(Unreadable):
+        normalize(data, NormalizationConfig())
+    assert not caplog.records
 
 
 def test_zero_keeps_the_bytes_of_an_upright_jpeg():
@@ -134,6 +168,26 @@ def test_a_bomb_is_not_decoded(side: int, kind: str, options: dict):
 def test_a_large_photo_is_decoded_small():
     found = normalize(encoded(Image.new("RGB", (9000, 6000))), NormalizationConfig())
     assert (found.width, found.height) == (384, 256)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_large_photos_are_decoded_one_at_a_time(kind: str, monkeypatch: pytest.MonkeyPatch):
+    data = encoded(Image.new("L", (2100, 2000)), kind)
+    load, inside, most = ImageFile.ImageFile.load, set[int](), list[int]()
+
+    def watched(image: ImageFile.ImageFile):
+        inside.add(threading.get_ident())
+        most.append(len(inside))
+        time.sleep(0.05)
+        try:
+            return load(image)
+        finally:
+            inside.discard(threading.get_ident())
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", watched)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(normalize, [data] * 4, [NormalizationConfig()] * 4))) == 4
+    assert max(most) == 1
 
 
 def test_unusable_sizes_are_refused():

@@ -456,6 +456,7 @@ def test_predictions_of_another_model_are_made_anew(
     assert (tmp_path / "s.csv").read_text() == plain
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
     """Killed while a unit is staged, between the files of its part, and of the submission."""
     undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"

@@ -25,6 +25,8 @@ from trainer.compare.rows import Row
 from trainer.compare.time_budget import PhaseTiming, read, shortened, write
 from trainer.data import dataset
 
+pytestmark = pytest.mark.slow
+
 TINY = ["--weights=none", "--image_size=32", "--batch_size=4", "--speed_batch=2"]
 
 

@@ -45,12 +45,14 @@ def test_the_head_phase_moves_nothing_else(config, tmp_path):
     assert moved == {"logits/kernel", "logits/bias"}
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_the_averages_of_batch_normalisation(config, tmp_path):
     moved = _moved(_pretrained(config, tmp_path), FINE)
     assert any("conv1/kernel" in name for name in moved)
     assert not any("moving" in name for name in moved)
 
 
+@pytest.mark.slow
 def test_training_from_scratch_moves_the_averages_fast(config):
     moved = _moved(config, SCRATCH)
     assert any("conv1_bn/moving_mean" in name for name in moved)

@@ -159,6 +159,7 @@ def test_the_export_of_a_head_is_the_head_and_needs_none_of_our_code(kind, tmp_p
     np.testing.assert_allclose(np.array(loaded(embeddings)), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_export_of_a_network_opens_where_our_code_is_not(config, tmp_path):
     settings = dataclasses.replace(
         config, head="arcface", subcentres=3, pooling="gem", embedding=16, shard_head="on"

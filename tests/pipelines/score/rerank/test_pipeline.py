@@ -135,6 +135,7 @@ def test_train_photos_are_embedded_where_they_are_not_yet(prepared, export, trai
     assert (tmp_path / "b.csv").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(prepared, export, train, tmp_path):
     flags = {"images": prepared / "dataset", "rerank": "retrieval", "train": train}
     run(export, tmp_path / "a.csv", **flags)
@@ -172,6 +173,7 @@ def test_other_photos_under_the_same_ids_are_compared_anew(
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
     """Killed while photos are scored, train photos embedded, neighbours found, rows written."""
     undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
