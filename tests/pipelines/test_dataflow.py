@@ -285,6 +285,7 @@ print(found)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*STEPS, "score"])
 def test_a_worker_loads_every_step(jobs: dict[str, Job], worker: pathlib.Path, kind: str, tmp_path):
     """In a process that has the package, and nothing else of this repository."""

@@ -203,13 +203,10 @@ def test_one_image_of_each_larger_landmark_is_for_validation(decisions: pd.DataF
 # ---- the same bytes -------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_two_processes_and_a_folder_give_the_same_bytes(world, prepared, tmp_path):
+def test_a_folder_gives_the_same_bytes_as_a_server(world, prepared, tmp_path):
+    """Two processes: tests/engines/test_identity.py."""
     output = tmp_path / "out"
-    prepare.main(
-        [f"--source={world}", f"--output={output}", *FLAGS, "--direct_num_workers=2",
-         "--direct_running_mode=multi_processing"]
-    )  # fmt: skip
+    prepare.main([f"--source={world}", f"--output={output}", *FLAGS])
     assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
 
 
@@ -259,6 +256,19 @@ def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
     assert killed >= 4
     assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
     assert not list(output.rglob("*.tmp"))
+
+
+def test_what_killed_runs_left_half_written_is_removed(url, prepared, tmp_path):
+    output = tmp_path / "out"
+    shutil.copytree(prepared, output)
+    shutil.rmtree(output / "dataset")
+    for name in ("staged/test-images_000", "pairs/dhash", "decisions/"):
+        (output / f"{name}.done.json".replace("/.", "/")).unlink()
+        for folder in ("staged", "facts", "rejects", "pairs", "decisions"):
+            (output / folder / "half.0123abcd.tmp").touch()
+    prepare.main([f"--source={url}", f"--output={output}", *FLAGS])
+    assert not list(output.rglob("*.tmp"))
+    assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
 
 
 def test_kaggle_layout_gives_the_same_dataset(world, prepared, tmp_path):

@@ -111,6 +111,7 @@ def test_the_export_scores_bytes_as_keras_scores_pixels(job):
     np.testing.assert_allclose(np.linalg.norm(embedded["embedding"], axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_export_needs_none_of_our_code(job):
     script = (
         "import sys, tensorflow as tf; served = tf.saved_model.load(sys.argv[1]);"

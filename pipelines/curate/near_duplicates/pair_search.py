@@ -200,6 +200,7 @@ def find(output: Output, staged: list[UnitSummary], options: PipelineOptions) ->
         return
     rows = sum(unit.images for unit in staged)
     facts = partition.batches({output.facts(unit.unit): unit.images for unit in staged})
+    filesystem.remove_temporaries(output.pairs("").rstrip("/"))
     for name in missing:
         filesystem.remove(_done(output, name))
         filesystem.remove(*filesystem.match(output.pairs(f"{name}-*.parquet")))

@@ -360,6 +360,7 @@ def test_a_split_that_is_not_there_is_refused(export, tmp_path):
         run(export, tmp_path / "s.csv", images=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [{}, {"batch_size": 1}, {"batch_size": 100}, {"threads": 3}, TWO])
 def test_cells_are_those_of_keras_predict(prepared, keras_export, plain, tmp_path, flags):
     run(keras_export, tmp_path / "s.csv", images=prepared / "dataset", **flags)
@@ -372,6 +373,7 @@ def test_an_export_and_its_saved_model_are_the_same(prepared, keras_export, plai
     assert (tmp_path / "s.csv").read_text() == plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "/model.keras"])
 def test_a_keras_file_alone_is_refused_with_the_command_that_exports_it(
     prepared, keras_export, plain, tmp_path, place
@@ -383,6 +385,7 @@ def test_a_keras_file_alone_is_refused_with_the_command_that_exports_it(
     assert output.read_text() == plain
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_an_earlier_version_is_refused_with_the_command_that_exports_it(
     prepared, keras_export, plain, tmp_path
 ):

@@ -21,6 +21,7 @@ def _whole(name, backbone):
     return keras.Model(photos, backbone(backbones.scaled(name, photos)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "efficientnet_lite0", "vgg16"])
 def test_networks_save_and_load_without_our_code(name, tmp_path):
     alpha = 0.35 if name == "mobilenet_v2" else 0.25 if name == "mobilenet" else 1.0
