@@ -40,7 +40,7 @@ from pipelines.imaging.perceptual_hash import PerceptualHashes
 from pipelines.source.unit import RecordParameters, UnitSummary
 from pipelines.storage import filesystem, parquet
 from tests import planted
-from tests.benchmarks.download import Run, run
+from tests.benchmarks.costs import Cost, gld2, met, need
 from tests.conftest import MINI
 
 TRAIN, TEST, CLASSES = 4_132_914, 117_577, 203_094  # of GLDv2
@@ -58,7 +58,9 @@ SHAPES = np.array([(800, 600), (800, 533), (800, 450), (600, 800), (533, 800), (
 HASHES = ("phash", "dhash", "fine_0", "fine_1")
 BITS = 64 * len(HASHES)
 CHUNK = 100_000
+NEEDS = (MINI,)
 MINUTES, GIGABYTES, EXPONENT = 10, 8, 1.15  # goals
+SMALL = 20_000
 
 
 # ---- what hashes are like -------------------------------------------------------------------
@@ -334,8 +336,8 @@ class Outcome:
     """
 
     images: int
-    first: Run
-    again: Run
+    first: Cost
+    again: Cost
     missed: int
     planted: int
     dropped: int
@@ -360,13 +362,12 @@ def measure(folder: pathlib.Path, train: int, looks: Looks, beam_flags: Sequence
     return _outcome(made, output, first, again)
 
 
-def _curate(source: pathlib.Path, output: Output, beam_flags: Sequence[str], least: int) -> Run:
-    words = [sys.executable, "-m", "pipelines.main", "curate", f"--source={source}"]
-    words += [f"--output={output.root}", f"--min_images_per_class={least}", *beam_flags]
-    return run(words)
+def _curate(source: pathlib.Path, output: Output, beam_flags: Sequence[str], least: int) -> Cost:
+    words = [f"--source={source}", f"--output={output.root}", f"--min_images_per_class={least}"]
+    return gld2("curate", *words, *beam_flags)
 
 
-def _outcome(made: Photos, output: Output, first: Run, again: Run) -> Outcome:
+def _outcome(made: Photos, output: Output, first: Cost, again: Cost) -> Outcome:
     decisions = _read(output.decisions, "decisions-*.parquet", schema.DECISIONS)
     _check_sums(made, decisions, filesystem.read_record(Curation, output.decisions_done).funnel)
     row = pd.Series(np.arange(len(made.ids)), made.ids)  # by id
@@ -424,21 +425,31 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         )
     for o in outcomes:
         yield f"{o.images:,}: {o.counters}"
-    yield f"every planted copy found: {_met(not any(o.missed for o in outcomes))}"
+    yield f"every planted copy found: {met(not any(o.missed for o in outcomes))}"
     last = outcomes[-1]
     if last.images >= TRAIN:
-        yield f"under {MINUTES} minutes: {_met(last.first.seconds < 60 * MINUTES)}"
-        yield f"under {GIGABYTES} GB: {_met(last.gigabytes < GIGABYTES)}"
+        yield f"under {MINUTES} minutes: {met(last.first.seconds < 60 * MINUTES)}"
+        yield f"under {GIGABYTES} GB: {met(last.gigabytes < GIGABYTES)}"
     for one, two in itertools.pairwise(outcomes):
         slope = math.log(two.first.seconds / one.first.seconds) / math.log(two.images / one.images)
         yield (
             f"growth from {one.images:,} to {two.images:,}: exponent {slope:.2f}, "
-            f"under {EXPONENT}: {_met(slope < EXPONENT)}"
+            f"under {EXPONENT}: {met(slope < EXPONENT)}"
         )
 
 
-def _met(good: bool) -> str:
-    return "met" if good else "not met"
+def ratios() -> dict[str, list[float]]:
+    looks = fit(planted.photos()[::8])
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
+        sizes = SMALL, 4 * SMALL
+        one, four = (measure(pathlib.Path(name, str(n)), n, looks, ()) for n in sizes)
+    return {
+        "time a row, over that of four times as many": [4 * one.first.cpu / four.first.cpu],
+        "the same, once pairs are made": [4 * one.again.cpu / four.again.cpu],
+        "memory a row, the same": [4 * one.gigabytes / four.gigabytes],
+        "planted copies found": [1 - four.missed / four.planted],
+        "photos not joined wrongly": [1 - four.joined / four.images],
+    }
 
 
 def main() -> None:
@@ -449,8 +460,7 @@ def main() -> None:
     parser.add_argument("--keep", type=pathlib.Path, help="keeps the generated data, for next time")
     parser.add_argument("beam", nargs="*", help="after --: flags for gld2 curate")
     args = parser.parse_args()
-    if not MINI.is_dir():
-        sys.exit("needs the real photos of ../shared, which are not there")
+    need(NEEDS)
     looks = fit(planted.photos())
     with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
         root = args.keep or pathlib.Path(name)

@@ -14,7 +14,7 @@ and many tars.
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import contextlib
 import hashlib
 import io
 import multiprocessing
@@ -24,21 +24,23 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import psutil
 from PIL import Image
 
 from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.imaging.normalize import normalize
 from pipelines.storage.hashing import sha256
+from tests.benchmarks import costs
+from tests.benchmarks.costs import Cost, in_turns, need, speed, spread, without
 from tests.conftest import MINI, ROOT
 
 TARS = 10
+OURS, OTHER, BARE = "gld2 download", "img2dataset", "bare loop"
 NORMAL = NormalizationConfig()
+NEEDS = (MINI,)
 SERVE = (
     "import sys, time; from pipelines.sample import http_server as server\n"
     "with server.serve(sys.argv[1]) as url: print(url, flush=True); sys.stdin.read()"
@@ -82,53 +84,17 @@ def lay_out(
     return paths
 
 
-@dataclasses.dataclass
-class Run:
-    """One finished command: wall seconds, and megabytes at its peak."""
-
-    seconds: float
-    largest: float = 0.0
-    together: float = 0.0
-
-
-def run(words: Sequence[str]) -> Run:
-    """Runs a command, sampling the memory of all its processes."""
-    started = time.perf_counter()
-    found = Run(0.0)
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
-        threading.Thread(target=_sample, args=(process.pid, found), daemon=True).start()
-        if process.wait():
-            log.seek(0)
-            sys.exit(log.read().decode()[-3000:])
-    found.seconds = time.perf_counter() - started
-    return found
-
-
-def _sample(pid: int, found: Run) -> None:
-    try:
-        root = psutil.Process(pid)
-        while True:
-            sizes = [p.memory_info().rss / 1e6 for p in [root, *root.children(recursive=True)]]
-            found.largest = max(found.largest, *sizes)
-            found.together = max(found.together, sum(sizes))
-            time.sleep(0.2)
-    except psutil.NoSuchProcess:
-        return
-
-
-def gld2(url: str, output: pathlib.Path, workers: int = 2) -> Run:
+def gld2(url: str, output: pathlib.Path) -> Cost:
     shutil.rmtree(output, ignore_errors=True)
-    words = [sys.executable, "-m", "pipelines.main", "download", f"--source={url}"]
-    words += [f"--output={output}", "--split=train", f"--direct_num_workers={workers}"]
-    return run([*words, "--direct_running_mode=multi_processing"])
+    words = [f"--source={url}", f"--output={output}", "--split=train", "--direct_num_workers=2"]
+    return costs.gld2("download", *words, "--direct_running_mode=multi_processing")
 
 
-def img2dataset(command: str, urls: Sequence[str], folder: pathlib.Path) -> Run:
+def img2dataset(command: str, urls: Sequence[str], folder: pathlib.Path) -> Cost:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "urls.txt").write_text("\n".join(urls) + "\n")
-    return run(
+    return costs.run(
         [
             *(command, f"--url_list={folder / 'urls.txt'}", f"--output_folder={folder / 'out'}"),
             *("--output_format=files", "--processes_count=2", "--thread_count=32"),
@@ -139,21 +105,23 @@ def img2dataset(command: str, urls: Sequence[str], folder: pathlib.Path) -> Run:
     )
 
 
-def bare(data: list[bytes]) -> None:
-    """The same work with nothing around it."""
+def bare(data: list[bytes]) -> float:
+    """The same work with nothing around it; returns its seconds of CPU."""
+    started = time.process_time()
     for one in data:
         hashlib.md5(one).hexdigest()
         sha256(one)
         normalize(one, NORMAL)
+    return time.process_time() - started
 
 
-def bare_rate(data: Sequence[bytes], images: int) -> float:
+def bare_run(data: Sequence[bytes], images: int) -> Cost:
     every = [data[n % len(data)] for n in range(images)]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(bare, [every[:20], every[:20]], chunksize=1)  # imported, and warm
         started = time.perf_counter()
-        pool.map(bare, [every[i::TARS] for i in range(TARS)], chunksize=1)
-        return images / (time.perf_counter() - started)
+        cpu = sum(pool.map(bare, [every[i::TARS] for i in range(TARS)], chunksize=1))
+        return Cost(time.perf_counter() - started, cpu)
 
 
 def psnr(data: Sequence[bytes]) -> float:
@@ -169,6 +137,7 @@ def psnr(data: Sequence[bytes]) -> float:
     return float(np.median(found))
 
 
+@contextlib.contextmanager
 def serving(root: pathlib.Path) -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, "-c", SERVE, str(root)],
@@ -181,41 +150,45 @@ def serving(root: pathlib.Path) -> Iterator[str]:
         process.kill()
 
 
-def measure(args: argparse.Namespace, folder: pathlib.Path) -> None:
+def measure(
+    folder: pathlib.Path, images: int, rounds: int, other: str | None = None
+) -> tuple[dict[str, list[Cost]], dict[str, Cost]]:
+    """What each took of each round, start-up taken off, and that start-up."""
     data = photos()
-    loose = lay_out(folder / "many", data, args.images, TARS)
+    urls = lay_out(folder / "many", data, images, TARS)
     lay_out(folder / "few", data, 2, 2)
-    rates: dict[str, list[float]] = {"a": [], "b": [], "c": []}
-    memory: dict[str, Run] = {}
-    for url in serving(folder):
-        start_a = gld2(f"{url}few", folder / "a").seconds
-        start_b = 0.0
-        if args.img2dataset:
-            two = [f"{url}many/{path}" for path in loose[:2]]
-            start_b = img2dataset(args.img2dataset, two, folder / "b").seconds
-        for _ in range(args.rounds):
-            memory["a"] = gld2(f"{url}many", folder / "a")
-            rates["a"].append(args.images / (memory["a"].seconds - start_a))
-            if args.img2dataset:
-                urls = [f"{url}many/{path}" for path in loose]
-                memory["b"] = img2dataset(args.img2dataset, urls, folder / "b")
-                rates["b"].append(args.images / (memory["b"].seconds - start_b))
-            rates["c"].append(bare_rate(data, args.images))
-    print(f"{args.images} photos, {np.mean([len(d) for d in data]) / 1e3:.0f} KB on average")
-    print(f"start-up: gld2 {start_a:.1f} s, img2dataset {start_b:.1f} s")
-    for name, what in (("a", "gld2 download"), ("b", "img2dataset"), ("c", "bare loop")):
-        if rates[name]:
-            low, mid, high = (float(f(rates[name])) for f in (np.min, np.median, np.max))
-            used = memory.get(name)
-            peak = f", {used.largest:.0f} MB largest, {used.together:.0f} MB all" if used else ""
-            print(f"({name}) {what:14} {mid:6.0f} images/s ({low:.0f} to {high:.0f}){peak}")
-    for over in "bc":
-        if rates[over]:
-            ratios = np.array(rates["a"]) / np.array(rates[over])
-            print(
-                f"(a)/({over}) {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
-            )
-    print(f"PSNR against Lanczos: {psnr(data):.1f} dB at the median")
+    with serving(folder) as url:
+        urls = [f"{url}many/{path}" for path in urls]
+        starts = {OURS: gld2(f"{url}few", folder / "a"), BARE: Cost(0.0)}
+        works = {OURS: lambda: gld2(f"{url}many", folder / "a")}
+        if other:
+            starts[OTHER] = img2dataset(other, urls[:2], folder / "b")
+            works[OTHER] = lambda: img2dataset(other, urls, folder / "b")
+        works[BARE] = lambda: bare_run(data, images)
+        found = in_turns(works, rounds)
+    return {n: [without(one, starts[n]) for one in runs] for n, runs in found.items()}, starts
+
+
+def report(found: dict[str, list[Cost]], starts: dict[str, Cost], images: int) -> None:
+    size = np.mean([len(one) for one in photos()]) / 1e3
+    print(f"{images} photos, {size:.0f} KB on average")
+    print(
+        "start-up: " + ", ".join(f"{name} {start.seconds:.1f} s" for name, start in starts.items())
+    )
+    for name, runs in found.items():
+        rates = spread([images / one.seconds for one in runs], ".0f")
+        used = [max(getattr(one, peak) for one in runs) for peak in ("largest", "together")]
+        peak = f", {used[0]:.0f} MB largest, {used[1]:.0f} MB all" if used[0] else ""
+        print(f"{name:14} {rates} images/s{peak}")
+    for name in found.keys() - {OURS}:
+        print(f"{OURS} / {name}: {spread(speed(found[OURS], found[name]), '.2f')}")
+    print(f"PSNR against Lanczos: {psnr(photos()):.1f} dB at the median")
+
+
+def ratios() -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
+        found, _ = measure(pathlib.Path(folder), 900, 3)
+    return {"speed beside a bare loop": speed(found[OURS], found[BARE], "cpu")}
 
 
 def measure_memory(folder: pathlib.Path) -> None:
@@ -226,8 +199,8 @@ def measure_memory(folder: pathlib.Path) -> None:
         root = folder / f"{megabytes}-{tars}"
         images = int(megabytes * 1e6 / size)
         lay_out(root, data, images, tars, loose=False)
-        words = [sys.executable, "-m", "pipelines.main", "download", f"--source={root}"]
-        used = run([*words, f"--output={folder / 'out'}", "--split=train"])
+        words = [f"--source={root}", f"--output={folder / 'out'}", "--split=train"]
+        used = costs.gld2("download", *words)
         print(
             f"{tars:3} tars, {megabytes:5} MB in all: {used.largest:.0f} MB at the peak, "
             f"{images / used.seconds:.0f} images/s with start-up",
@@ -246,11 +219,13 @@ def main() -> None:
     parser.add_argument("--img2dataset", help="path of its command, in an environment of its own")
     parser.add_argument("--memory", action="store_true")
     args = parser.parse_args()
+    need(NEEDS)
     with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
         if args.memory:
             measure_memory(pathlib.Path(folder))
         else:
-            measure(args, pathlib.Path(folder))
+            found = measure(pathlib.Path(folder), args.images, args.rounds, args.img2dataset)
+            report(*found, args.images)
 
 
 if __name__ == "__main__":

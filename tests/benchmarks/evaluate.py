@@ -9,28 +9,44 @@ process of its own, in turns. CPU time says more than the clock where a machine 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import functools
 import pathlib
-import resource
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from pipelines.kaggle import submission
-from tests.benchmarks.download import run
-from tests.benchmarks.shard import Cost, spread
+from tests.benchmarks.costs import Cost, gld2, in_turns, need, run, speed, spread
 from tests.conftest import SHARED
 
 SOLUTION = SHARED / "gld2-metadata" / "recognition_solution_v2.1.csv"
 LARGE = 4_000_000  # rows
 LANDMARKS = 203_094
 GOAL = 3.0  # seconds of gld2 evaluate
+NEEDS = (SOLUTION,)
+SMALL = 400_000  # of LARGE
+EVALUATE = "evaluate"
+# What one would write at once: GAP of all rows; whether ids are those of the other file.
+PLAIN = """
+import sys, numpy, pandas
+given, wanted = (pandas.read_csv(path, dtype=str, keep_default_na=False) for path in sys.argv[1:])
+guess = given["landmarks"].str.split(expand=True)
+assert guess[0].str.isdigit().all() and given["id"].is_unique
+rows = given.assign(guess=guess[0], score=guess[1].astype(float)).drop(columns="landmarks")
+rows = rows.merge(wanted, on="id").sort_values(["score", "id"], ascending=[False, True])
+assert len(rows) == len(wanted) == len(given)
+if "landmarks" in wanted:
+    pairs = zip(rows["guess"], rows["landmarks"])
+    right = numpy.array([guess in truth.split() for guess, truth in pairs])
+    precision = right.cumsum() / numpy.arange(1, len(right) + 1)
+    print((precision * right).sum() / (rows["landmarks"] != "").sum())
+"""
 
 
-def generate(folder: pathlib.Path) -> None:
-    """Two submissions for the solution, one of LARGE rows, and its ids."""
+def generate(folder: pathlib.Path, large: int) -> None:
+    """Two submissions for the solution, one of so many rows, and its ids."""
     solution = submission.read_solution(str(SOLUTION))
     ids, rng = solution["id"].to_numpy(), np.random.default_rng(0)
     first = solution["landmarks"].str.split().str[0].fillna("7").astype(int).to_numpy()
@@ -40,8 +56,8 @@ def generate(folder: pathlib.Path) -> None:
         )
         score = rng.random(len(ids)) * np.where(solution["landmarks"] == "", 0.7, 1)
         write(folder / f"{name}.csv", ids, guess, score)
-    ids = np.array([f"{number:016x}" for number in rng.integers(1 << 62, size=LARGE)])
-    write(folder / "large.csv", ids, rng.integers(LANDMARKS, size=LARGE), rng.random(LARGE))
+    ids = np.array([f"{number:016x}" for number in rng.integers(1 << 62, size=large)])
+    write(folder / "large.csv", ids, rng.integers(LANDMARKS, size=large), rng.random(large))
     (folder / "ids.csv").write_text("id\n" + "\n".join(ids) + "\n")
     (folder / "shuffled.csv").write_text("id\n" + "\n".join(rng.permutation(ids)) + "\n")
 
@@ -51,25 +67,24 @@ def write(path: pathlib.Path, ids: np.ndarray, guess: np.ndarray, score: np.ndar
     path.write_text("id,landmarks\n" + "".join(f"{a},{b} {c:.6f}\n" for a, b, c in cells))
 
 
-def commands(folder: pathlib.Path) -> dict[str, list[str]]:
+def commands(folder: pathlib.Path, large: int) -> dict[str, Callable[[], Cost]]:
+    """By its name what runs it; files are generated."""
+    generate(folder, large)
     a, b, output = f"{folder}/a.csv", f"{folder}/b.csv", f"--output={folder}/out.json"
-    evaluate = ["evaluate", f"--solution={SOLUTION}", output]
-    validate = ["validate-submission", f"--submission={folder}/large.csv"]
+    evaluate = functools.partial(gld2, "evaluate", f"--solution={SOLUTION}", output)
+    validate = functools.partial(gld2, "validate-submission")
+    of_many = functools.partial(validate, f"--submission={folder}/large.csv")
     return {
-        "evaluate": [*evaluate, a],
-        "evaluate, two submissions, 1,000 resamples": [*evaluate, a, b],
-        "validate-submission": [*validate[:1], f"--submission={a}", f"--ids={SOLUTION}"],
-        f"validate-submission, {LARGE:,} rows": [*validate, f"--ids={folder}/ids.csv"],
-        "the same in another order": [*validate, f"--ids={folder}/shuffled.csv"],
+        EVALUATE: functools.partial(evaluate, a),
+        "evaluate, two submissions, 1,000 resamples": functools.partial(evaluate, a, b),
+        "validate-submission": functools.partial(
+            validate, f"--submission={a}", f"--ids={SOLUTION}"
+        ),
+        f"validate-submission, {large:,} rows": functools.partial(
+            of_many, f"--ids={folder}/ids.csv"
+        ),
+        "the same in another order": functools.partial(of_many, f"--ids={folder}/shuffled.csv"),
     }
-
-
-def measure(flags: list[str]) -> Cost:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = run([sys.executable, "-m", "pipelines.main", *flags])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(**dataclasses.asdict(found), cpu=cpu)
 
 
 def table(costs: dict[str, list[Cost]]) -> Iterator[str]:
@@ -80,8 +95,22 @@ def table(costs: dict[str, list[Cost]]) -> Iterator[str]:
             for by in ("seconds", "cpu")
         )
         yield f"| {name} | {clock} | {cpu} | {max(cost.largest for cost in found):,.0f} |"
-    met = np.median([cost.seconds for cost in costs["evaluate"]]) < GOAL
+    met = np.median([cost.seconds for cost in costs[EVALUATE]]) < GOAL
     yield f"\nevaluate under {GOAL:.0f} s: {'met' if met else 'not met'}"
+
+
+def ratios() -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
+        works = commands(pathlib.Path(folder), SMALL)
+        plain = functools.partial(
+            run, [sys.executable, "-c", PLAIN, f"{folder}/a.csv", str(SOLUTION)]
+        )
+        many = [sys.executable, "-c", PLAIN, f"{folder}/large.csv", f"{folder}/shuffled.csv"]
+        found = in_turns(works | {"plain": plain, "many": functools.partial(run, many)}, 3)
+    return {
+        f"{name}, beside plain pandas": speed(found[name], found[other], "cpu")
+        for name, other in zip(works, ("plain", "plain", "plain", "many", "many"), strict=True)
+    }
 
 
 def main() -> None:
@@ -90,15 +119,9 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    if not SOLUTION.is_file():
-        sys.exit("needs the real solution of ../shared, which is not there")
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        generate(pathlib.Path(name))
-        words = commands(pathlib.Path(name))
-        costs: dict[str, list[Cost]] = {command: [] for command in words}
-        for _ in range(args.rounds):
-            for command, flags in words.items():
-                costs[command].append(measure(flags))
+    need(NEEDS)
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
+        costs = in_turns(commands(pathlib.Path(folder), LARGE), args.rounds)
     print("\n".join(table(costs)))
 
 

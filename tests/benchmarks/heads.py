@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
+import pathlib
 import resource
 import subprocess
 import sys
-import time
 
+from tests.benchmarks.costs import Watch, in_turns, speed
 from trainer.devices import find_devices
 
 FEATURES, BATCH = 512, 32
 HEADS = (("softmax", 1), ("arcface", 1), ("arcface", 3))
 PLACES = (("tensorflow", 1), ("jax", 1), ("jax", 8))
+SMALL = 20_000
+NEEDS: tuple[pathlib.Path, ...] = ()
 GLD2 = (81_313, 203_094)  # landmarks of the clean and of the whole training set
 
 
@@ -31,7 +35,7 @@ class Case:
     """One head somewhere.
 
     Attributes:
-      head: 'softmax' or 'arcface'.
+      head: 'softmax' or 'arcface'; 'dense' is what Keras has, without the trainer's.
       centres: of a class.
       classes: how many.
       backend: 'tensorflow' or 'jax'.
@@ -55,13 +59,14 @@ class Cost:
       state: bytes of weights and optimizer on each device.
       peak: bytes, largest resident size of the process.
       before: bytes, that size before the head was made.
-      seconds: of a step.
+      seconds, cpu: of a step.
     """
 
     state: int
     peak: int
     before: int
     seconds: float
+    cpu: float
 
 
 def measured(case: Case) -> Cost:
@@ -88,27 +93,30 @@ def run(case: Case) -> Cost:
 
     found = distribution.spread(find_devices("cpu"), [BATCH], shard_head=True)
     assert len(found.names) == case.devices, found
-    config = Config(backbone="mobilenet", weights="none", head=case.head, subcentres=case.centres)
+    kind = "softmax" if case.head == "dense" else case.head
+    config = Config(backbone="mobilenet", weights="none", head=kind, subcentres=case.centres)
     before = _peak()
     embeddings = keras.Input((FEATURES,))
     scale = config.arcface_scale if case.head == "arcface" else None
     head = heads.Classifier(case.classes, case.centres, scale, spread=True)
-    network = keras.Model(embeddings, head(embeddings))
     labels = [Label(number, number, 10) for number in range(case.classes)]
-    network.compile(
-        optimizer=build.optimizer(config, config.phases[0].rate, 2 * case.steps),
-        loss=build.loss(config, labels),
-    )
+    optimizer = build.optimizer(config, config.phases[0].rate, 2 * case.steps)
+    loss = build.loss(config, labels)
+    if case.head == "dense":
+        head, optimizer = keras.layers.Dense(case.classes), keras.optimizers.AdamW()
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network = keras.Model(embeddings, head(embeddings))
+    network.compile(optimizer=optimizer, loss=loss)
     generator = np.random.default_rng(0)
     photos = BATCH * case.steps
     x = generator.normal(0, FEATURES**-0.5, (photos, FEATURES)).astype(np.float32)
     y = generator.integers(0, case.classes, photos)
-    ends: list[float] = []
-    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
+    watches: list[Watch] = []
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: watches.append(Watch()))
     network.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[clock])
-    seconds = (ends[1] - ends[0]) / case.steps
+    cost = watches[0].stop(case.steps)
     variables = [*network.variables, *network.optimizer.variables]
-    return Cost(sum(map(_on_one_device, variables)), _peak(), before, seconds)
+    return Cost(sum(map(_on_one_device, variables)), _peak(), before, cost.seconds, cost.cpu)
 
 
 def _on_one_device(variable) -> int:
@@ -122,6 +130,26 @@ def _on_one_device(variable) -> int:
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def ratios() -> dict[str, list[float]]:
+    places = {
+        "dense": ("dense", 1, "tensorflow", 1),
+        "softmax": ("softmax", 1, "tensorflow", 1),
+        "arcface": ("arcface", 1, "tensorflow", 1),
+        "spread": ("softmax", 1, "jax", 8),
+    }
+    works = {
+        name: functools.partial(measured, Case(head, centres, SMALL, backend, devices, 20))
+        for name, (head, centres, backend, devices) in places.items()
+    }
+    found = in_turns(works, 2)
+    dense, spread = found["dense"], found["spread"]
+    return {
+        "softmax's speed beside a Dense layer": speed(found["softmax"], dense, "cpu"),
+        "arcface's speed beside a Dense layer": speed(found["arcface"], dense, "cpu"),
+        "state over that of each of 8 devices": [dense[0].state / spread[0].state],
+    }
 
 
 def main() -> None:

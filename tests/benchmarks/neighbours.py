@@ -13,13 +13,10 @@ alone tells peaks.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import pathlib
 import re
 import tempfile
-import time
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +29,11 @@ from pipelines.score.rerank import non_landmarks
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.rerank.reranking import NEIGHBOURS
 from pipelines.storage import parquet
+from tests.benchmarks.costs import Cost, Watch, alone
 
 FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
 QUERY, OTHER = 2**32, 2**33  # seeds, and the first rows, of queries and of non-landmark photos
+NEEDS: tuple[pathlib.Path, ...] = ()
 FLAT = 1.1  # goal: of the peak, for an index four times as large
 
 
@@ -44,7 +43,7 @@ class Found:
 
     Attributes:
       ids, similarities: [queries, NEIGHBOURS] of the neighbours.
-      seconds: files read, searched and written.
+      seconds, cpu: files read, searched and written.
       largest: MB, the process's peak.
       before: MB, its peak before the search.
     """
@@ -52,6 +51,7 @@ class Found:
     ids: np.ndarray
     similarities: np.ndarray
     seconds: float
+    cpu: float
     largest: float
     before: float
 
@@ -103,12 +103,21 @@ def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     scored, index = Parts(str(folder / "scored")), Parts(str(folder))
     where = rerank_pipeline.Search(scored, index, tuple(units), str(folder / "found"))
     before = _peak()
-    started = time.perf_counter()
+    watch = Watch()
     rerank_pipeline.find_evidence("test", where)
-    seconds, largest = time.perf_counter() - started, _peak()
+    cost, largest = watch.stop(), _peak()
     table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())
-    return Found(ids, prediction_store.matrix(table, "similarities"), seconds, largest, before)
+    similarities = prediction_store.matrix(table, "similarities")
+    return Found(ids, similarities, cost.seconds, cost.cpu, largest, before)
+
+
+def search(rows: int, queries: np.ndarray) -> Found:
+    """That step over so many rows, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
+        units = write(pathlib.Path(folder), rows)
+        ask(pathlib.Path(folder), queries)
+        return alone(blocked, pathlib.Path(folder), units)
 
 
 def _peak() -> float:
@@ -117,21 +126,21 @@ def _peak() -> float:
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1e3  # type: ignore[index]
 
 
-def brute(rows: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Similarities and ids [queries, NEIGHBOURS], and the seconds of the product and the sort."""
+def brute(rows: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, Cost]:
+    """Similarities and ids [queries, NEIGHBOURS], and what the product and the sort took."""
     index = np.concatenate(
         [vectors(n, min(IN_A_FILE, rows - n)) for n in range(0, rows, IN_A_FILE)]
     )
     ids = np.array([name(n) for n in range(rows)])
     by_id = np.argsort(ids)
     index, ids = index[by_id], ids[by_id]
-    started = time.perf_counter()
+    watch = Watch()
     columns = []
     for query in queries:  # ids ascend, so a stable sort puts ties right
         columns.append(np.argsort(-(index @ query), kind="stable")[:NEIGHBOURS])
     chosen = np.array(columns)
     similarities = np.einsum("qkf,qf->qk", index[chosen], queries)
-    return similarities, ids[chosen], time.perf_counter() - started
+    return similarities, ids[chosen], watch.stop()
 
 
 def main() -> None:
@@ -145,12 +154,7 @@ def main() -> None:
     queries = vectors(QUERY, args.queries)
     peaks = []
     for rows in args.rows:
-        with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
-            units = write(pathlib.Path(folder), rows)
-            ask(pathlib.Path(folder), queries)
-            context = multiprocessing.get_context("spawn")
-            with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-                found = pool.submit(blocked, pathlib.Path(folder), units).result()
+        found = search(rows, queries)
         peaks.append(found.largest)
         print(
             f"{rows} x {FEATURES}: {args.queries} queries in {found.seconds:.1f} s, "
@@ -162,13 +166,35 @@ def main() -> None:
     print(f"growth {peaks[-1] / peaks[0]:.2f}; goal: under {FLAT}")
 
 
+def equal(found: Found, ids: np.ndarray) -> np.ndarray:
+    """[queries] whether all neighbours of a query are these."""
+    return (found.ids[: len(ids)] == ids).all(axis=1)
+
+
+def ratios(rows: int = 20_000, asked: int = 2000, checked: int = 100) -> dict[str, list[float]]:
+    queries = vectors(QUERY, asked)
+    speeds, same, flat = [], [], []
+    for _ in range(2):
+        few, many = search(rows, queries), search(3 * rows, queries)
+        _, ids, cost = brute(3 * rows, queries[:checked])
+        speeds.append(cost.cpu / checked / (many.cpu / asked))
+        same.append(equal(many, ids).mean())
+        flat.append(few.largest / many.largest)
+    return {
+        "speed beside brute force": speeds,
+        "photos whose neighbours are the same": same,
+        "peak memory, over that of an index three times as large": flat,
+    }
+
+
 def check(rows: int, queries: np.ndarray, found: Found) -> None:
     """Prints whether brute force finds the same."""
-    similarities, ids, seconds = brute(rows, queries)
-    same = (found.ids[: len(queries)] == ids).all(axis=1).sum()
+    similarities, ids, cost = brute(rows, queries)
+    same = equal(found, ids).sum()
     off = np.abs(found.similarities[: len(queries)] - similarities).max()
     print(
-        f"brute force: {len(queries)} queries in {seconds:.1f} s; the same neighbours of {same}, "
+        f"brute force: {len(queries)} queries in {cost.seconds:.1f} s; "
+        f"the same neighbours of {same}, "
         f"similarities off by at most {off:.1e}",
         flush=True,
     )

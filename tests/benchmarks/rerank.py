@@ -14,7 +14,6 @@ import argparse
 import itertools
 import json
 import pathlib
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,6 +25,7 @@ from pipelines.common.labels import Label, format_labels
 from pipelines.score.prediction_store import Parts
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.storage import photo_records, tf_example, tfrecord
+from tests.benchmarks.costs import need
 from tests.conftest import MINI, gld2
 from tests.test_real_photos import WEIGHTS_035
 
@@ -33,6 +33,7 @@ LEARNT, SHARE, UNKNOWN = 3, 0.7, 40 / 51
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 VERSION = "dataset/gld2/1.0.0"
 UNIT = "gld2-test-00000-of-00001"
+NEEDS = (MINI, WEIGHTS_035)
 
 Photo = tuple[str, bytes, int]  # id, JPEG, landmark
 Photos = dict[int, list[Photo]]  # by landmark
@@ -89,10 +90,11 @@ def _write(
             file.write(tfrecord.frame(tf_example.encode(features)))
 
 
-def gaps(root: pathlib.Path, truth: Truth) -> list[float]:
+def gaps(root: pathlib.Path, truth: Truth, **flags: Any) -> list[float]:
     """Trains and scores; GAP of the classifier alone, then with each weight."""
     data, job, output = root / "dataset", root / "job", root / "s.csv"
-    gld2("train", data=data, job_dir=job, backbone="mobilenet_v2", alpha=0.35, weights=WEIGHTS_035)
+    flags |= {"backbone": "mobilenet_v2", "alpha": 0.35, "weights": WEIGHTS_035}
+    gld2("train", data=data, job_dir=job, **flags)
     model = job / "export"
     gld2("score", rerank="retrieval", output=output, images=data, model=model, train=data)
     scored = Parts(f"{root}/s.parts")
@@ -110,27 +112,41 @@ def gaps(root: pathlib.Path, truth: Truth) -> list[float]:
     return [ranking.gap for ranking in ranked]
 
 
+def over_splits(splits: int, **flags: Any) -> np.ndarray:
+    """[splits, 1 + weights] GAP of each of so many splits."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
+        root = pathlib.Path(name)
+        gld2("prepare", source=MINI, output=root, split="train")
+        photos = read(root / VERSION)
+        chosen = list(itertools.combinations(sorted(photos), LEARNT))
+        order = np.random.default_rng(0).permutation(len(chosen))[:splits]
+        for number, split in enumerate(order):
+            folder = root / f"split{number}"
+            truth = lay_out(folder / VERSION, photos, chosen[split], number)
+            rows.append(gaps(folder, truth, **flags))
+            print(chosen[split], np.round(rows[-1], 4), flush=True)
+    return np.array(rows)
+
+
+def ratios() -> dict[str, list[float]]:
+    found = over_splits(1, head_epochs=1, epochs=1)
+    by_weight = dict(zip(WEIGHTS, found.T[1:], strict=True))
+    return {
+        "GAP of the classifier alone": found[:, 0],
+        "GAP re-ranked, beside that": by_weight[1.0] / found[:, 0],
+        "GAP by neighbours alone, beside that": by_weight[0.0] / found[:, 0],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--splits", type=int, default=8, help="of the 20 that there are")
     args = parser.parse_args()
-    if not MINI.is_dir():
-        sys.exit("needs the real photos of ../shared, which are not there")
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        root = pathlib.Path(name)
-        gld2("prepare", source=MINI, output=root, split="train")
-        photos = read(root / VERSION)
-        chosen = list(itertools.combinations(sorted(photos), LEARNT))
-        order = np.random.default_rng(0).permutation(len(chosen))[: args.splits]
-        rows = []
-        for number, split in enumerate(order):
-            folder = root / f"split{number}"
-            truth = lay_out(folder / VERSION, photos, chosen[split], number)
-            rows.append(gaps(folder, truth))
-            print(chosen[split], np.round(rows[-1], 4), flush=True)
-    found = np.array(rows)
+    need(NEEDS)
+    found = over_splits(args.splits)
     print(f"classifier alone: GAP {found[:, 0].mean():.4f}")
     for weight, column in zip(WEIGHTS, found.T[1:], strict=True):
         better = (column > found[:, 0]).sum()

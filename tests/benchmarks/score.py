@@ -15,17 +15,15 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import functools
 import io
 import itertools
-import multiprocessing
 import os
 import pathlib
 import random
-import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -36,15 +34,18 @@ from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.records import json_record
 from pipelines.common.records.stats import Stats
 from pipelines.imaging.normalize import normalize
-from tests.benchmarks.download import Run, lay_out, photos, run
-from tests.conftest import MINI, WEIGHTS
+from tests.benchmarks.costs import Cost, Watch, alone, gld2, in_turns, need, speed, spread, without
+from tests.benchmarks.download import lay_out, photos
+from tests.conftest import MINI
+from tests.test_real_photos import WEIGHTS_035
 
-WEIGHTS_035 = WEIGHTS / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 CLASSES, SIZE, BATCH = 1000, 224, 32
 FEW = 64  # photos that take no time, so that start-up is left
 IN_A_TAR = 500
 OF_BARE, FLAT = 0.9, 1.1  # goals
 NORMAL = NormalizationConfig()
+NEEDS = (MINI, WEIGHTS_035)
+OURS, BARE, THREADS = "gld2 score", "bare loop", "bare loop with threads"
 
 
 def varied(images: int) -> Iterator[bytes]:
@@ -87,16 +88,15 @@ def make_export(folder: pathlib.Path) -> None:
 # ---- what is compared -----------------------------------------------------------------------
 
 
-def score(root: pathlib.Path, folder: pathlib.Path, *flags: str) -> Run:
+def score(root: pathlib.Path, folder: pathlib.Path, *flags: str) -> Cost:
     """(a)"""
     with tempfile.TemporaryDirectory(dir=folder) as output:
-        words = ["score", f"--source={root}", "--split=train", f"--model={folder}/export"]
-        words += [f"--output={output}/submission.csv", *flags]
-        return run([sys.executable, "-m", "pipelines.main", *words])
+        words = [f"--source={root}", "--split=train", f"--model={folder}/export"]
+        return gld2("score", *words, f"--output={output}/submission.csv", *flags)
 
 
-def bare(root: pathlib.Path, export: pathlib.Path, threads: int) -> float:
-    """(b) and (c): seconds."""
+def bare(root: pathlib.Path, export: pathlib.Path, threads: int) -> Cost:
+    """(b) and (c)"""
     with quiet.tensorflow():
         import keras
         import tensorflow as tf
@@ -111,11 +111,11 @@ def bare(root: pathlib.Path, export: pathlib.Path, threads: int) -> float:
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         each = pool.map if threads > 1 else map
         list(each(pixels, itertools.islice(_members(root), BATCH)))  # what is slow once is done
-        started = time.perf_counter()
+        watch = Watch()
         members = _members(root)
         while batch := list(itertools.islice(members, BATCH)):
             model.predict(np.stack(list(each(pixels, batch))), verbose=0).max(axis=1)
-        return time.perf_counter() - started
+        return watch.stop()
 
 
 def _members(root: pathlib.Path) -> Iterator[bytes]:
@@ -125,41 +125,51 @@ def _members(root: pathlib.Path) -> Iterator[bytes]:
                 yield tar.extractfile(info).read()  # type: ignore[union-attr]
 
 
-def alone(*args) -> float:
-    """Runs (b) or (c) in a new process."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(bare, *args).result()
-
-
 # ---- the command ----------------------------------------------------------------------------
 
 
-def measure(args: argparse.Namespace, folder: pathlib.Path, data: list[bytes]) -> None:
+def measure(
+    folder: pathlib.Path, images: int, rounds: int, threads: Mapping[str, int], flags: Sequence[str]
+) -> tuple[dict[str, list[Cost]], list[Cost]]:
+    """What each took of each round, start-up taken off, and that start-up."""
+    many = folder / "many"
+    works: dict[str, Callable[[], Cost]] = {
+        "few": lambda: score(folder / "few", folder, *flags),
+        OURS: lambda: score(many, folder, *flags),
+    }
+    for name, number in threads.items():
+        works[name] = functools.partial(alone, bare, many, folder / "export", number)
+    found = in_turns(works, rounds)
+    starts = found.pop("few")
+    found[OURS] = [without(one, start) for one, start in zip(found[OURS], starts, strict=True)]
+    return found, starts
+
+
+def lay_out_both(folder: pathlib.Path, data: Sequence[bytes], images: int) -> None:
     lay_out(folder / "few", data, FEW, 1, loose=False)
-    lay_out(folder / "many", data, args.images, max(1, args.images // IN_A_TAR), loose=False)
-    rates: dict[str, list[float]] = {"a": [], "b": [], "c": []}
-    starts, largest = [], 0.0
-    for _ in range(args.rounds):
-        starts.append(score(folder / "few", folder, *args.score).seconds)
-        done = score(folder / "many", folder, *args.score)
-        largest = max(largest, done.largest)
-        rates["a"].append((args.images - FEW) / (done.seconds - starts[-1]))
-        for name, threads in (("b", 1), ("c", os.cpu_count() or 1)):
-            rates[name].append(args.images / alone(folder / "many", folder / "export", threads))
-    size = np.mean([len(each) for each in data]) / 1e3
-    print(f"{args.images} photos of {size:.0f} KB; start-up {np.median(starts):.1f} s with {FEW}")
-    for name, what in (("a", "gld2 score"), ("b", "bare loop"), ("c", "bare loop, threads")):
-        print(f"({name}) {what}: {spread(rates[name], '.0f')} images/s")
-    for name in "bc":
-        print(f"(a)/({name}): {spread(np.divide(rates['a'], rates[name]), '.2f')}")
-    print(f"goal: (a)/(b) at least {OF_BARE}; {largest:.0f} MB largest process")
+    lay_out(folder / "many", data, images, max(1, images // IN_A_TAR), loose=False)
 
 
-def spread(values, how: str) -> str:
-    """Median and range."""
-    median, low, high = (format(f(values), how) for f in (np.median, np.min, np.max))
-    return f"{median} ({low} to {high})"
+def report(found: dict[str, list[Cost]], starts: Sequence[Cost], images: int) -> None:
+    print(f"{images} photos; start-up {np.median([s.seconds for s in starts]):.1f} s with {FEW}")
+    rates = {name: np.array([images / one.seconds for one in runs]) for name, runs in found.items()}
+    rates[OURS] *= 1 - FEW / images
+    for name, values in rates.items():
+        print(f"{name}: {spread(values, '.0f')} images/s")
+    for name in (BARE, THREADS):
+        print(f"{OURS} / {name}: {spread(rates[OURS] / rates[name], '.2f')}")
+    largest = max(one.largest for one in found[OURS])
+    print(f"goal: {OURS} / {BARE} at least {OF_BARE}; {largest:.0f} MB largest process")
+
+
+def ratios(images: int = 600) -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
+        folder = pathlib.Path(name)
+        make_export(folder / "export")
+        lay_out_both(folder, list(varied(400)), images)
+        found, _ = measure(folder, images, 2, {BARE: 1}, ())
+    share = 1 - FEW / images  # start-up took the others with it
+    return {"speed beside a bare loop": [share * s for s in speed(found[OURS], found[BARE], "cpu")]}
 
 
 def measure_memory(args: argparse.Namespace, folder: pathlib.Path, data: list[bytes]) -> None:
@@ -181,13 +191,19 @@ def main() -> None:
     parser.add_argument("--memory", type=int, nargs="+", help="peaks at these numbers of photos")
     parser.add_argument("score", nargs="*", help="after --: flags for gld2 score")
     args = parser.parse_args()
-    if not MINI.is_dir():
-        sys.exit("needs the real photos of ../shared, which are not there")
+    need(NEEDS)
     with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
         folder = pathlib.Path(name)
-        make_export(folder / "export")
         data = list(varied(min(2000, max([args.images, *(args.memory or [])]))))
-        (measure_memory if args.memory else measure)(args, folder, data)
+        make_export(folder / "export")
+        if args.memory:
+            measure_memory(args, folder, data)
+        else:
+            lay_out_both(folder, data, args.images)
+            print(f"photos of {np.mean([len(each) for each in data]) / 1e3:.0f} KB")
+            threads = {BARE: 1, THREADS: os.cpu_count() or 1}
+            found = measure(folder, args.images, args.rounds, threads, args.score)
+            report(*found, args.images)
 
 
 if __name__ == "__main__":

@@ -19,16 +19,12 @@ import dataclasses
 import functools
 import hashlib
 import importlib.util
-import multiprocessing
 import os
 import pathlib
-import resource
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -39,20 +35,15 @@ from pipelines.common.paths import Output, join
 from pipelines.common.records.stats import Stats
 from pipelines.source.staged_units import summaries
 from pipelines.storage import filesystem, parquet, tf_example, tfrecord
-from tests.benchmarks.download import Run, run
+from tests.benchmarks import costs
+from tests.benchmarks.costs import Cost, Watch, met, need, spread
 from tests.conftest import MINI, gld2
 
+NEEDS = (MINI,)
 UNIT = 8000  # photos; a GLDv2 tar has about as many
 OF_A_LANDMARK = 10  # photos
 FEW = 100  # photos that take no time, so that start-up is left
 OF_BARE, OF_TFDS, MEGABYTES, FLAT = 0.9, 3, 1000, 1.1  # goals
-
-
-@dataclasses.dataclass
-class Cost(Run):
-    """One finished command, and the seconds of CPU that it took."""
-
-    cpu: float = 0.0
 
 
 Work = Callable[[list[str], pathlib.Path, int], Cost]  # of staged files, folder, shards
@@ -166,31 +157,11 @@ def warm(photos: Photos) -> None:
 # ---- what is measured -----------------------------------------------------------------------
 
 
-class Watch:
-    """Begins to measure its own process."""
-
-    def __init__(self):
-        self._started, self._cpu = time.perf_counter(), time.process_time()
-
-    def stop(self) -> Cost:
-        seconds, cpu = time.perf_counter() - self._started, time.process_time() - self._cpu
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        return Cost(seconds, peak, peak, cpu)
-
-
 def shard(photos: Photos, *flags: str) -> Cost:
     """(a)"""
     shutil.rmtree(photos.output.dataset, ignore_errors=True)
-    words = [sys.executable, "-m", "pipelines.main", "shard", f"--output={photos.output.root}"]
     os.sync()  # or the disk would still be busy with what another wrote
-    before = _cpu_of_commands()
-    found = run([*words, *flags])
-    return Cost(**dataclasses.asdict(found), cpu=_cpu_of_commands() - before)
-
-
-def _cpu_of_commands() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return costs.gld2("shard", f"--output={photos.output.root}", *flags)
 
 
 def shards(photos: Photos) -> int:
@@ -272,17 +243,6 @@ def _builder(paths: list[str]) -> type:
     return Landmarks
 
 
-def alone(work: Work, photos: Photos, folder: pathlib.Path, shards: int) -> Cost:
-    """Runs (b) or (c) in a new process, which imports TensorFlow and goes away with it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.sync()
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        found = pool.submit(work, photos.staged, folder, shards).result()
-    shutil.rmtree(folder)
-    return found
-
-
 # ---- rounds and the table -------------------------------------------------------------------
 
 
@@ -329,12 +289,6 @@ class Line:
         )
 
 
-def spread(values: np.ndarray, how: str) -> str:
-    """Median and range."""
-    median, low, high = (format(f(values), how) for f in (np.median, np.min, np.max))
-    return f"{median} ({low} to {high})"
-
-
 @dataclasses.dataclass
 class Bench:
     """All lines, over photos made in a folder."""
@@ -365,7 +319,10 @@ class Bench:
             line.runs.append(self._alone(write_tfds, photos, 2))  # as (a) has on 10,000
 
     def _alone(self, work: Work, photos: Photos, shards: int) -> Cost:
-        return alone(work, photos, self.folder / "alone", shards)
+        """Runs (b) or (c) in a new process, which imports TensorFlow and goes away with it."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            os.sync()
+            return costs.alone(work, photos.staged, pathlib.Path(folder), shards)
 
     def table(self) -> Iterator[str]:
         yield (
@@ -381,10 +338,10 @@ class Bench:
         for line in self.tfds:
             yield goal("(a)/(c)", self.ours[-1], line, OF_TFDS)
         first, last = self.ours[0].peak, self.ours[-1].peak
-        met = max(first, last) < MEGABYTES and last < FLAT * first
+        flat = max(first, last) < MEGABYTES and last < FLAT * first
         yield (
             f"| peak of (a) | {self.ours[0].images:,} to {self.ours[-1].images:,} "
-            f"| {first:,.0f} to {last:,.0f} MB | | flat, under {MEGABYTES:,} MB | {_met(met)} |"
+            f"| {first:,.0f} to {last:,.0f} MB | | flat, under {MEGABYTES:,} MB | {met(flat)} |"
         )
 
 
@@ -393,12 +350,27 @@ def goal(name: str, ours: Line, other: Line, least: float) -> str:
     clock, cpu = (ours.rates(by) / other.rates(by) for by in ("seconds", "cpu"))
     return (
         f"| {name} | {ours.images:,} | {spread(clock, '.2f')} | {spread(cpu, '.2f')} "
-        f"| at least {least} | {_met(np.median(clock) >= least)} |"
+        f"| at least {least} | {met(np.median(clock) >= least)} |"
     )
 
 
-def _met(good: bool) -> str:
-    return "met" if good else "not met"
+def ratios(images: int = 8000) -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
+        bench = made(pathlib.Path(name), [images], 0, ())
+        for _ in range(3):
+            bench.round()
+    (ours,), (bare,) = bench.ours, bench.bare
+    return {
+        "speed beside a bare loop": ours.rates("cpu") / bare.rates("cpu"),
+    }
+
+
+def made(folder: pathlib.Path, sizes: Sequence[int], tfds: int, flags: Sequence[str]) -> Bench:
+    """A benchmark over photos of each number, and over so many with TFDS, or 0."""
+    make_some = functools.partial(make, few=Few(folder / "mini"))
+    few, *many = (make_some(folder / str(n), images=n) for n in (FEW, *sorted(sizes)))
+    small = [make_some(folder / str(n), images=n) for n in [tfds] if n]
+    return Bench(folder, few, many, small, flags)
 
 
 def main() -> None:
@@ -411,19 +383,15 @@ def main() -> None:
     parser.add_argument("--keep", type=pathlib.Path, help="keeps the photos, for next time")
     parser.add_argument("shard", nargs="*", help="after --: flags for gld2 shard")
     args = parser.parse_args()
-    if not MINI.is_dir():
-        sys.exit("needs the real photos of ../shared, which are not there")
+    need(NEEDS)
     if args.tfds and not importlib.util.find_spec("tensorflow_datasets"):
         sys.exit("needs tensorflow-datasets, or --tfds 0")
     with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
         folder = args.keep or pathlib.Path(name)
-        made = functools.partial(make, few=Few(folder / "mini"))
-        few, *sizes = (made(folder / str(n), images=n) for n in (FEW, *sorted(args.images)))
-        small = [made(folder / str(n), images=n) for n in [args.tfds] if n]
-        bench = Bench(folder, few, sizes, small, args.shard)
+        bench = made(folder, args.images, args.tfds, args.shard)
         for _ in range(args.rounds):
             bench.round()
-        size = sizes[-1].megabytes / sizes[-1].images * 1e3
+        size = bench.sizes[-1].megabytes / bench.sizes[-1].images * 1e3
     print(f"{size:.0f} KB a photo, {args.rounds} rounds")
     print("\n".join(bench.table()))
 

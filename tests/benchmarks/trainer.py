@@ -15,12 +15,10 @@ that a v3-8 would need. On a CPU the input takes its time from the same cores as
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import os
 import pathlib
 import tempfile
-import time
 from collections.abc import Callable
 
 import keras
@@ -28,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from tests.benchmarks.shard import spread
+from tests.benchmarks.costs import Cost, Watch, in_turns, met, speed, spread
 from tests.conftest import MINI, gld2
 from trainer.config import NO_WEIGHTS, Config
 from trainer.data import dataset, input_pipeline
@@ -39,32 +37,16 @@ from trainer.training import checkpoints
 
 V3_8 = 4400  # images a second that a v3-8 takes
 WARM = 3  # steps that fill buffers, and are not timed
-OF_CACHED, OF_DECODING, OF_BARE = 0.95, 0.9, 0.97  # goals
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What a step or a photo takes.
-
-    Attributes:
-      seconds: by the clock.
-      cpu: seconds of all cores together.
-    """
-
-    seconds: float
-    cpu: float
-
-
-class Watch:
-    """Begins to measure this process."""
-
-    def __init__(self) -> None:
-        self._seconds, self._cpu = time.perf_counter(), time.process_time()
-
-    def each(self, count: int) -> Cost:
-        """What one of `count` took."""
-        seconds, cpu = time.perf_counter() - self._seconds, time.process_time() - self._cpu
-        return Cost(seconds / count, cpu / count)
+NEEDS = (MINI,)
+INPUT, DECODING, RESIZING = "input, a photo", "decoding, a photo", "decoding and resizing, a photo"
+SHARDS, CACHED = "fit on shards, a step", "fit on one batch, a step"
+BARE = "train_on_batch, a step"
+GOALS = {  # what is compared, and the least that it should be
+    "(a) shards beside one batch": (SHARDS, CACHED, 0.95),
+    "(b) input beside decoding": (INPUT, DECODING, 0.9),
+    "(b) input beside decoding and resizing": (INPUT, RESIZING, 0.9),
+    "(c) fit beside train_on_batch": (CACHED, BARE, 0.97),
+}
 
 
 def after_a_few(work: Callable[[], object], times: int, count: int) -> Cost:
@@ -74,7 +56,7 @@ def after_a_few(work: Callable[[], object], times: int, count: int) -> Cost:
     watch = Watch()
     for _ in range(times):
         work()
-    return watch.each(count)
+    return watch.stop(count)
 
 
 class Steps(keras.callbacks.Callback):
@@ -85,7 +67,7 @@ class Steps(keras.callbacks.Callback):
             self._watch = Watch()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        self.cost = self._watch.each(self.params["steps"] - WARM)
+        self.cost = self._watch.stop(self.params["steps"] - WARM)
 
 
 # ---- what is measured -----------------------------------------------------------------------
@@ -200,34 +182,12 @@ class Input:
 # ---- rounds and the report ------------------------------------------------------------------
 
 
-def in_turns(works: dict[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
-    """Each of them in each round; a first round, which compiles, does not count."""
-    found: dict[str, list[Cost]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name, work in works.items():
-            cost = work()
-            if number:
-                found[name].append(cost)
-    return found
-
-
-def ratio(slower: list[Cost], faster: list[Cost], by: str = "seconds") -> np.ndarray:
-    """[rounds] share of the faster's speed that the slower has."""
-    pairs = zip(faster, slower, strict=True)
-    return np.array([getattr(one, by) / getattr(other, by) for one, other in pairs])
-
-
 def report(found: dict[str, list[Cost]]) -> None:
     print("| | ms by the clock | ms of CPU |\n|---|---|---|")
     for name, costs in found.items():
         clock = np.array([1e3 * cost.seconds for cost in costs])
         cpu = np.array([1e3 * cost.cpu for cost in costs])
         print(f"| {name} | {spread(clock, '.2f')} | {spread(cpu, '.2f')} |")
-
-
-def goal(title: str, values: np.ndarray, wanted: float) -> None:
-    word = "met" if np.median(values) >= wanted else "NOT met"
-    print(f"{title}: {spread(values, '.3f')}; goal {wanted}: {word}")
 
 
 def main() -> None:
@@ -249,7 +209,9 @@ def main() -> None:
             weights=NO_WEIGHTS,
         )
         version = dataset.find(data_folder)
-        measure(settings, version, flags)
+        photos = Input(settings, version, flags.epochs)
+        training = Training(settings, version, flags.steps, folder)
+        tell(settings, version, measure(photos, training, flags.rounds))
 
 
 def _prepared(folder: pathlib.Path) -> str:
@@ -257,40 +219,41 @@ def _prepared(folder: pathlib.Path) -> str:
     return str(folder / "dataset")
 
 
-def measure(settings: Config, version: Version, flags: argparse.Namespace) -> None:
-    cores = len(os.sched_getaffinity(0))
-    photos = Input(settings, version, flags.epochs)
-    read = in_turns(
-        {
-            "input, a photo": photos.ours,
-            "decoding, a photo": photos.decoding,
-            "decoding and resizing, a photo": photos.decoding_and_resizing,
-        },
-        flags.rounds,
-    )
-    training = Training(settings, version, flags.steps, settings.job_dir)
-    stepped = in_turns(
-        {
-            "fit on shards, a step": training.on_shards,
-            "fit on one batch, a step": training.on_one_batch,
-            "train_on_batch, a step": training.bare,
-        },
-        flags.rounds,
-    )
-    ours, decoding, resizing = read.values()
-    shards, cached, bare = stepped.values()
-    batch = input_pipeline.batch_size(version, settings)
+def measure(photos: Input, training: Training, rounds: int) -> dict[str, list[Cost]]:
+    """In turns; a first round, which compiles, does not count."""
+    read = {INPUT: photos.ours, DECODING: photos.decoding, RESIZING: photos.decoding_and_resizing}
+    stepped = {SHARDS: training.on_shards, CACHED: training.on_one_batch, BARE: training.bare}
+    found = in_turns(read, rounds + 1) | in_turns(stepped, rounds + 1)
+    return {name: costs[1:] for name, costs in found.items()}
+
+
+def shares(found: dict[str, list[Cost]], by: str = "seconds") -> dict[str, list[float]]:
+    """Each goal's ratio in each round."""
+    return {name: speed(found[ours], found[other], by) for name, (ours, other, _) in GOALS.items()}
+
+
+def ratios() -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        data = _prepared(pathlib.Path(folder))
+        settings = Config(
+            data=(data,), job_dir=folder, backbone="mobilenet_v2", alpha=0.35, weights=NO_WEIGHTS
+        )
+        version = dataset.find(data)
+        training = Training(settings, version, 8, folder)
+        return shares(measure(Input(settings, version, 1), training, 3), "cpu")
+
+
+def tell(settings: Config, version: Version, found: dict[str, list[Cost]]) -> None:
+    cores, batch = len(os.sched_getaffinity(0)), input_pipeline.batch_size(version, settings)
     print(f"{settings.backbone}, batches of {batch}, {settings.image_size} px, {cores} cores\n")
-    report(read | stepped)
+    report(found)
     print()
-    goal("(a) shards beside one batch", ratio(shards, cached), OF_CACHED)
-    share = batch * np.median([c.cpu for c in ours]) / np.median([c.cpu for c in cached])
-    print(f"    the input's CPU time is {share:.1%} of the network's")
-    goal("(b) input beside decoding", ratio(ours, decoding), OF_DECODING)
-    goal("    input beside decoding and resizing", ratio(ours, resizing), OF_DECODING)
-    goal("(c) fit beside train_on_batch", ratio(cached, bare), OF_BARE)
-    needed = V3_8 * np.median([cost.cpu for cost in ours])
-    print(f"(d) {V3_8:,} images/s take {needed:.1f} cores like these")
+    for name, values in shares(found).items():
+        wanted = GOALS[name][2]
+        print(f"{name}: {spread(values, '.3f')}; goal {wanted}: {met(np.median(values) >= wanted)}")
+    photo, step = (np.median([cost.cpu for cost in found[name]]) for name in (INPUT, CACHED))
+    print(f"the input's CPU time is {batch * photo / step:.1%} of the network's")
+    print(f"(d) {V3_8:,} images/s take {V3_8 * photo:.1f} cores like these")
 
 
 if __name__ == "__main__":
