@@ -20,6 +20,7 @@ from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashe
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
 # The first bytes of files in these formats.
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
+PNG, IHDR = b"\x89PNG", re.compile(rb"IHDR(.{4})(.{4})", re.DOTALL)  # width and height
 ORIENTATION = 0x0112  # EXIF
 UPRIGHT = {  # EXIF orientation -> the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -101,6 +102,8 @@ def normalize(data: bytes, config: NormalizationConfig) -> NormalizedPhoto:
 def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
     if not data:
         raise Unreadable(Reason.EMPTY, "0 bytes")
+    if data.startswith(PNG):
+        _check_png_size(data, min(config.max_pixels, WHOLE_PIXELS))
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # as above
@@ -110,6 +113,14 @@ def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
         detail = f"{image.format}: {image.width} x {image.height} pixels, over {most}"
         raise Unreadable(Reason.TOO_LARGE, detail)
     return image
+
+
+def _check_png_size(data: bytes, most: int) -> None:
+    """Raises Unreadable for a large PNG; Pillow fills an animated one as it opens it."""
+    for match in IHDR.finditer(data, 0, max(data.find(b"IDAT"), 0) or len(data)):
+        width, height = (int.from_bytes(side, "big") for side in match.groups())
+        if width * height > most:
+            raise Unreadable(Reason.TOO_LARGE, f"PNG: {width} x {height} pixels, over {most}")
 
 
 def _most_pixels(image: Image.Image, config: NormalizationConfig) -> int:
@@ -133,7 +144,7 @@ def _is_rgb_jpeg(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Returns how an image lies once it is decoded; decodes all but JPEGs.
+    """Returns how an image lies once it is decoded, 1 to 8; decodes all but JPEGs.
 
     A PNG's EXIF may stand behind its pixels. A TIFF is turned upright by Pillow itself, which
     also exchanges its width and height, and leaves no orientation.
@@ -141,9 +152,10 @@ def _orientation(image: Image.Image) -> int:
     if image.format not in SCALED:
         image.load()
     try:
-        return int(image.getexif().get(ORIENTATION, 1))
+        found = int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # corrupt EXIF raises many types; the pixels may be intact
         return 1
+    return found if found in UPRIGHT else 1
 
 
 def _bounded(image: Image.Image, size: int) -> Image.Image:

@@ -20,6 +20,8 @@ from pipelines.runner.options import LOCAL_RUNNER
 DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distributions
 # Engines report a worker's error as text, after the worker's traceback.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
+# An error of a disk in code that is not ours, as where Beam writes files of its own.
+DISK_ERROR = re.compile(r"OSError: (\[Errno \d+\] .*?)(?: \[while running|\n|$)")
 STOPPED = re.compile(r"KeyboardInterrupt\b")  # Ctrl-C within a step; Beam makes an error of it
 FAILED = re.compile(r"Pipeline \S+ failed in state .*")
 
@@ -92,7 +94,10 @@ def _user_error(error: Exception) -> UserError | None:
     if isinstance(error, UserError):
         return UserError(str(error).split(" [while running")[0])
     found = USER_ERROR.findall(str(error)) or USER_ERROR.findall(repr(error).replace("\\n", "\n"))
-    return UserError(found[-1]) if found else None
+    if found:
+        return UserError(found[-1])
+    disk = DISK_ERROR.search(str(error))
+    return UserError(f"{disk[1]}; make sure that the disk can be written") if disk else None
 
 
 def _engine_error(error: Exception) -> EngineError | None:

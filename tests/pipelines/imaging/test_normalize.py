@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import threading
@@ -124,6 +125,14 @@ def test_what_pillow_logs_is_not_shown(caplog: pytest.LogCaptureFixture):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 65021])
+def test_an_orientation_that_there_is_not_turns_nothing(orientation: int):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = normalize(encoded(photo(64, 48), exif=exif), NormalizationConfig())
+    assert (found.source_width, found.source_height) == (found.width, found.height) == (64, 48)
+
+
 def test_zero_keeps_the_bytes_of_an_upright_jpeg():
     data = encoded(photo(), quality=80)
     assert normalize(data, NormalizationConfig(image_size=0)).jpeg == data
@@ -160,6 +169,16 @@ def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
 )  # fmt: skip
 def test_a_bomb_is_not_decoded(side: int, kind: str, options: dict):
     bomb = encoded(Image.new("L", (side, side)), kind, **options)
+    with pytest.raises(Unreadable) as caught:
+        normalize(bomb, NormalizationConfig())
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_an_animated_bomb_is_refused_before_pillow_opens_it():
+    bomb = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAADBbAQAgCAIAAADnG7N+AAAACGFjVEwAAAADAAAAAM7tusAAAAAaZmNUTAAA"
+        "AAAAAAAwAAAAIAAAAAAAAAAAAAAAAAEHPu0QZA4EAABJREFUeADQjwCELwAAAAAStSQ="
+    )  # 48 x 1,526,792,224 pixels; found by tests.fuzz
     with pytest.raises(Unreadable) as caught:
         normalize(bomb, NormalizationConfig())
     assert caught.value.reason is Reason.TOO_LARGE

@@ -1,0 +1,151 @@
+"""Small photos and tars of our own drawing, in all the ways of writing them that readers know."""
+
+from __future__ import annotations
+
+import functools
+import io
+import tarfile
+
+import numpy as np
+from PIL import Image
+
+ORIENTATION = 0x0112  # EXIF
+FORMATS = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
+
+
+# ---- photos ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def drawn() -> Image.Image:
+    """Different at each corner, so that a turned picture is another one."""
+    rows, columns = np.mgrid[:32, :48]
+    noise = np.random.default_rng(0).integers(0, 40, (32, 48, 3))
+    return Image.fromarray(
+        (np.stack([rows * 6, columns * 4, rows + columns], -1) + noise).astype(np.uint8)
+    )
+
+
+def saved(image: Image.Image, form: str, **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def exif(orientation: int = 6) -> Image.Exif:
+    made = Image.Exif()
+    made[ORIENTATION], made[0x010E] = orientation, "a place"
+    made[0x8769] = {0x9003: "2019:01:01 00:00:00"}
+    return made
+
+
+@functools.cache
+def photos() -> dict[str, list[bytes]]:
+    """Photos by format."""
+    rgb = drawn()
+    grey, palette, rgba = rgb.convert("L"), rgb.quantize(16), rgb.convert("RGBA")
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    big = np.asarray(deep).astype(">u2").tobytes()
+    many = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
+    return {
+        "JPEG": [
+            saved(rgb, "JPEG", exif=exif()),
+            saved(rgb, "JPEG", progressive=True, comment=b"x" * 50, restart_marker_rows=1),
+            saved(rgb.convert("CMYK"), "JPEG"),
+            saved(grey, "JPEG", icc_profile=b"p" * 300),
+            saved(rgb, "MPO", save_all=True, append_images=[rgb]),
+        ],
+        "PNG": [
+            saved(rgb, "PNG", exif=exif()),
+            saved(palette, "PNG", transparency=3),
+            saved(rgba, "PNG", icc_profile=b"p" * 300),
+            saved(deep, "PNG"),
+            saved(rgb, "PNG", **many),
+            saved(grey.convert("1"), "PNG"),
+            saved(grey.convert("LA"), "PNG"),
+        ],
+        "WEBP": [
+            saved(rgb, "WEBP", exif=exif()),
+            saved(rgba, "WEBP", lossless=True),
+            saved(rgb, "WEBP", **many),
+        ],
+        "GIF": [
+            saved(palette, "GIF"),
+            saved(rgb, "GIF", **many),
+            saved(palette, "GIF", transparency=2, comment=b"c" * 40),
+        ],
+        "TIFF": [
+            saved(rgb, "TIFF"),
+            saved(rgb, "TIFF", compression="tiff_lzw", tiffinfo={ORIENTATION: 6}),
+            saved(rgb, "TIFF", compression="jpeg"),
+            saved(grey.convert("1"), "TIFF", compression="group4"),
+            saved(rgba, "TIFF", compression="tiff_adobe_deflate"),
+            saved(deep, "TIFF", big_tiff=True),
+            saved(palette, "TIFF", **many),
+            saved(Image.frombytes("I;16B", deep.size, big), "TIFF"),
+            saved(rgb.convert("CMYK"), "TIFF", tiffinfo={ORIENTATION: 2}),
+        ],
+        "BMP": [saved(rgb, "BMP"), saved(palette, "BMP"), saved(grey.convert("1"), "BMP")],
+    }
+
+
+def images() -> list[bytes]:
+    return [data for some in photos().values() for data in some]
+
+
+# ---- tars -----------------------------------------------------------------------------------
+
+
+def tar_of(members: list[tuple[str, bytes]], form: int) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        tar.addfile(tarfile.TarInfo("d" * 120 + "/folder/"))
+    return out.getvalue()
+
+
+@functools.cache
+def tars() -> list[bytes]:
+    """Tars of photos with short and with long names."""
+    named = [(f"0/0/0/{n:016x}.jpg", data) for n, data in enumerate(images()[:8])]
+    long = [("é" * 80 + name, data) for name, data in named]
+    return [tar_of(named, form) for form in FORMATS] + [tar_of(long, form) for form in FORMATS[1:]]
+
+
+def small_tars() -> list[bytes]:
+    """The same with few bytes in each file, and members that are no plain files."""
+    named = [(f"0/0/0/{n:016x}.jpg", b"photo" * n) for n in range(3)]
+    long = [("é" * 80 + name, data) for name, data in named]
+    plain = [tar_of(named, form) for form in FORMATS] + [tar_of(long, form) for form in FORMATS[1:]]
+    return [*plain, odd_tar(), sparse_tar()]
+
+
+def odd_tar() -> bytes:
+    """A tar with links, devices, names that lead out, and a repeated id."""
+    out = io.BytesIO()
+    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.REGTYPE)
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for kind in kinds:
+            info = tarfile.TarInfo("../../etc/passwd" if kind == tarfile.REGTYPE else f"{7:016x}")
+            info.type, info.linkname, info.pax_headers = kind, "/etc/passwd", {"comment": "é"}
+            tar.addfile(info)
+    return out.getvalue()
+
+
+def sparse_tar() -> bytes:
+    """A tar with sparse files: GNU's own kind, and that of pax fields."""
+    fields = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1"}
+    mapped = bytearray(tarfile.TarInfo(f"{8:016x}.jpg").tobuf(tarfile.GNU_FORMAT))
+    mapped[156:157], mapped[482] = tarfile.GNUTYPE_SPARSE, 1
+    info = tarfile.TarInfo(f"{9:016x}.jpg")
+    info.pax_headers = fields
+    return with_checksum(bytes(mapped)) + bytes(512) + info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+
+
+def with_checksum(header: bytes) -> bytes:
+    """A tar's header of 512 bytes with the checksum that fits it."""
+    summed = sum(header) - sum(header[148:156]) + 8 * ord(" ")
+    return header[:148] + b"%06o\0 " % summed + header[156:]
