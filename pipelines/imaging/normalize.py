@@ -7,6 +7,7 @@ import dataclasses
 import io
 import logging
 import re
+import struct
 import threading
 import warnings
 
@@ -20,7 +21,8 @@ from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashe
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
 # The first bytes of files in these formats.
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
-PNG, IHDR = b"\x89PNG", re.compile(rb"IHDR(.{4})(.{4})", re.DOTALL)  # width and height
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_CHUNK = struct.Struct(">I4s")  # its length and type; data and a CRC follow
 ORIENTATION = 0x0112  # EXIF
 UPRIGHT = {  # EXIF orientation -> the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -117,10 +119,15 @@ def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
 
 def _check_png_size(data: bytes, most: int) -> None:
     """Raises Unreadable for a large PNG; Pillow fills an animated one as it opens it."""
-    for match in IHDR.finditer(data, 0, max(data.find(b"IDAT"), 0) or len(data)):
-        width, height = (int.from_bytes(side, "big") for side in match.groups())
-        if width * height > most:
-            raise Unreadable(Reason.TOO_LARGE, f"PNG: {width} x {height} pixels, over {most}")
+    start, kind = len(PNG), b""
+    while kind != b"IDAT" and start + PNG_CHUNK.size + 8 <= len(data):
+        length, kind = PNG_CHUNK.unpack_from(data, start)
+        start += PNG_CHUNK.size
+        if kind == b"IHDR":
+            width, height = struct.unpack_from(">II", data, start)
+            if width * height > most:
+                raise Unreadable(Reason.TOO_LARGE, f"PNG: {width} x {height} pixels, over {most}")
+        start += length + 4
 
 
 def _most_pixels(image: Image.Image, config: NormalizationConfig) -> int:

@@ -21,7 +21,7 @@ DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distr
 # Engines report a worker's error as text, after the worker's traceback.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
 # An error of a disk in code that is not ours, as where Beam writes files of its own.
-DISK_ERROR = re.compile(r"OSError: (\[Errno \d+\] .*?)(?: \[while running|\n|$)")
+DISK_ERROR = re.compile(r"\w+Error: (\[Errno \d+\] [^\n]*?) \[while running [^\n]*\s*\Z")
 STOPPED = re.compile(r"KeyboardInterrupt\b")  # Ctrl-C within a step; Beam makes an error of it
 FAILED = re.compile(r"Pipeline \S+ failed in state .*")
 
@@ -97,7 +97,9 @@ def _user_error(error: Exception) -> UserError | None:
     if found:
         return UserError(found[-1])
     disk = DISK_ERROR.search(str(error))
-    return UserError(f"{disk[1]}; make sure that the disk can be written") if disk else None
+    return (
+        UserError(f"{disk[1]}; make sure that the disk can be read and written") if disk else None
+    )
 
 
 def _engine_error(error: Exception) -> EngineError | None:

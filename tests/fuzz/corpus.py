@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import tarfile
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -43,50 +44,67 @@ def exif(orientation: int = 6) -> Image.Exif:
 def photos() -> dict[str, list[bytes]]:
     """Photos by format."""
     rgb = drawn()
-    grey, palette, rgba = rgb.convert("L"), rgb.quantize(16), rgb.convert("RGBA")
-    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    big = np.asarray(deep).astype(">u2").tobytes()
-    many = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
+    palette, rgba, grey = rgb.quantize(16), rgb.convert("RGBA"), rgb.convert("L")
+    several = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
     return {
-        "JPEG": [
-            saved(rgb, "JPEG", exif=exif()),
-            saved(rgb, "JPEG", progressive=True, comment=b"x" * 50, restart_marker_rows=1),
-            saved(rgb.convert("CMYK"), "JPEG"),
-            saved(grey, "JPEG", icc_profile=b"p" * 300),
-            saved(rgb, "MPO", save_all=True, append_images=[rgb]),
-        ],
-        "PNG": [
-            saved(rgb, "PNG", exif=exif()),
-            saved(palette, "PNG", transparency=3),
-            saved(rgba, "PNG", icc_profile=b"p" * 300),
-            saved(deep, "PNG"),
-            saved(rgb, "PNG", **many),
-            saved(grey.convert("1"), "PNG"),
-            saved(grey.convert("LA"), "PNG"),
-        ],
+        "JPEG": _jpegs(rgb),
+        "PNG": _pngs(rgb, several),
         "WEBP": [
             saved(rgb, "WEBP", exif=exif()),
             saved(rgba, "WEBP", lossless=True),
-            saved(rgb, "WEBP", **many),
+            saved(rgb, "WEBP", **several),
         ],
         "GIF": [
             saved(palette, "GIF"),
-            saved(rgb, "GIF", **many),
+            saved(rgb, "GIF", **several),
             saved(palette, "GIF", transparency=2, comment=b"c" * 40),
         ],
-        "TIFF": [
-            saved(rgb, "TIFF"),
-            saved(rgb, "TIFF", compression="tiff_lzw", tiffinfo={ORIENTATION: 6}),
-            saved(rgb, "TIFF", compression="jpeg"),
-            saved(grey.convert("1"), "TIFF", compression="group4"),
-            saved(rgba, "TIFF", compression="tiff_adobe_deflate"),
-            saved(deep, "TIFF", big_tiff=True),
-            saved(palette, "TIFF", **many),
-            saved(Image.frombytes("I;16B", deep.size, big), "TIFF"),
-            saved(rgb.convert("CMYK"), "TIFF", tiffinfo={ORIENTATION: 2}),
-        ],
+        "TIFF": _tiffs(rgb, several),
         "BMP": [saved(rgb, "BMP"), saved(palette, "BMP"), saved(grey.convert("1"), "BMP")],
     }
+
+
+def deep(rgb: Image.Image) -> Image.Image:
+    """The same in grey of 16 bits."""
+    return Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
+
+
+def _jpegs(rgb: Image.Image) -> list[bytes]:
+    return [
+        saved(rgb, "JPEG", exif=exif()),
+        saved(rgb, "JPEG", progressive=True, comment=b"x" * 50, restart_marker_rows=1),
+        saved(rgb.convert("CMYK"), "JPEG"),
+        saved(rgb.convert("L"), "JPEG", icc_profile=b"p" * 300),
+        saved(rgb, "MPO", save_all=True, append_images=[rgb]),
+    ]
+
+
+def _pngs(rgb: Image.Image, several: dict[str, Any]) -> list[bytes]:
+    return [
+        saved(rgb, "PNG", exif=exif()),
+        saved(rgb.quantize(16), "PNG", transparency=3),
+        saved(rgb.convert("RGBA"), "PNG", icc_profile=b"p" * 300),
+        saved(deep(rgb), "PNG"),
+        saved(rgb, "PNG", **several),
+        saved(rgb.convert("L").convert("1"), "PNG"),
+        saved(rgb.convert("L").convert("LA"), "PNG"),
+    ]
+
+
+def _tiffs(rgb: Image.Image, several: dict[str, Any]) -> list[bytes]:
+    grey = deep(rgb)
+    big_endian = np.asarray(grey).astype(">u2").tobytes()
+    return [
+        saved(rgb, "TIFF"),
+        saved(rgb, "TIFF", compression="tiff_lzw", tiffinfo={ORIENTATION: 6}),
+        saved(rgb, "TIFF", compression="jpeg"),
+        saved(rgb.convert("L").convert("1"), "TIFF", compression="group4"),
+        saved(rgb.convert("RGBA"), "TIFF", compression="tiff_adobe_deflate"),
+        saved(grey, "TIFF", big_tiff=True),
+        saved(rgb.quantize(16), "TIFF", **several),
+        saved(Image.frombytes("I;16B", grey.size, big_endian), "TIFF"),
+        saved(rgb.convert("CMYK"), "TIFF", tiffinfo={ORIENTATION: 2}),
+    ]
 
 
 def images() -> list[bytes]:

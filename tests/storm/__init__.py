@@ -2,7 +2,7 @@
 
 plan: what a seed stands for.
 disk: files that fail, and processes that are killed at one of their operations.
-weather: a server that misbehaves at random.
+weather: what goes wrong with a server's answers.
 run: one storm, from its start to the comparison with a calm run.
 `python -m tests.storm --seeds 20` runs some; `--seed 7` replays one.
 """

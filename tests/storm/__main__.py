@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import pathlib
+import shutil
 import tempfile
 import time
 
@@ -37,9 +38,13 @@ def main() -> int:
 def _run(seed: int, calms: pathlib.Path, folder: pathlib.Path) -> bool:
     begin = time.monotonic()
     try:
-        lines, is_calm = run.run(seed, calms, folder), True
+        found = run.run(seed, calms, folder)
+        lines, is_calm = found.lines, not found.wrong
+        if found.wrong:
+            lines = [*lines, f"BROKEN: other files {found.wrong}"]
     except run.Broken as error:
         lines, is_calm = [f"BROKEN {error}"], False
+    shutil.rmtree(folder, ignore_errors=True)
     print(f"seed {seed}: {time.monotonic() - begin:.0f} s", *lines, sep="\n  ", flush=True)
     return is_calm
 

@@ -21,6 +21,7 @@ def calms(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.mark.parametrize("number", range(STORMS))
 def test_after_a_storm_the_bytes_are_those_of_a_calm_run(number: int, calms, tmp_path, capsys):
     seed = datetime.date.today().toordinal() * STORMS + number
-    lines = run.run(seed, calms, tmp_path / "run")
+    outcome = run.run(seed, calms, tmp_path / "run")
     with capsys.disabled():
-        print(f"\nstorm {seed}", *lines, sep="\n  ")
+        print(f"\nstorm {seed}", *outcome.lines, sep="\n  ")
+    assert not outcome.wrong

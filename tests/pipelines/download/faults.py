@@ -14,9 +14,8 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 from http import HTTPStatus
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from pipelines.sample import http_server
 
@@ -54,6 +53,12 @@ CUTS = (Fault.DROP, Fault.TRUNCATE, Fault.STALL, Fault.NO_RANGE)
 SPOILING = (Fault.NEW_ETAG, Fault.NO_MORE)
 FROM_START = (Fault.WRONG_BODY, Fault.HTML)
 ON_RESUMING = (Fault.WRONG_RANGE, Fault.NO_RANGE, Fault.SHORT_RANGE, *SPOILING)
+
+
+class Takes(Protocol):
+    """What decides which fault a request meets."""
+
+    def take(self, path: str, resuming: bool) -> Fault | None: ...
 
 
 class Schedule:
@@ -112,7 +117,7 @@ class Schedule:
 class Faulty(http_server.Handler):
     """Answers as its schedule says."""
 
-    schedule: Schedule
+    schedule: Takes
     fault: Fault | None = None
 
     def reply(self) -> None:
@@ -192,10 +197,6 @@ def reset(connection: socket.socket) -> None:
     os.close(connection.detach())
 
 
-@contextlib.contextmanager
-def serve(root: pathlib.Path, seed: int) -> Iterator[tuple[str, Schedule]]:
-    """Serves a folder badly; gives its URL and its schedule."""
-    schedule = Schedule(seed)
-    handler = type("Seeded", (Faulty,), {"schedule": schedule})
-    with http_server.serve(root, handler=handler) as url:
-        yield url, schedule
+def serve(root: pathlib.Path, schedule: Takes) -> contextlib.AbstractContextManager[str]:
+    """Serves a folder as a schedule says; gives its URL."""
+    return http_server.serve(root, handler=type("Scheduled", (Faulty,), {"schedule": schedule}))

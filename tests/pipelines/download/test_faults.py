@@ -35,7 +35,8 @@ def undisturbed(url: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.P
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_bytes_do_not_depend_on_faults(world, undisturbed, tmp_path, capsys, seed: int):
     # Of each tar the schedule spoils four fetches; all other faults must cost none.
-    with faults.serve(world, seed) as (url, schedule):
+    schedule = faults.Schedule(seed)
+    with faults.serve(world, schedule) as url:
         main([f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=5"])
     counts = {kind.value: schedule.counts[kind] for kind in Fault}
     with capsys.disabled():
