@@ -10,14 +10,14 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
 from filelock import FileLock
 
-from tests import installs
+from tests import installs, preloaded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -32,16 +32,20 @@ needs_shared = pytest.mark.skipif(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that none of them is alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def gld2(*argv: object, check: bool = True, **flags: object) -> subprocess.CompletedProcess:
     """Runs the gld2 command in a process of its own."""
     words = [*map(str, argv), *(f"--{name}={value}" for name, value in flags.items())]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.main", *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = preloaded.Command(words, pathlib.Path(folder))
+        code = command.wait()
+        assert code is not None
+        done = subprocess.CompletedProcess(words, code, command.stdout, command.stderr)
     if check and done.returncode:
         raise AssertionError(f"gld2 {' '.join(words)}\n{done.stdout}\n{done.stderr}")
     return done

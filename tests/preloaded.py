@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODULES = (
     *("tensorflow", "tensorflow_transform", "pipelines.prepare", "pipelines.main"),
     *("pipelines.curate.pipeline", "pipelines.download.pipeline", "pipelines.shard.pipeline"),
@@ -82,6 +83,7 @@ def _run(
     first: Callable[[], object] | None,
 ) -> None:
     os.setsid()
+    os.chdir(ROOT)  # the server's is where it was started
     os.environ.clear()
     os.environ.update(env)
     for number, name in ((1, "stdout"), (2, "stderr")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -54,6 +55,17 @@ def write(path: str, content: str | bytes) -> None:
     unfinished = f"{path}.tmp"
     with tf.io.gfile.GFile(unfinished, "wb" if isinstance(content, bytes) else "w") as file:
         file.write(content)
+    publish(unfinished, path)
+
+
+def publish(unfinished: str, path: str) -> None:
+    """Gives a complete file its name; on a disk, its bytes are stored before."""
+    if "://" not in path:
+        number = os.open(unfinished, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
     tf.io.gfile.rename(unfinished, path, overwrite=True)
 
 

@@ -198,7 +198,8 @@ def atomic(path: str) -> Iterator[Writer]:
 
     The temporary name is unique, so two workers that write the same file at the same time leave
     one complete file. It has no leading dot, so that the file which a killed run left is visible
-    in listings.
+    in listings. The bytes are on the disk before the file has its name: a machine that loses its
+    power leaves the whole file or none.
 
     Raises:
       UserError: the disk is full or fails, or no file of that name can be created.
@@ -209,13 +210,22 @@ def atomic(path: str) -> Iterator[Writer]:
             file = _create(temporary)
         try:
             yield Writer(file, path)
+            with _writing(path):
+                _sync(file, path)
         finally:
             with _writing(path):
-                file.close()  # writes what is buffered
+                file.close()
         rename(temporary, path)
     except BaseException:
         remove(temporary)
         raise
+
+
+def _sync(file: IO[bytes], path: str) -> None:
+    """Has a disk store what was written; an object store does so when the file is closed."""
+    if on_disk(path):
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

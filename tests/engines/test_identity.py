@@ -14,7 +14,12 @@ pytestmark = pytest.mark.slow
 
 ENGINES = ("one", "two", "prism", "flink")
 PLACES = ("disk", "bucket")
-MATRIX = list(itertools.product(ENGINES, PLACES))[1:]  # the others are held against the first
+# All are held against the first. A storm's attempts run on two workers too.
+BRIEF = ("two disk", "prism bucket", "flink disk", "flink bucket")
+MATRIX = [
+    pytest.param(*case, marks=() if " ".join(case) in BRIEF else pytest.mark.long)
+    for case in list(itertools.product(ENGINES, PLACES))[1:]
+]
 
 
 @pytest.mark.parametrize(("engine", "place"), MATRIX, indirect=True)

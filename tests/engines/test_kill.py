@@ -27,7 +27,9 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("engine", ["prism", "flink"], indirect=True)
+@pytest.mark.parametrize(
+    "engine", [pytest.param("prism", marks=pytest.mark.long), "flink"], indirect=True
+)
 def test_the_bytes_are_those_of_a_run_that_nothing_disturbed(
     engine: Engine, bucket: Place, expected: dict[str, str]
 ):

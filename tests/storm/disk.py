@@ -7,6 +7,7 @@ test is the code that users run. The operations of all processes of a run are co
 from __future__ import annotations
 
 import builtins
+import contextlib
 import dataclasses
 import enum
 import errno
@@ -14,6 +15,7 @@ import functools
 import io
 import json
 import os
+import pathlib
 import random
 import signal
 from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ from typing import Any
 
 VARIABLE = "GLD2_STORM"  # in the environment of a run's processes: a `Disk` as JSON
 REAL_OPEN, REAL_LISTDIR, REAL_SCANDIR = builtins.open, os.listdir, os.scandir
+REAL_FSYNC = os.fsync
 
 
 class Kind(enum.StrEnum):
@@ -30,6 +33,7 @@ class Kind(enum.StrEnum):
     KILL = "kill"  # before it
     KILL_AFTER = "kill_after"
     KILL_HALF = "kill_half"  # half of the bytes are written
+    POWER = "power"  # the machine loses its power, and some files what was not yet on the disk
     FULL = "full"  # no space is left
     READ_ONLY = "read_only"
     FAILS = "fails"  # an input or output error
@@ -68,6 +72,7 @@ class Disk:
             *(("unlink", "remove"), ("mkdir", "mkdir"), ("rmdir", "remove")),
         ):
             setattr(os, name, self._through(what, getattr(os, name)))
+        os.fsync = self._fsync  # type: ignore[assignment]
         os.listdir = self._listdir  # type: ignore[assignment]
         os.scandir = self._scandir  # type: ignore[assignment]
 
@@ -90,6 +95,8 @@ class Disk:
             if self.kind is Kind.KILL_HALF:
                 half()
             os.killpg(0, signal.SIGKILL)
+        if self.kind is Kind.POWER:
+            self._lose_power()
         if self._refuses(what):
             code = ERRORS[self.kind]
             raise OSError(code, os.strerror(code))
@@ -97,6 +104,25 @@ class Disk:
         if self.kind is Kind.KILL_AFTER:
             os.killpg(0, signal.SIGKILL)
         return found
+
+    @property
+    def unsynced(self) -> pathlib.Path:
+        """A folder with an entry for each file that was written and is not yet on the disk."""
+        return pathlib.Path(f"{self.log}.unsynced")
+
+    def _fsync(self, number: int) -> None:
+        REAL_FSYNC(number)
+        (self.unsynced / str(os.fstat(number).st_ino)).unlink(missing_ok=True)
+
+    def _lose_power(self) -> None:
+        lost = set(REAL_LISTDIR(self.unsynced))
+        for folder, _, names in os.walk(self.root):
+            for path in (os.path.join(folder, name) for name in names):
+                chance = random.Random(f"{self.order} {os.path.relpath(path, self.root)}")
+                with contextlib.suppress(FileNotFoundError):  # renamed by another process
+                    if str(os.stat(path).st_ino) in lost and chance.random() < 0.5:
+                        os.truncate(path, 0)
+        os.killpg(0, signal.SIGKILL)
 
     def _refuses(self, what: str) -> bool:
         if self.kind is Kind.FULL:
@@ -151,6 +177,7 @@ class _Writer(io.BufferedWriter):
 
     def __init__(self, path: Any, disk: Disk):
         super().__init__(io.FileIO(path, "wb"))
+        (disk.unsynced / str(os.fstat(self.fileno()).st_ino)).touch()
         self._disk = disk
 
     def write(self, data: Any) -> int:

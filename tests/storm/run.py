@@ -144,6 +144,8 @@ def attempt(site: Site, command: str, blow: Blow, calm: Calm, order: int) -> tup
         order,
     )
     pathlib.Path(disk.log).unlink(missing_ok=True)
+    shutil.rmtree(disk.unsynced, ignore_errors=True)
+    disk.unsynced.mkdir()
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "storm" / "site")])
     env = os.environ | disk.environment() | {"PYTHONPATH": path}
     words = site.words(command, blow.engine)

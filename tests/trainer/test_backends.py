@@ -30,7 +30,13 @@ DEEPEST = ("efficientnet_b7", "resnet152")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [NETWORKS, DEEPEST], ids=["each", "deepest"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(NETWORKS, id="each"),
+        pytest.param(DEEPEST, id="deepest", marks=pytest.mark.long),
+    ],
+)
 def test_logits_agree(tmp_path, names):
     pytest.importorskip("jax", reason="needs the extra 'test' or 'tpu'")
     expected = {}

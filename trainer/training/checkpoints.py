@@ -108,7 +108,7 @@ def save(
         copy = Path(local) / "state.npz"
         np.savez(copy, *values, **(measured or {}))  # type: ignore[arg-type]
         tf.io.gfile.copy(str(copy), unfinished, overwrite=True)
-    tf.io.gfile.rename(unfinished, _path(folder, position), overwrite=True)
+    gfile.publish(unfinished, _path(folder, position))
     for old in sorted(_positions(folder))[:-_KEPT]:
         tf.io.gfile.remove(_path(folder, old))
 

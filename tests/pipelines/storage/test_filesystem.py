@@ -103,3 +103,14 @@ def test_a_folder_that_cannot_be_renamed_is_named(tmp_path):
     (tmp_path / "new" / "file").touch()
     with pytest.raises(UserError, match=r"/new: cannot be written \(Directory not empty\)"):
         filesystem.rename_folder(f"{tmp_path}/old", f"{tmp_path}/new", "file")
+
+
+def test_a_file_has_its_name_once_its_bytes_are_on_the_disk(tmp_path, monkeypatch):
+    path, synced = tmp_path / "file", []
+
+    def sync(number: int) -> None:
+        synced.append((os.fstat(number).st_ino, os.fstat(number).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    filesystem.write(str(path), b"123")
+    assert synced == [(path.stat().st_ino, 3, False)]

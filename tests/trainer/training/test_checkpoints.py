@@ -1,5 +1,7 @@
 """What becomes of one checkpoint; test_task.py kills runs between and within them."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -25,6 +27,16 @@ def test_what_was_saved_is_restored(tmp_path):
     for left, right in zip(saved.weights, restored.weights, strict=True):
         np.testing.assert_array_equal(left, right)
     assert restored.optimizer.iterations == saved.optimizer.iterations
+
+
+def test_a_checkpoint_has_its_name_once_its_bytes_are_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda n: synced.append((os.fstat(n), os.listdir(tmp_path))))
+    checkpoints.save(_network(2), str(tmp_path), TrainingPosition(1))
+    ((file, names),) = synced
+    (saved,) = tmp_path.glob("epoch-*")
+    assert (file.st_ino, file.st_size) == (saved.stat().st_ino, saved.stat().st_size)
+    assert names == ["unfinished.npz"]
 
 
 @pytest.mark.parametrize("layers", [(3,), (3, 2, 2), (3, 5)], ids=["fewer", "more", "wider"])
