@@ -19,6 +19,16 @@ class OnlyBuilt(Exception):
     """A job was built but not run, as a Beam flag asks; commands print it and exit with 0."""
 
 
+def unequal(counts: str) -> UserError:
+    """Returns the error of a stage in which images were lost or counted twice.
+
+    Args:
+      counts: what went in and what came out, as text.
+    """
+    why = "files were changed during the run, or it is a defect of gld2"
+    return UserError(f"{counts}; expected equal sums: {why}")
+
+
 def in_one_line(said: object, limit: int = 200) -> str:
     """Returns what an error says on one line, cut off after `limit` characters.
 

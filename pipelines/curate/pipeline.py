@@ -13,7 +13,7 @@ import pandas as pd
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths, schema
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, unequal
 from pipelines.common.labels import Label, format_labels
 from pipelines.common.options.curation import CurateOptions
 from pipelines.common.paths import Output, join
@@ -226,7 +226,7 @@ def finish(
       unseen: counts of repeated, contradictory or unmatched rows of metadata, in parts.
 
     Raises:
-      AssertionError: the numbers of facts and decisions differ.
+      UserError: the numbers of facts and decisions differ.
     """
     found = list(classes)
     labels = pd.concat([parquet.empty(decisions.KEPT), *(some.kept for some in found)])
@@ -246,7 +246,7 @@ def finish(
     kept, dropped = sum(done.kept.values()), done.dropped.total()
     if not curate.rows == done.images == kept + dropped:
         found_in = f"{curate.rows} facts, {done.images} decisions"
-        raise AssertionError(f"{found_in}, {kept} + {dropped} counted")
+        raise unequal(f"{found_in}, {kept} + {dropped} counted")
     rows = labels[["label", "landmark_id", "images"]].itertuples(index=False)
     filesystem.write(curate.output.labels, format_labels(Label(*map(int, row)) for row in rows))
     filesystem.write_record(curate.output.decisions_done, done)

@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, unequal
 from pipelines.common.paths import Output
 from pipelines.download.options import StagingOptions
 from pipelines.download.resume import is_tried_again
@@ -210,6 +210,6 @@ def _print_split(split: str, done: list[UnitSummary]) -> None:
         f"+ {rejected.total()} rejected" + (f" ({reasons})" if reasons else "")
     )
     if images != staged + rejected.total():
-        raise AssertionError(
+        raise unequal(
             f"download {split}: {images} images, {staged} staged + {rejected.total()} rejected"
         )

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.common import schema
+from pipelines.common.errors import unequal
 from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason, Reject
@@ -113,7 +114,7 @@ def _summary(
     staged = int((facts["status"] == STAGED).sum())
     rejected = facts["reason"].value_counts().to_dict()
     if staged + sum(rejected.values()) != len(facts):
-        raise AssertionError(f"{unit.name}: {len(facts)} images in, {staged} + {rejected} out")
+        raise unequal(f"{unit.name}: {len(facts)} images in, {staged} + {rejected} out")
     return UnitSummary(
         unit=unit.name,
         split=unit.split,

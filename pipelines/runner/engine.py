@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +22,10 @@ DISTRIBUTIONS = ("photo_milliseconds",)  # metrics that `measure` keeps as distr
 # Engines report a worker's error as text, after the worker's traceback.
 USER_ERROR = re.compile(r"UserError: (.*?)(?: \[while running|\n|$)")
 # An error of a disk in code that is not ours, as where Beam writes files of its own.
-DISK_ERROR = re.compile(r"\w+Error: (\[Errno \d+\] [^\n]*?) \[while running [^\n]*\s*\Z")
+DISK_ERROR = re.compile(
+    r"(?:Error: \[Errno |Error\()(?P<code>\d+)(?:\] |, ')(?P<what>[^\n]*?)(?:'\)[^\n]*)?"
+    r" \[while running [^\n]*\s*\Z"
+)
 STOPPED = re.compile(r"KeyboardInterrupt\b")  # Ctrl-C within a step; Beam makes an error of it
 FAILED = re.compile(r"Pipeline \S+ failed in state .*")
 
@@ -97,9 +101,9 @@ def _user_error(error: Exception) -> UserError | None:
     if found:
         return UserError(found[-1])
     disk = DISK_ERROR.search(str(error))
-    return (
-        UserError(f"{disk[1]}; make sure that the disk can be read and written") if disk else None
-    )
+    if disk and disk["what"].startswith(os.strerror(int(disk["code"]))):
+        return UserError(f"{disk['what']}; make sure that the disk can be read and written")
+    return None
 
 
 def _engine_error(error: Exception) -> EngineError | None:

@@ -13,6 +13,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.common import paths
+from pipelines.common.errors import unequal
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reject
 from pipelines.download.options import StagingOptions
@@ -171,14 +172,14 @@ class Keep(beam.DoFn):
         rows, bad = self._rows.pop(name, []), self._bad.pop(name, [])
         photos = last.number * CHUNK + len(last.ids)
         if photos != len(rows) + len(bad):
-            raise AssertionError(f"{name}: {photos} photos in, {len(rows)} + {len(bad)} out")
+            raise unequal(f"{name}: {photos} photos in, {len(rows)} + {len(bad)} out")
         earlier = read_rejects(self._parts.rejects(name))
         self._parts.write(name, last.unit, rows, [*earlier, *bad])
 
     def finish_bundle(self):
-        """Raises AssertionError where a unit's last chunk did not come."""
+        """Raises UserError where a unit's last chunk did not come."""
         if left := sorted({*self._rows, *self._bad}):
-            raise AssertionError(f"a bundle ended inside {', '.join(left)}")
+            raise unequal(f"a bundle ended inside {', '.join(left)}")
 
 
 @dataclasses.dataclass(frozen=True)

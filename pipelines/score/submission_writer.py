@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, unequal
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.schema import TOP_K
 from pipelines.kaggle import submission
@@ -199,4 +199,4 @@ def _check(counts: Counts) -> None:
     rows = counts.predicted + counts.unreadable + counts.without_image
     photos = counts.predicted + counts.not_listed + counts.repeated
     if rows != counts.rows or photos != counts.photos:
-        raise AssertionError(f"the counts of the submission do not add up: {counts}")
+        raise unequal(f"the counts of the submission do not add up: {counts}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.common import paths
+from pipelines.common.errors import unequal
 from pipelines.common.labels import parse_labels
 from pipelines.common.records.curation import Curation
 from pipelines.common.records.stats import STATS, Split, Stats
@@ -22,7 +23,7 @@ def publish(shards: list[WrittenShard], plan: ShardPlan) -> None:
       plan: the version that was to be written.
 
     Raises:
-      AssertionError: the shards do not hold as many images as were kept.
+      UserError: the shards do not hold as many images as were kept.
     """
     if filesystem.exists(paths.join(plan.final, STATS)):
         return  # this step ran before, on a worker that was lost after it
@@ -60,7 +61,7 @@ def _split(name: str, shards: Sequence[WrittenShard], plan: ShardPlan) -> Split:
         filesystem.write(paths.join(plan.incomplete, paths.shard(name, missing, number)), b"")
     lengths = [mine[n].images if n in mine else 0 for n in range(number)]
     if sum(lengths) != plan.images[name]:
-        raise AssertionError(f"{name}: {plan.images[name]} images kept, {sum(lengths)} sharded")
+        raise unequal(f"{name}: {plan.images[name]} images kept, {sum(lengths)} sharded")
     return Split(
         images=sum(lengths),
         shards=number,

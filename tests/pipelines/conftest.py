@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import socket
 import tarfile
@@ -45,6 +46,19 @@ def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pat
         prepare.main([f"--source={url}", f"--output={folder}", *FLAGS])
 
     with built_once(tmp_path_factory, "prepared", build) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def keras_export(
+    prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[pathlib.Path]:
+    """A model that Keras reads."""
+    from tests.pipelines.exports import make_export  # TensorFlow is slow to import
+
+    with built_once(
+        tmp_path_factory, "keras_export", functools.partial(make_export, prepared)
+    ) as folder:
         yield folder
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.common.errors import UserError
 from pipelines.runner import engine, options
@@ -29,10 +31,29 @@ def test_a_user_s_error_is_one_line_and_nothing_else(flags, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+EIO, FULL = (OSError(number, os.strerror(number)) for number in (errno.EIO, errno.ENOSPC))
+
+
 @pytest.mark.parametrize("flags", [(), THREADS], ids=["one", "threads"])
-def test_a_disk_s_error_in_beam_s_own_code_is_one_line(flags):
-    with pytest.raises(UserError, match=r"^\[Errno 5\] Input/output error: '/out/x'; make sure"):
-        run_with(OSError(errno.EIO, "Input/output error", "/out/x"), flags)
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (OSError(errno.EIO, "Input/output error", "/out/x"), "Input/output error: '/out/x'"),
+        (
+            Exception(f"Encountered exceptions in finalize_write: [{OSError(EIO)!r}]"),
+            "Input/output error",
+        ),
+        (BeamIOError("Rename failed", {("a", "b"): FULL}), "No space left on device"),
+    ],
+)
+def test_a_disk_s_error_in_beam_s_own_code_is_one_line(error, what, flags):
+    with pytest.raises(UserError, match=f"^{what}; make sure"):
+        run_with(error, flags)
+
+
+def test_another_error_is_none_of_a_disk():
+    with pytest.raises(ValueError, match="apples"):
+        run_with(ValueError("Error(5, 'apples')"), ())
 
 
 def test_ctrl_c_within_a_step_stops_the_run():
