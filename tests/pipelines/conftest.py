@@ -48,6 +48,18 @@ def prepared(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pat
         yield folder
 
 
+@pytest.fixture(scope="session")
+def keras_export(
+    prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[pathlib.Path]:
+    """A model that Keras reads."""
+    from tests.pipelines.exports import make_export  # which imports Keras
+
+    build = lambda folder: make_export(prepared, folder)  # noqa: E731
+    with built_once(tmp_path_factory, "keras_export", build) as folder:
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """gs://bucket, in a server on this machine that speaks Cloud Storage's protocol."""

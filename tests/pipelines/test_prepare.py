@@ -7,7 +7,6 @@ import json
 import pathlib
 import shutil
 import tarfile
-import time
 
 import pandas as pd
 import pytest
@@ -17,12 +16,10 @@ from pipelines import prepare
 from pipelines.common import schema
 from pipelines.common.errors import UserError
 from pipelines.curate.command import main as curate_main
-from pipelines.sample import http_server
 from pipelines.sample.world import Summary
 from pipelines.shard.command import main as shard_main
 from tests.conftest import digests
 from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
-from tests.preloaded import Command
 
 SHARDS = ("dataset/**/*.tfrecord-*", "dataset/**/*.csv", "dataset/**/*.json")
 TABLES = ("facts/*", "staged/*.tfrecord", "decisions/*.parquet", "decisions/*.csv", "rejects/*")
@@ -216,46 +213,6 @@ def test_a_second_run_writes_nothing(url: str, prepared: pathlib.Path, tmp_path:
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     prepare.main([f"--source={url}", f"--output={output}", *FLAGS])
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
-
-
-def start(source: str, output: pathlib.Path) -> Command:
-    words = ["prepare", f"--source={source}", f"--output={output}", *FLAGS]
-    return Command(words, output.parent)
-
-
-# What is there when the run is killed: each stands for another stage at work.
-MOMENTS = (
-    "staged/*.tmp",
-    "staged/*.done.json",
-    "facts/*.parquet",
-    "transform_fn/*",
-    "dataset/**/*",
-)
-
-
-@pytest.mark.slow
-def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
-    class Slow(http_server.Handler):
-        def send_body(self, file, start, stop):
-            time.sleep(0.3)  # so that there is a middle to kill it in
-            super().send_body(file, start, stop)
-
-    output = tmp_path / "out"
-    killed = 0
-    with http_server.serve(world, handler=Slow) as source:
-        for moment in MOMENTS:
-            run = start(source, output)
-            while run.wait(0.01) is None and not list(output.glob(moment)):
-                pass
-            if run.wait(0) is None:
-                run.kill()
-                killed += 1
-            run.wait()
-        last = start(source, output)
-        assert last.wait() == 0, last.stderr
-    assert killed >= 4
-    assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
-    assert not list(output.rglob("*.tmp"))
 
 
 def test_what_killed_runs_left_half_written_is_removed(url, prepared, tmp_path):

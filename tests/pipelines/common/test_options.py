@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 import pytest
 
@@ -126,20 +125,6 @@ def test_every_flag_is_described_and_named_once():
         "files",
     ]
     assert all(found.about for found in flags(Outer))
-
-
-def test_no_module_below_a_command_sees_a_namespace():
-    root = pathlib.Path(__file__).parents[3]
-    seen = [
-        str(path.relative_to(root))
-        for package in ("pipelines", "trainer")
-        for path in (root / package).rglob("*.py")
-        if "import argparse" in path.read_text()
-    ]
-    assert sorted(seen) == [
-        "pipelines/common/options/command_line.py",
-        "pipelines/runner/options.py",
-    ]
 
 
 @pytest.mark.parametrize(

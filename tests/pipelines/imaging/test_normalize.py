@@ -165,13 +165,14 @@ def test_what_is_no_photo_has_a_reason(data: bytes, reason: Reason):
 @pytest.mark.parametrize(
     ("side", "kind", "options"),
     [(20_000, "PNG", {}), (20_000, "JPEG", {}), (6000, "WEBP", {}), (6000, "TIFF", {}),
-     (6000, "JPEG", {"progressive": True})],
+     (6000, "GIF", {}), (6000, "BMP", {}), (6000, "JPEG", {"progressive": True})],
 )  # fmt: skip
 def test_a_bomb_is_not_decoded(side: int, kind: str, options: dict):
     bomb = encoded(Image.new("L", (side, side)), kind, **options)
     with pytest.raises(Unreadable) as caught:
         normalize(bomb, NormalizationConfig())
     assert caught.value.reason is Reason.TOO_LARGE
+    assert f"{side} x {side}" in caught.value.detail
 
 
 def test_an_animated_bomb_is_refused_before_pillow_opens_it():

@@ -16,6 +16,7 @@ from pipelines.common.errors import UserError
 from pipelines.sample import config, http_server, scenery, structures, world, writer
 from pipelines.sample.command import main
 from pipelines.sample.config import World
+from tests.conftest import digests
 from tests.pipelines.conftest import TINY
 
 Members = dict[str, bytes]
@@ -51,13 +52,6 @@ def members_of_test(root: pathlib.Path) -> Members:
 def read_csv(root: pathlib.Path, path: str) -> Rows:
     with (root / path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def digests(root: pathlib.Path) -> dict[str, str]:
-    files = [path for path in root.rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-    }
 
 
 def load(content: bytes) -> Image.Image:
@@ -341,27 +335,6 @@ def test_if_range_and_head(site: pathlib.Path) -> None:
 def test_nothing_else_is_served(site: pathlib.Path, path: str) -> None:
     with http_server.serve(site) as base:
         assert ask(base, path)[0] == 404
-
-
-def test_one_connection_serves_many_requests(site: pathlib.Path) -> None:
-    with http_server.serve(site) as base:
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(base).netloc, timeout=5)
-        for path, status in (("/nothing", 200), ("/a%20b/digits.bin", 200)) * 3:
-            connection.request("GET", path)
-            reply = connection.getresponse()
-            assert (reply.status, reply.version) == (status, 11)
-            reply.read()
-        connection.close()
-
-
-def test_a_handler_can_misbehave(site: pathlib.Path) -> None:
-    class Flaky(http_server.Handler):
-        def do_GET(self) -> None:
-            self.send_error(503)
-
-    with http_server.serve(site, handler=Flaky) as base:
-        assert ask(base, "/nothing")[0] == 503
-        assert ask(base, "/nothing", "HEAD")[0] == 200
 
 
 def test_a_folder_is_needed(tmp_path: pathlib.Path) -> None:

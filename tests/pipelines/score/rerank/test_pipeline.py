@@ -19,7 +19,6 @@ from pipelines.score.rerank import embed, nearest_neighbours, reranking
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
-from tests.pipelines.download.killed import kill
 from tests.pipelines.exports import SIZE, VERSION
 from tests.pipelines.score.test_command import TWO
 from trainer.data import preprocessing
@@ -171,25 +170,6 @@ def test_other_photos_under_the_same_ids_are_compared_anew(
     assert len({path.read_bytes() for path in outputs}) == 2
     run(export, tmp_path / "fresh.csv", images=tmp_path / "b", **flags)
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
-
-
-@pytest.mark.slow
-def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
-    """Killed while photos are scored, train photos embedded, neighbours found, rows written."""
-    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
-    flags = {"images": prepared / "dataset", "train": prepared / "dataset"}
-    run(export, undisturbed, "--rerank=retrieval", **flags)
-    words = [f"--{name}={value}" for name, value in flags.items()]
-    words += ["--rerank=retrieval", f"--model={export}", f"--output={output}"]
-    done = []
-    for fatal in (3, 6, 7, 4):
-        kill(fatal, *words)
-        done.append(
-            [*output.parent.rglob("*.done.json"), *output.parent.rglob("*.evidence.parquet")]
-        )
-    assert [len(files) for files in done] == [0, 1, 2, 3]  # scored, embedded, compared
-    run(export, output, "--rerank=retrieval", **flags)
-    assert digests(output.parent) == digests(undisturbed.parent)
 
 
 def test_small_blocks_of_queries_change_nothing(prepared, export, train, tmp_path, monkeypatch):
