@@ -16,12 +16,10 @@ from tests.storm.disk import Disk, Kind
 pytestmark = pytest.mark.slow
 
 COMMANDS = {
-    "prepare": ["prepare", "--source={url}", "--output={made}/out", *FLAGS],
-    "score": ["score", "--source={url}", "--model={model}", "--output={made}/s.csv"],
-    "re-rank": [
-        *("score", "--images={prepared}/dataset", "--model={model}", "--output={made}/s.csv"),
-        *("--rerank=retrieval", "--train={prepared}/dataset"),
-    ],
+    "prepare": " ".join(["prepare --source={url} --output={made}/out", *FLAGS]),
+    "score": "score --source={url} --model={model} --output={made}/s.csv",
+    "re-rank": "score --images={prepared}/dataset --model={model} --output={made}/s.csv "
+    "--rerank=retrieval --train={prepared}/dataset",
 }
 MOMENTS = 8  # in which a run that is not killed is divided
 
@@ -35,13 +33,12 @@ class Attempt:
       sums: the lines that say what went in and came out.
     """
 
-    def __init__(self, words: list[str], made: pathlib.Path, kind: Kind, at: int = 0):
+    def __init__(self, words: str, made: pathlib.Path, kind: Kind, at: int = 0):
         made.mkdir(exist_ok=True)
         log = made.with_name("operations")
         log.write_bytes(b"")
         disk = Disk(str(made), str(log), kind, at, lasts=1, order=0)
-        words = [word.replace("{made}", str(made)) for word in words]
-        command = Command(words, made.parent, first=disk.install)
+        command = Command(words.format(made=made).split(), made.parent, first=disk.install)
         self.code = command.wait()
         self.operations = log.stat().st_size
         self.sums = [line for line in command.stdout.splitlines() if " images in " in line]
@@ -51,10 +48,7 @@ class Attempt:
 def test_what_is_killed_and_run_again_goes_on_to_the_same_bytes(
     url, prepared, keras_export, tmp_path, name: str
 ):
-    places = {"{url}": url, "{prepared}": str(prepared), "{model}": str(keras_export)}
-    words = COMMANDS[name]
-    for place, path in places.items():
-        words = [word.replace(place, path) for word in words]
+    words = COMMANDS[name].format(url=url, prepared=prepared, model=keras_export, made="{made}")
     calm = Attempt(words, tmp_path / "calm", Kind.NOTHING)
     assert calm.code == 0
     kinds = itertools.cycle((Kind.KILL, Kind.KILL_HALF, Kind.KILL_AFTER))

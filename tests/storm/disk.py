@@ -7,6 +7,7 @@ test is the code that users run. The operations of all processes of a run are co
 from __future__ import annotations
 
 import builtins
+import contextlib
 import dataclasses
 import enum
 import errno
@@ -161,10 +162,11 @@ class _Writer(io.BufferedWriter):
         return self._disk.do("write", lambda: super(_Writer, self).write(data), half)
 
 
-class _Entries:
-    """A folder's entries, as os.scandir gives them."""
+class _Entries(contextlib.ExitStack):
+    """A folder's entries, as os.scandir gives them; they may be closed."""
 
     def __init__(self, entries: list[os.DirEntry]):
+        super().__init__()
         self._entries = iter(entries)
 
     def __iter__(self) -> _Entries:
@@ -172,15 +174,6 @@ class _Entries:
 
     def __next__(self) -> os.DirEntry:
         return next(self._entries)
-
-    def __enter__(self) -> _Entries:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def install_from(environment: Mapping[str, str]) -> None:

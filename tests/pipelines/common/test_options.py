@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.common.errors import UserError
 from pipelines.common.options.command_line import Command
-from pipelines.common.options.flags import Options, OutputOptions, SeedOptions, flag, flags, group
+from pipelines.common.options.flags import Options, OutputOptions, SeedOptions, flag, group
 
 
 def shout(text: str) -> str:
@@ -116,15 +116,6 @@ def test_words_that_are_no_flags_are_given_back():
     found, rest = COMMAND.parse_known([*GIVEN, "--runner=X", "--size=3"])
     assert found.inner.size == 3
     assert rest == ["--runner=X"]
-
-
-def test_every_flag_is_described_and_named_once():
-    names = [found.name for found in flags(Outer)]
-    assert names == [
-        *("output", "seed", "size", "names", "sizes", "seed", "word", "kind", "rate", "fast"),
-        "files",
-    ]
-    assert all(found.about for found in flags(Outer))
 
 
 @pytest.mark.parametrize(

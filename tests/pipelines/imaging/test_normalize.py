@@ -138,13 +138,6 @@ def test_zero_keeps_the_bytes_of_an_upright_jpeg():
     assert normalize(data, NormalizationConfig(image_size=0)).jpeg == data
 
 
-def test_the_same_bytes_every_time():
-    data = encoded(photo())
-    assert (
-        normalize(data, NormalizationConfig()).jpeg == normalize(data, NormalizationConfig()).jpeg
-    )
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

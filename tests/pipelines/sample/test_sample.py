@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import hashlib
 import http.client
 import io
 import pathlib
@@ -17,7 +16,7 @@ from pipelines.sample import config, http_server, scenery, structures, world, wr
 from pipelines.sample.command import main
 from pipelines.sample.config import World
 from tests.conftest import digests
-from tests.pipelines.conftest import TINY
+from tests.pipelines.conftest import TINY, read_tars
 
 Members = dict[str, bytes]
 Rows = list[dict[str, str]]
@@ -26,17 +25,6 @@ Rows = list[dict[str, str]]
 @pytest.fixture(scope="module", name="root")
 def root_fixture(world: pathlib.Path) -> pathlib.Path:
     return world
-
-
-def read_tars(root: pathlib.Path, split: str) -> Members:
-    found = {}
-    for path in sorted((root / split).glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                image = member.name.rpartition("/")[2].removesuffix(".jpg")
-                assert member.name == f"{image[0]}/{image[1]}/{image[2]}/{image}.jpg"
-                found[image] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +61,6 @@ def test_layout(root: pathlib.Path) -> None:
     expected = {f"{tar}.tar" for tar in tars} | {f"metadata/{name}.csv" for name in metadata}
     expected |= {f"md5sum/{tar.replace('images', 'md5.images')}.txt" for tar in tars}
     assert set(digests(root)) == expected | {"ground_truth/recognition_solution_v2.1.csv"}
-
-
-def test_md5sums(root: pathlib.Path) -> None:
-    for path in (root / "md5sum").rglob("*.txt"):
-        digest, name = path.read_text().split()
-        tar = root / path.parent.name / name
-        assert path.read_text() == f"{digest}  {path.stem.removeprefix('md5.')}.tar\n"
-        assert hashlib.md5(tar.read_bytes()).hexdigest() == digest
 
 
 def test_tars_are_anonymous_and_sorted(root: pathlib.Path) -> None:
@@ -206,16 +186,6 @@ def test_labels_of_copies(root: pathlib.Path, summary: world.Summary) -> None:
     assert all(labels[a] == truth[b] for a, b, _ in summary.leaks)
     trusted = [[image in summary.clean_ids for image in pair] for pair in summary.conflicts]
     assert trusted == [[True, False], [False, False]]
-
-
-def test_near_duplicates_look_alike(summary: world.Summary, train: Members, test: Members) -> None:
-    pairs = [*summary.near_duplicates, *(leak for leak in summary.leaks if leak[2] != "copy")]
-    assert collections.Counter(kind for *_, kind in pairs) == {"reencoded": 3, "resized": 2}
-    for first, second, kind in pairs:
-        images = [load((train | test)[image]) for image in (first, second)]
-        assert (images[0].size == images[1].size) == (kind == "reencoded")
-        a, b = (image.convert("L").resize((8, 8)).tobytes() for image in images)
-        assert max(abs(x - y) for x, y in zip(a, b, strict=True)) < 10
 
 
 def test_faults(summary: world.Summary, train: Members, test: Members) -> None:

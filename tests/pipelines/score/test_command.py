@@ -24,7 +24,7 @@ from pipelines.score.model import CHUNK
 from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT, digests
-from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
+from tests.pipelines.conftest import kaggle_layout, read_rejects, read_shards, read_tables
 from tests.pipelines.exports import SIZE, VERSION
 from trainer.data import preprocessing
 from trainer.export import make_saved_model
@@ -134,33 +134,34 @@ def test_cells_are_what_the_model_says_of_the_staged_photos(prepared, export, sc
 
 def test_what_cannot_be_read_is_an_empty_cell_and_a_reject(summary: Summary, scored):
     found = submission.read(str(scored)).set_index("id")
-    lines = scored.with_suffix(".rejects.jsonl").read_text().splitlines()
-    rejects = [json.loads(line) for line in lines]
+    rejects = read_rejects(scored.with_suffix(".rejects.jsonl"))
     corrupt = set(summary.test_faults["corrupt"])
     assert {reject["id"] for reject in rejects} == corrupt
     assert {reject["stage"] for reject in rejects} == {"score"}
     assert found.loc[list(corrupt), "score"].isna().all()
 
 
+THREADS = {"direct_num_workers": 2, "direct_running_mode": "multi_threading"}
+PREPARED = ("", "/staged", "/dataset", f"/{VERSION}", "/staged/test-*")
+
+
 @pytest.mark.parametrize(
     "flags",
-    [{"batch_size": 7}, {"direct_num_workers": 2, "direct_running_mode": "multi_threading"}],
+    [
+        {"source": "{url}", "batch_size": 7},
+        {"source": "{url}"} | THREADS,
+        {"source": "{kaggle}"},
+        {"source": "{world}", "images": "{prepared}/dataset"},
+        *({"ids": "{world}/metadata/test.csv", "images": "{prepared}" + p} for p in PREPARED),
+    ],
+    ids=str,
 )
-def test_batches_and_workers_change_nothing(url, export, scored, tmp_path, flags):
-    run(export, tmp_path / "s.csv", source=url, **flags)
-    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
-
-
-@pytest.mark.parametrize("place", ["", "/staged", "/dataset", f"/{VERSION}", "/staged/test-*"])
-def test_staged_and_sharded_photos_give_the_same(prepared, world, export, scored, tmp_path, place):
-    ids = world / "metadata" / "test.csv"
-    run(export, tmp_path / "s.csv", images=f"{prepared}{place}", ids=ids)
-    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
-
-
-def test_kaggle_layout_gives_the_same(world, export, scored, tmp_path):
-    kaggle_layout(world, tmp_path)
-    run(export, tmp_path / "s.csv", source=tmp_path)
+def test_the_same_wherever_photos_and_ids_lie_and_whatever_the_batches_and_workers(
+    url, world, prepared, export, scored, tmp_path, flags
+):
+    kaggle_layout(world, tmp_path / "kaggle")
+    places = {"url": url, "world": world, "prepared": prepared, "kaggle": tmp_path / "kaggle"}
+    run(export, tmp_path / "s.csv", **{k: str(v).format(**places) for k, v in flags.items()})
     assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
 
 
@@ -179,8 +180,8 @@ def test_ids_without_an_image_and_images_without_an_id(prepared, export, tmp_pat
     assert found["id"].tolist() == listed
     assert pd.isna(found.loc[0, "score"])
     assert f"{len(ids) - 1} predicted + 0 unreadable + 1 without" in capsys.readouterr().out
-    (line,) = (tmp_path / "s.rejects.jsonl").read_text().splitlines()
-    assert (json.loads(line)["id"], json.loads(line)["reason"]) == (ids[0], "not_listed")
+    (reject,) = read_rejects(tmp_path / "s.rejects.jsonl")
+    assert (reject["id"], reject["reason"]) == (ids[0], "not_listed")
 
 
 def cut_short(path: pathlib.Path) -> None:
@@ -265,19 +266,12 @@ def test_a_photo_that_could_not_be_reached_is_tried_again(world, export, tmp_pat
     path.mkdir()  # what is there and cannot be read
     found = run(export, output, source=tmp_path / "root").set_index("id")
     assert pd.isna(found.loc[path.stem, "score"])
-    reasons = [json.loads(line) for line in (tmp_path / "b/s.rejects.jsonl").open()]
-    assert (path.stem, "unreachable") in [(row["id"], row["reason"]) for row in reasons]
+    rejects = read_rejects(tmp_path / "b/s.rejects.jsonl")
+    assert (path.stem, "unreachable") in [(row["id"], row["reason"]) for row in rejects]
     path.rmdir()
     path.write_bytes(photo)
     run(export, output, source=tmp_path / "root")
     assert digests(output.parent) == digests(undisturbed.parent)
-
-
-def test_rows_are_those_that_a_source_lists_where_photos_lie_elsewhere(
-    prepared, world, export, scored, tmp_path
-):
-    run(export, tmp_path / "s.csv", images=prepared / "dataset", source=world)
-    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -335,7 +329,7 @@ def test_an_archive_that_is_damaged_is_empty_cells_until_it_is_mended(
     assert found["id"].tolist() == expected["id"].tolist()
     assert 0 < found["score"].notna().sum() < expected["score"].notna().sum()
     assert "1 units could not be read (test-images_001)" in capsys.readouterr().out
-    rejects = map(json.loads, output.with_suffix(".rejects.jsonl").read_text().splitlines())
+    rejects = read_rejects(output.with_suffix(".rejects.jsonl"))
     assert [(r["reason"], r["stage"]) for r in rejects if r["unit"] == "test-images_001"] == [
         ("bad_archive", "score")
     ]
@@ -419,8 +413,7 @@ def test_what_tensorflow_cannot_read_fails_no_other(
         found = run(model, output, images=tmp_path)
         assert found["id"].tolist() == sorted(ids)
         assert set(found.loc[found["score"].isna(), "id"]) == empty
-        lines = output.with_suffix(".rejects.jsonl").read_text().splitlines()
-        rejects = [json.loads(line) for line in lines]
+        rejects = read_rejects(output.with_suffix(".rejects.jsonl"))
         assert {reject["id"] for reject in rejects} == empty
         assert {reject["reason"] for reject in rejects} == {"undecodable"}
         if model == keras_export:
