@@ -21,7 +21,7 @@ def replay(what: str, inputs: list[bytes], folder: pathlib.Path) -> dict[str, in
     paths = [folder / str(number) for number in range(len(inputs))]
     for path, data in zip(paths, inputs, strict=True):
         path.write_bytes(data)
-    words = [sys.executable, "-m", "tests.fuzz", what, "--replay", *paths]
+    words = [sys.executable, "-m", "tests.fuzz", what, "--replay", *map(str, paths)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = (line.split(maxsplit=1) for line in done.stdout.splitlines())
