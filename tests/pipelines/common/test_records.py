@@ -165,19 +165,10 @@ def inner(number: Any = 1, share: Any = 1) -> dict[str, Any]:
         (changed(colour="blue"), '`colour`: expected one of red, green, found "blue"'),
         (changed(colour=[]), "`colour`: expected one of red, green, found []"),
         (changed(inner=3), "`inner`: expected number, share in an object, found 3"),
-        (
-            inner(True),
-            "`inner.number`: expected an integer, found true",
-        ),
-        (
-            inner(1.0),
-            "`inner.number`: expected an integer, found 1.0",
-        ),
+        (inner(True), "`inner.number`: expected an integer, found true"),
+        (inner(1.0), "`inner.number`: expected an integer, found 1.0"),
         (inner(share="1"), '`inner.share`: expected a number, found "1"'),
-        (
-            inner(share=False),
-            "`inner.share`: expected a number, found false",
-        ),
+        (inner(share=False), "`inner.share`: expected a number, found false"),
         (changed(by_name=[]), "`by_name`: expected an object, found []"),
         (changed(by_name={"x": []}), "`by_name.x`: expected number, share in an object, found []"),
         (changed(numbers={}), "`numbers`: expected a list, found {}"),
