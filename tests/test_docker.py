@@ -19,12 +19,13 @@ import sys
 from collections.abc import Iterator, Mapping
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
+from tests.installs import UV
 
 DOCKER = ROOT / "docker"
 FILES = sorted(DOCKER.glob("*.Dockerfile"))
-UV = pathlib.Path(sys.executable).parent / "uv"
 UNPINNED = {"gld2", "setuptools", "wheel"}  # ours, and what installs
 
 
@@ -102,7 +103,7 @@ def _copy(sources: list[str], work: pathlib.Path, target: str) -> None:
 def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     found = (re.match(r"([\w.-]+)==(\S+)", line) for line in lines)
-    return {_name(match[1]): match[2] for match in found if match}
+    return {canonicalize_name(match[1]): match[2] for match in found if match}
 
 
 def unpinned(versions: Mapping[str, str]) -> dict[str, str]:
@@ -111,14 +112,10 @@ def unpinned(versions: Mapping[str, str]) -> dict[str, str]:
     return {n: v for n, v in versions.items() if n not in UNPINNED and known.get(n) != v}
 
 
-def _name(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def installed(python: pathlib.Path) -> dict[str, str]:
     words = [UV, "pip", "list", "--python", python, "--format=json"]
     listed = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
-    return {_name(package["name"]): package["version"] for package in listed}
+    return {canonicalize_name(package["name"]): package["version"] for package in listed}
 
 
 def runs(python: pathlib.Path, *words: str) -> subprocess.CompletedProcess:
@@ -218,6 +215,9 @@ def test_trainer_for_gpu_resolves(tmp_path: pathlib.Path):
     words = found[first].rest.replace("pip install", "pip install --dry-run")
     found[first] = Step("RUN", words)
     _, said = replay(found[: first + 1], tmp_path, DEVICE="gpu")
-    versions = {_name(name): version for name, version in re.findall(r"\+ ([\w.-]+)==(\S+)", said)}
+    versions = {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"\+ ([\w.-]+)==(\S+)", said)
+    }
     assert unpinned(versions) == {}
     assert {"tensorflow", "keras", "nvidia-cudnn-cu12"} <= set(versions)

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
-import shutil
 from collections.abc import Iterator
 
-import pandas as pd
 import pytest
 
 from tests.conftest import built_once, gld2
@@ -98,12 +97,7 @@ def export(
 ) -> Iterator[pathlib.Path]:
     """A model of its classes."""
 
-    def build(folder: pathlib.Path) -> None:
-        for name in ("labels.csv", "stats.json"):
-            shutil.copy(prepared / "out" / VERSION / name, folder)
-        model = Colours(len(pd.read_csv(folder / "labels.csv")))
-        model.save(folder / "saved_model")
-
+    build = functools.partial(Colours.export, prepared / "out" / VERSION)
     with built_once(tmp_path_factory, "colours_on_a_disk", build) as folder:
         yield folder
 

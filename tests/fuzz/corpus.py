@@ -41,27 +41,23 @@ def exif(orientation: int = 6) -> Image.Exif:
 
 
 @functools.cache
-def photos() -> dict[str, list[bytes]]:
-    """Photos by format."""
+def images() -> list[bytes]:
+    """Photos in each format."""
     rgb = drawn()
     palette, rgba, grey = rgb.quantize(16), rgb.convert("RGBA"), rgb.convert("L")
     several = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
-    return {
-        "JPEG": _jpegs(rgb),
-        "PNG": _pngs(rgb, several),
-        "WEBP": [
-            saved(rgb, "WEBP", exif=exif()),
-            saved(rgba, "WEBP", lossless=True),
-            saved(rgb, "WEBP", **several),
-        ],
-        "GIF": [
-            saved(palette, "GIF"),
-            saved(rgb, "GIF", **several),
-            saved(palette, "GIF", transparency=2, comment=b"c" * 40),
-        ],
-        "TIFF": _tiffs(rgb, several),
-        "BMP": [saved(rgb, "BMP"), saved(palette, "BMP"), saved(grey.convert("1"), "BMP")],
-    }
+    return [
+        *_jpegs(rgb),
+        *_pngs(rgb, several),
+        saved(rgb, "WEBP", exif=exif()),
+        saved(rgba, "WEBP", lossless=True),
+        saved(rgb, "WEBP", **several),
+        saved(palette, "GIF"),
+        saved(rgb, "GIF", **several),
+        saved(palette, "GIF", transparency=2, comment=b"c" * 40),
+        *_tiffs(rgb, several),
+        *(saved(each, "BMP") for each in (rgb, palette, grey.convert("1"))),
+    ]
 
 
 def deep(rgb: Image.Image) -> Image.Image:
@@ -107,10 +103,6 @@ def _tiffs(rgb: Image.Image, several: dict[str, Any]) -> list[bytes]:
     ]
 
 
-def images() -> list[bytes]:
-    return [data for some in photos().values() for data in some]
-
-
 # ---- tars -----------------------------------------------------------------------------------
 
 
@@ -125,16 +117,8 @@ def tar_of(members: list[tuple[str, bytes]], form: int) -> bytes:
     return out.getvalue()
 
 
-@functools.cache
 def tars() -> list[bytes]:
-    """Tars of photos with short and with long names."""
-    named = [(f"0/0/0/{n:016x}.jpg", data) for n, data in enumerate(images()[:8])]
-    long = [("é" * 80 + name, data) for name, data in named]
-    return [tar_of(named, form) for form in FORMATS] + [tar_of(long, form) for form in FORMATS[1:]]
-
-
-def small_tars() -> list[bytes]:
-    """The same with few bytes in each file, and members that are no plain files."""
+    """Tars with short and with long names, and with members that are no plain files."""
     named = [(f"0/0/0/{n:016x}.jpg", b"photo" * n) for n in range(3)]
     long = [("é" * 80 + name, data) for name, data in named]
     plain = [tar_of(named, form) for form in FORMATS] + [tar_of(long, form) for form in FORMATS[1:]]

@@ -77,7 +77,7 @@ opened = Opened()
 
 
 def seeds() -> list[bytes]:
-    return corpus.small_tars()
+    return corpus.tars()
 
 
 def mend(data: bytes) -> bytes:

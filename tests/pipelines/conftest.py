@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import json
 import pathlib
-import socket
 import tarfile
 from collections.abc import Iterator
 
@@ -17,6 +16,7 @@ from pipelines.sample.config import World
 from pipelines.sample.world import Summary, plan_world
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import built_once
+from tests.engines.services import free_port
 
 TINY = World(landmarks=12, train_images=150, test_images=40, defects=2, sides=(96, 128), seed=3)
 FLAGS = ["--image_size=64", "--shard_size_mb=1"]
@@ -54,11 +54,10 @@ def keras_export(
     prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[pathlib.Path]:
     """A model that Keras reads."""
-    from tests.pipelines.exports import make_export  # TensorFlow is slow to import
+    from tests.pipelines.exports import make_export  # which imports Keras
 
-    with built_once(
-        tmp_path_factory, "keras_export", functools.partial(make_export, prepared)
-    ) as folder:
+    build = lambda folder: make_export(prepared, folder)  # noqa: E731
+    with built_once(tmp_path_factory, "keras_export", build) as folder:
         yield folder
 
 
@@ -68,14 +67,12 @@ def bucket() -> Iterator[str]:
     from apache_beam.internal.gcp import auth
     from gcp_storage_emulator.server import create_server
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
         # It looks for none, a minute long; Beam has no public way to say that there are none.
-        patch.setattr(auth._Credentials, "_credentials_init", True)
+        patch.setattr(auth._Credentials, "_credentials_init", True)  # noqa: SLF001
         server.start()
         yield "gs://bucket"
         server.stop()
@@ -83,6 +80,22 @@ def bucket() -> Iterator[str]:
 
 def read_tables(folder: pathlib.Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))])
+
+
+def read_rejects(path: pathlib.Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def read_tars(root: pathlib.Path, split: str) -> dict[str, bytes]:
+    """The photos of a split by their ids."""
+    found = {}
+    for path in sorted((root / split).glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                image = pathlib.Path(member.name).stem
+                assert member.name == f"{image[0]}/{image[1]}/{image[2]}/{image}.jpg"
+                found[image] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    return found
 
 
 def read_shards(folder: pathlib.Path, split: str) -> list[dict]:

@@ -6,8 +6,6 @@ import io
 import json
 import pathlib
 import shutil
-import tarfile
-import time
 
 import pandas as pd
 import pytest
@@ -17,25 +15,21 @@ from pipelines import prepare
 from pipelines.common import schema
 from pipelines.common.errors import UserError
 from pipelines.curate.command import main as curate_main
-from pipelines.sample import http_server
 from pipelines.sample.world import Summary
 from pipelines.shard.command import main as shard_main
 from tests.conftest import digests
-from tests.pipelines.conftest import FLAGS, kaggle_layout, read_shards, read_tables
-from tests.preloaded import Command
+from tests.pipelines.conftest import (
+    FLAGS,
+    kaggle_layout,
+    read_rejects,
+    read_shards,
+    read_tables,
+    read_tars,
+)
 
 SHARDS = ("dataset/**/*.tfrecord-*", "dataset/**/*.csv", "dataset/**/*.json")
 TABLES = ("facts/*", "staged/*.tfrecord", "decisions/*.parquet", "decisions/*.csv", "rejects/*")
 VERSION = "dataset/gld2/1.0.0"
-
-
-def members(world: pathlib.Path, split: str) -> dict[str, bytes]:
-    found = {}
-    for path in sorted((world / split).glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for info in tar:
-                found[pathlib.Path(info.name).stem] = tar.extractfile(info).read()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -52,45 +46,19 @@ def decisions(prepared: pathlib.Path) -> pd.DataFrame:
 
 
 def test_every_member_has_one_row_of_facts_and_one_decision(world, facts, decisions):
-    ids = sorted([*members(world, "train"), *members(world, "test")])
+    ids = sorted([*read_tars(world, "train"), *read_tars(world, "test")])
     assert sorted(facts["id"]) == ids
     assert sorted(decisions["id"]) == ids
 
 
 def test_rejects_say_what_facts_say(prepared: pathlib.Path, facts: pd.DataFrame):
-    lines = [
-        json.loads(line)
-        for path in sorted((prepared / "rejects").glob("*.jsonl"))
-        for line in path.read_text().splitlines()
-    ]
+    files = sorted((prepared / "rejects").glob("*.jsonl"))
+    lines = [reject for path in files for reject in read_rejects(path)]
     rejected = facts[facts["status"] == "rejected"]
     assert {(r["id"], r["unit"], r["reason"]) for r in lines} == set(
         rejected[["id", "unit", "reason"]].itertuples(index=False, name=None)
     )
     assert all(line["detail"] and line["stage"] == "download" for line in lines)
-
-
-def test_kept_equals_sharded_id_by_id(prepared: pathlib.Path, decisions: pd.DataFrame):
-    for split in schema.OUTPUT_SPLITS:
-        kept = decisions[decisions["keep"] & (decisions["split"] == split)].set_index("id")
-        records = read_shards(prepared / VERSION, split)
-        assert sorted(r[schema.IMAGE_ID].decode() for r in records) == sorted(kept.index)
-        for record in records:
-            row = kept.loc[record[schema.IMAGE_ID].decode()]
-            assert record.get(schema.LABEL) == (None if split == "test" else row["label"])
-            assert record.get(schema.LANDMARK_ID) == (
-                None if split == "test" else row["landmark_id"]
-            )
-
-
-def test_stats_count_what_is_there(prepared: pathlib.Path):
-    stats = json.loads((prepared / VERSION / "stats.json").read_text())
-    assert set(stats["splits"]) == set(schema.OUTPUT_SPLITS)
-    for split, counts in stats["splits"].items():
-        files = list((prepared / VERSION).glob(f"gld2-{split}.tfrecord-*"))
-        assert counts["images"] == len(read_shards(prepared / VERSION, split))
-        assert counts["shards"] == len(files)
-        assert counts["bytes"] == sum(path.stat().st_size for path in files)
 
 
 def test_nothing_temporary_is_left(prepared: pathlib.Path):
@@ -218,46 +186,6 @@ def test_a_second_run_writes_nothing(url: str, prepared: pathlib.Path, tmp_path:
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
 
-def start(source: str, output: pathlib.Path) -> Command:
-    words = ["prepare", f"--source={source}", f"--output={output}", *FLAGS]
-    return Command(words, output.parent)
-
-
-# What is there when the run is killed: each stands for another stage at work.
-MOMENTS = (
-    "staged/*.tmp",
-    "staged/*.done.json",
-    "facts/*.parquet",
-    "transform_fn/*",
-    "dataset/**/*",
-)
-
-
-@pytest.mark.slow
-def test_killed_and_run_again_gives_the_same_bytes(world, prepared, tmp_path):
-    class Slow(http_server.Handler):
-        def send_body(self, file, start, stop):
-            time.sleep(0.3)  # so that there is a middle to kill it in
-            super().send_body(file, start, stop)
-
-    output = tmp_path / "out"
-    killed = 0
-    with http_server.serve(world, handler=Slow) as source:
-        for moment in MOMENTS:
-            run = start(source, output)
-            while run.wait(0.01) is None and not list(output.glob(moment)):
-                pass
-            if run.wait(0) is None:
-                run.kill()
-                killed += 1
-            run.wait()
-        last = start(source, output)
-        assert last.wait() == 0, last.stderr
-    assert killed >= 4
-    assert digests(output, *SHARDS, *TABLES) == digests(prepared, *SHARDS, *TABLES)
-    assert not list(output.rglob("*.tmp"))
-
-
 def test_what_killed_runs_left_half_written_is_removed(url, prepared, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(prepared, output)
@@ -348,31 +276,28 @@ def test_a_wrong_md5_costs_that_archive_alone(broken, tmp_path, capsys):
     prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS, "--attempts=2"])
     units = {path.name for path in (tmp_path / "out" / "staged").glob("*.done.json")}
     assert len(units) == 4
-    assert "train-images_001.done.json" not in units
-    (line,) = (tmp_path / "out/rejects/train-images_001.jsonl").read_text().splitlines()
-    assert json.loads(line)["reason"] == "md5_mismatch"
-    assert "0" * 32 in line
-    assert "attempt 2 of 2" in line
+    assert not list((tmp_path / "out").glob("*/train-images_001.[dtp]*"))  # of it, nothing shows
+    (reject,) = read_rejects(tmp_path / "out/rejects/train-images_001.jsonl")
+    assert reject["reason"] == "md5_mismatch"
+    assert "0" * 32 in reject["detail"]
+    assert "attempt 2 of 2" in reject["detail"]
     assert "1 units could not be staged" in capsys.readouterr().out
 
 
-def test_an_error_page_in_place_of_a_tar_is_named(broken, tmp_path):
-    page = b"<!DOCTYPE html><html><body>Slow down</body></html>"
-    (broken / "test" / "images_001.tar").write_bytes(page)
+PAGE = b"<!DOCTYPE html><html><body>Slow down</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"), [(lambda tar: PAGE, "HTML page"), (lambda tar: tar[:-30_000], "")]
+)
+def test_what_is_no_whole_tar_is_noticed_without_an_md5(broken, tmp_path, spoilt, said: str):
+    tar = broken / "test" / "images_001.tar"
+    tar.write_bytes(spoilt(tar.read_bytes()))
     (broken / "md5sum" / "test" / "md5.images_001.txt").unlink()
     prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
-    (line,) = (tmp_path / "out/rejects/test-images_001.jsonl").read_text().splitlines()
-    assert json.loads(line)["reason"] == "bad_archive"
-    assert "HTML page" in line
-
-
-def test_a_cut_tar_is_noticed_without_an_md5(broken, tmp_path):
-    tar = broken / "train" / "images_002.tar"
-    tar.write_bytes(tar.read_bytes()[:-30_000])
-    (broken / "md5sum" / "train" / "md5.images_002.txt").unlink()
-    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
-    (line,) = (tmp_path / "out/rejects/train-images_002.jsonl").read_text().splitlines()
-    assert json.loads(line)["reason"] == "bad_archive"
+    (reject,) = read_rejects(tmp_path / "out/rejects/test-images_001.jsonl")
+    assert reject["reason"] == "bad_archive"
+    assert said in reject["detail"]
 
 
 @pytest.mark.parametrize(
@@ -380,11 +305,6 @@ def test_a_cut_tar_is_noticed_without_an_md5(broken, tmp_path):
     [
         ("id,url\n0000000000000000,x\n", "train.csv row 1: .*landmark_id"),
         ("id,landmark_id\n00000000,5\n", "train.csv row 2: expected an id of 16 hex"),
-        (
-            "id,landmark_id\n0000000000000000,x\n",
-            "train.csv row 2: expected an integer landmark_id",
-        ),
-        ("", "train.csv row 1"),
     ],
 )
 def test_bad_train_csv_is_one_clear_error(broken, tmp_path, text: str, expected: str):

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from pipelines.curate import pipeline as curate
-from pipelines.download import staging
 from pipelines.main import run
 from pipelines.score import pipeline as score
 from pipelines.score import scoring
 from pipelines.shard import pipeline as shard
+from pipelines.storage import parquet
 from tests.pipelines.conftest import FLAGS
 
 LOST = r"expected equal sums: files were changed"
@@ -38,13 +38,11 @@ def told(capsys: pytest.CaptureFixture, command: str, *flags: object) -> str:
 
 
 def test_a_photo_that_download_neither_stages_nor_rejects(url, tmp_path, capsys, monkeypatch):
-    def losing(*args):
-        for result in results(*args):
-            yield result
-            result.row["status"] = None
+    def losing(rows, columns):
+        return from_rows([rows[0] | {"status": None}, *rows[1:]], columns)
 
-    results = staging._results
-    monkeypatch.setattr(staging, "_results", losing)
+    from_rows = parquet.from_rows
+    monkeypatch.setattr(parquet, "from_rows", losing)
     line = told(capsys, "download", f"--source={url}", f"--output={tmp_path}/out", *FLAGS[:1])
     assert "-images_" in line
     assert not list(tmp_path.rglob("*.done.json"))
@@ -82,12 +80,13 @@ def test_a_kept_image_without_a_shard(url, prepared, output, capsys, monkeypatch
 
 
 def test_a_photo_without_a_prediction(url, keras_export, tmp_path, capsys, monkeypatch):
-    def losing(*args):
-        return list(chunks(*args))[1:]
+    class Losing(score.Keep):
+        def process(self, element):
+            if element[0].number != 1:
+                yield from super().process(element)
 
-    chunks = score._chunks
     monkeypatch.setattr(score, "CHUNK", 8)
-    monkeypatch.setattr(score, "_chunks", losing)
+    monkeypatch.setattr(score, "Keep", Losing)
     submission = tmp_path / "submission.csv"
     told(capsys, "score", f"--source={url}", f"--model={keras_export}", f"--output={submission}")
     assert not submission.exists()

@@ -72,7 +72,9 @@ class Disk:
             *(("unlink", "remove"), ("mkdir", "mkdir"), ("rmdir", "remove")),
         ):
             setattr(os, name, self._through(what, getattr(os, name)))
-        os.fsync = self._fsync  # type: ignore[assignment]
+        if self.kind is Kind.POWER:
+            self.unsynced.mkdir(exist_ok=True)
+            os.fsync = self._fsync  # type: ignore[assignment]
         os.listdir = self._listdir  # type: ignore[assignment]
         os.scandir = self._scandir  # type: ignore[assignment]
 
@@ -177,7 +179,8 @@ class _Writer(io.BufferedWriter):
 
     def __init__(self, path: Any, disk: Disk):
         super().__init__(io.FileIO(path, "wb"))
-        (disk.unsynced / str(os.fstat(self.fileno()).st_ino)).touch()
+        if disk.kind is Kind.POWER:
+            (disk.unsynced / str(os.fstat(self.fileno()).st_ino)).touch()
         self._disk = disk
 
     def write(self, data: Any) -> int:
@@ -188,10 +191,11 @@ class _Writer(io.BufferedWriter):
         return self._disk.do("write", lambda: super(_Writer, self).write(data), half)
 
 
-class _Entries:
-    """A folder's entries, as os.scandir gives them."""
+class _Entries(contextlib.ExitStack):
+    """A folder's entries, as os.scandir gives them; they may be closed."""
 
     def __init__(self, entries: list[os.DirEntry]):
+        super().__init__()
         self._entries = iter(entries)
 
     def __iter__(self) -> _Entries:
@@ -199,15 +203,6 @@ class _Entries:
 
     def __next__(self) -> os.DirEntry:
         return next(self._entries)
-
-    def __enter__(self) -> _Entries:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def install_from(environment: Mapping[str, str]) -> None:

@@ -145,7 +145,6 @@ def attempt(site: Site, command: str, blow: Blow, calm: Calm, order: int) -> tup
     )
     pathlib.Path(disk.log).unlink(missing_ok=True)
     shutil.rmtree(disk.unsynced, ignore_errors=True)
-    disk.unsynced.mkdir()
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "storm" / "site")])
     env = os.environ | disk.environment() | {"PYTHONPATH": path}
     words = site.words(command, blow.engine)
@@ -202,18 +201,11 @@ def _make_calm(storm: Storm, folder: pathlib.Path) -> None:
             calm.seconds[command] = time.monotonic() - begin
             calm.operations[command] = (folder / "operations").stat().st_size
             if command == "prepare":
-                _save_model(site.made / "out" / VERSION, site.model)
+                Colours.export(site.made / "out" / VERSION, site.model)
     _check_sums(folder / "published", site.made)
     values = {"operations": calm.operations, "seconds": calm.seconds}
     values["results"] = results(site.made)
     (folder / "calm.json").write_text(json.dumps(values))
-
-
-def _save_model(dataset: pathlib.Path, folder: pathlib.Path) -> None:
-    folder.mkdir()
-    for name in ("labels.csv", "stats.json"):
-        shutil.copy(dataset / name, folder)
-    Colours(len(pd.read_csv(folder / "labels.csv"))).save(folder / "saved_model")
 
 
 def _check_sums(world: pathlib.Path, made: pathlib.Path) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from pipelines.common import metrics
 from pipelines.common.errors import UserError
-from tests.conftest import ROOT
 
 
 def queries(landmarks: list[str], classes: list[int], scores: list[float]) -> metrics.Queries:
@@ -53,11 +50,3 @@ def test_gap_of_nothing_is_not_defined():
 def test_places_of_ids():
     assert metrics.positions(["c", "x", "a"], ["a", "b", "c"]).tolist() == [2, -1, 0]
     assert metrics.positions([], ["a"]).tolist() == []
-
-
-def test_it_needs_no_more_than_numpy():
-    code = "import sys; from pipelines.common import metrics, versions; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert "numpy" in loaded
-    assert not {"pandas", "pyarrow", "tensorflow", "apache_beam", "PIL"} & loaded

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 import pytest
 
 from pipelines.common.errors import UserError
 from pipelines.common.options.command_line import Command
-from pipelines.common.options.flags import Options, OutputOptions, SeedOptions, flag, flags, group
+from pipelines.common.options.flags import Options, OutputOptions, SeedOptions, flag, group
 
 
 def shout(text: str) -> str:
@@ -117,29 +116,6 @@ def test_words_that_are_no_flags_are_given_back():
     found, rest = COMMAND.parse_known([*GIVEN, "--runner=X", "--size=3"])
     assert found.inner.size == 3
     assert rest == ["--runner=X"]
-
-
-def test_every_flag_is_described_and_named_once():
-    names = [found.name for found in flags(Outer)]
-    assert names == [
-        *("output", "seed", "size", "names", "sizes", "seed", "word", "kind", "rate", "fast"),
-        "files",
-    ]
-    assert all(found.about for found in flags(Outer))
-
-
-def test_no_module_below_a_command_sees_a_namespace():
-    root = pathlib.Path(__file__).parents[3]
-    seen = [
-        str(path.relative_to(root))
-        for package in ("pipelines", "trainer")
-        for path in (root / package).rglob("*.py")
-        if "import argparse" in path.read_text()
-    ]
-    assert sorted(seen) == [
-        "pipelines/common/options/command_line.py",
-        "pipelines/runner/options.py",
-    ]
 
 
 @pytest.mark.parametrize(

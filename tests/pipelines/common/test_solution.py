@@ -57,6 +57,7 @@ def test_a_solution_of_no_query():
         ("a,,private\n", "s.csv row 2: expected Public or Private or Ignored, found 'private'"),
         ("\udce9,5,Public\n", "s.csv row 2: expected UTF-8, found '\ufffd,5,Public'"),
         ('a,"5,Public\nb,,Public\n', "s.csv row 2: expected space-separated integers or nothing"),
+        ("a,5.0,Public\n", "s.csv row 2: expected space-separated integers or nothing"),
         ("a,x\nb,x,y\nb,,Public\n", "row 2: expected 3 cells, found 'a,x'; and 3 more faults"),
         ("a," + "x" * 999 + ",Public\n", f"found '{'x' * 100}'"),
     ],

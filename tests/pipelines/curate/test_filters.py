@@ -228,21 +228,20 @@ def test_flags_make_filters():
     assert args.filters == FilterOptions(0, 2.5, 0.0, True)
 
 
-def test_flags_say_what_is_the_same():
-    args = parsed()
-    assert (args.near_duplicate_radius, args.on_conflict, args.exclude_leaks_from) == (
-        7,
-        "keep_clean",
-        ("test",),
-    )
-    args = parsed("--near_duplicate_radius=none", "--exclude_leaks_from=index,test")
-    assert (args.near_duplicate_radius, args.exclude_leaks_from) == (None, ("test", "index"))
-    args = parsed("--near_duplicate_radius=0", "--exclude_leaks_from=none", "--on_conflict=drop")
-    assert (args.near_duplicate_radius, args.on_conflict, args.exclude_leaks_from) == (
-        0,
-        "drop",
-        (),
-    )
+@pytest.mark.parametrize(
+    ("radius", "conflict", "leaks", "expected"),
+    [
+        ("none", "keep_clean", "index,test", (None, "keep_clean", ("test", "index"))),
+        ("0", "drop", "none", (0, "drop", ())),
+    ],
+)
+def test_flags_say_what_is_the_same(radius: str, conflict: str, leaks: str, expected: tuple):
+    words = [f"--near_duplicate_radius={radius}", f"--on_conflict={conflict}"]
+    args = parsed(*words, f"--exclude_leaks_from={leaks}")
+    assert (args.near_duplicate_radius, args.on_conflict, args.exclude_leaks_from) == expected
+    usual = parsed()
+    assert (usual.near_duplicate_radius, usual.on_conflict) == (7, "keep_clean")
+    assert usual.exclude_leaks_from == ("test",)
 
 
 @pytest.mark.parametrize(

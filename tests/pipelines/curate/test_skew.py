@@ -107,12 +107,6 @@ BOUNDS = {  # beside an even share: so many times as much at the most
 
 @pytest.mark.slow
 @needs_shared
-def test_these_are_all_groupings(groups):
-    assert sorted(groups) == sorted(ends(groups, step) for step in BOUNDS)
-
-
-@pytest.mark.slow
-@needs_shared
 @pytest.mark.parametrize("step", BOUNDS)
 def test_no_group_holds_much_of_all(groups, step: str):
     rows = groups[ends(groups, step)]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import datetime
 import pickle
-import threading
-import time
 from email.utils import format_datetime
 
 import pytest
 
 from pipelines.common.errors import UserError
 from pipelines.download.options import UrlOptions
-from pipelines.download.rate_limit import HostThrottle, host_throttle, opt_out_directive
+from pipelines.download.rate_limit import host_throttle, opt_out_directive
 from pipelines.storage.http_status import LONGEST_PAUSE, retry_after
 
 
@@ -50,19 +48,6 @@ def test_lanes_share_the_limits():
     assert (politeness.interval, politeness.threads) == (0.5, 2)
     assert UrlOptions(True, "a@b", url_workers=4, connections=2).threads == 1
     assert pickle.loads(pickle.dumps(politeness)) == politeness
-
-
-def test_a_pause_holds_back_who_already_waits():
-    throttle, started = HostThrottle(), []
-    throttle.wait(0.05, threading.Event())
-    waiter = threading.Thread(
-        target=lambda: (throttle.wait(0.05, threading.Event()), started.append(time.monotonic()))
-    )
-    waiter.start()
-    paused = time.monotonic()
-    throttle.pause(0.4)
-    waiter.join()
-    assert started[0] - paused >= 0.4
 
 
 def test_http_and_https_are_one_server():

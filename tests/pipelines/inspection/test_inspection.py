@@ -23,6 +23,7 @@ from pipelines.inspection.version_folder import find_version
 from pipelines.storage import tf_example, tfrecord
 
 VERSION = "dataset/gld2/1.0.0"
+INFO = "dataset_info.json"
 TRAIN, VALIDATION, TEST = (paths.shard(split, 0, 1) for split in schema.OUTPUT_SPLITS)
 
 Spoil = Callable[[pathlib.Path], None]
@@ -127,24 +128,19 @@ def repeat(folder: pathlib.Path) -> None:
     write(folder / VALIDATION, [*records(folder / VALIDATION), records(folder / TRAIN)[3]])
 
 
-def missing(folder: pathlib.Path) -> None:
-    (folder / VALIDATION).unlink()
+def removed(name: str) -> Spoil:
+    return lambda folder: (folder / name).unlink()
+
+
+def written(name: str, text: str) -> Spoil:
+    def spoil(folder: pathlib.Path) -> None:
+        (folder / name).write_text(text)
+
+    return spoil
 
 
 def foreign_shard(folder: pathlib.Path) -> None:
     shutil.copy(folder / VALIDATION, folder / "gld2-validation.tfrecord-00001-of-00002")
-
-
-def foreign(folder: pathlib.Path) -> None:
-    (folder / "notes.txt").write_text("")
-
-
-def no_info(folder: pathlib.Path) -> None:
-    (folder / "dataset_info.json").unlink()
-
-
-def bad_info(folder: pathlib.Path) -> None:
-    (folder / "dataset_info.json").write_text('{"splits": ')
 
 
 def other_info(folder: pathlib.Path) -> None:
@@ -184,11 +180,11 @@ def other_labels(folder: pathlib.Path) -> None:
         (repeat, f"{VALIDATION} record ", f"is in {TRAIN} record 3 too"),
         (repeat, f"{VALIDATION} records: sum: ", "dataset_info.json expected "),
         (repeat, "validation images: sum: ", "stats.json expected "),
-        (missing, f"{VALIDATION}: file: ", "is missing"),
+        (removed(VALIDATION), f"{VALIDATION}: file: ", "is missing"),
         (foreign_shard, "gld2-validation.tfrecord-00001-of-00002: file: ", "does not list"),
-        (foreign, "notes.txt: file: ", "is unexpected"),
-        (no_info, "dataset_info.json: file: ", "is missing"),
-        (bad_info, "dataset_info.json: file: ", "expected TFDS's splits"),
+        (written("notes.txt", ""), "notes.txt: file: ", "is unexpected"),
+        (removed(INFO), f"{INFO}: file: ", "is missing"),
+        (written(INFO, '{"splits": '), f"{INFO}: file: ", "expected TFDS's splits"),
         (other_info, f"{TRAIN} records: sum: ", "dataset_info.json expected "),
         (other_labels, "labels.csv label 2: sum: ", "expected 1000 images, found "),
     ],
@@ -204,7 +200,7 @@ def test_each_fault_is_named(folder: pathlib.Path, capsys, spoil: Spoil, where: 
 
 @pytest.mark.parametrize(
     "spoil",
-    [flip(TRAIN, 60), flip(TRAIN, 3), garbage, first(TEST, id=b"x" * 16), no_info],
+    [flip(TRAIN, 60), flip(TRAIN, 3), garbage, first(TEST, id=b"x" * 16), removed(INFO)],
     ids=["payload", "length", "photo", "id", "info"],
 )
 def test_one_fault_is_told_once_and_hides_nothing(folder: pathlib.Path, capsys, spoil: Spoil):
@@ -328,7 +324,9 @@ def test_a_look_at_a_damaged_dataset_shows_the_rest(folder: pathlib.Path, capsys
     assert "no record verified" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("spoil", [missing, foreign, foreign_shard, no_info])
+@pytest.mark.parametrize(
+    "spoil", [removed(VALIDATION), written("notes.txt", ""), foreign_shard, removed(INFO)]
+)
 def test_a_look_finds_what_the_folder_lacks(folder: pathlib.Path, spoil: Spoil, capsys):
     spoil(folder)
     assert inspection_command.main([str(folder)]) == 1

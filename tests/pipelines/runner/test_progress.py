@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,7 +20,6 @@ from pipelines.runner import progress
 from pipelines.sample import http_server, writer
 from pipelines.score import command as score_command
 from pipelines.shard import command as shard_command
-from pipelines.storage import filesystem
 from tests.conftest import ROOT
 from tests.pipelines.conftest import FLAGS, TINY
 from tests.pipelines.exports import VERSION, make_export
@@ -83,22 +83,18 @@ def test_what_was_there_before_is_done_but_not_in_the_rate(often):
     assert frames[-1].left >= "01:39"
 
 
-def test_the_last_look_is_after_the_end(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("error", [None, KeyError()])
+def test_the_last_look_is_after_the_end(monkeypatch: pytest.MonkeyPatch, error: Exception | None):
     monkeypatch.setattr(progress, "ON_DISK", 1000.0)
     work = Work(units=0)
-    with stderr_on_a_terminal() as screen, progress.bar("work", work, "units", 3, "out"):
-        work.counts = {"units": 3}
-    assert [frame.done for frame in screen.frames("work")][-1] == 3
-    assert work.looks == 2
-
-
-def test_the_last_look_is_after_an_error_too(often):
-    work = Work(units=0)
     bar = progress.bar("work", work, "units", 3, "out")
-    with pytest.raises(KeyError), stderr_on_a_terminal() as screen, bar:
+    raised = pytest.raises(KeyError) if error else contextlib.nullcontext()
+    with raised, stderr_on_a_terminal() as screen, bar:
         work.counts = {"units": 2}
-        raise KeyError
+        if error:
+            raise error
     assert screen.frames("work")[-1].done == 2
+    assert work.looks == 2
 
 
 def test_an_object_store_is_looked_at_less_often(often):
@@ -153,44 +149,6 @@ def test_without_a_total_the_count_and_the_rate_are_shown(often):
     assert "work: 2 units [" in screen.text
     assert "work: 3 units [" in screen.text
     assert "MB=2.0" in screen.text
-
-
-# ---- units that are done --------------------------------------------------------------------
-
-
-def write(folder: pathlib.Path, *names: str) -> None:
-    folder.mkdir(exist_ok=True)
-    for name in names:
-        (folder / name).write_text(f"{time.time_ns()}")
-
-
-def count(folder: pathlib.Path, finished: progress.Finished) -> int:
-    return finished.count(filesystem.listing(str(folder)))
-
-
-def test_units_in_work_and_those_of_others_are_not_done(tmp_path: pathlib.Path):
-    folder = tmp_path / "staged"
-    finished = progress.Finished(str(folder), ".done.json", {"a", "b", "c"})
-    assert count(folder, finished) == 0  # there is no folder yet
-    write(folder, "a.tfrecord", "a.done.json", "b.tfrecord.0123abcd.tmp", "b.done.json.4567.tmp")
-    write(folder, "of-another-run.done.json", "done.json")
-    assert count(folder, finished) == 1
-    write(folder, "b.done.json")
-    assert count(folder, finished) == 2
-    assert count(folder, progress.Finished(str(folder), ".done.json")) == 3
-
-
-def test_a_unit_that_is_done_again_counts_once_it_has_changed(tmp_path: pathlib.Path):
-    folder = tmp_path / "staged"
-    write(folder, "a.done.json", "b.done.json")
-    finished = progress.Finished(str(folder), ".done.json", {"a", "b", "c"}, {"b", "c"})
-    assert count(folder, finished) == 1
-    (folder / "b.done.json").unlink()
-    assert count(folder, finished) == 1
-    write(folder, "b.done.json")
-    assert count(folder, finished) == 2
-    write(folder, "c.done.json")
-    assert count(folder, finished) == 3
 
 
 # ---- real stages ----------------------------------------------------------------------------

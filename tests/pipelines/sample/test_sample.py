@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import hashlib
 import http.client
 import io
 import pathlib
@@ -16,7 +15,8 @@ from pipelines.common.errors import UserError
 from pipelines.sample import config, http_server, scenery, structures, world, writer
 from pipelines.sample.command import main
 from pipelines.sample.config import World
-from tests.pipelines.conftest import TINY
+from tests.conftest import digests
+from tests.pipelines.conftest import TINY, read_tars
 
 Members = dict[str, bytes]
 Rows = list[dict[str, str]]
@@ -25,17 +25,6 @@ Rows = list[dict[str, str]]
 @pytest.fixture(scope="module", name="root")
 def root_fixture(world: pathlib.Path) -> pathlib.Path:
     return world
-
-
-def read_tars(root: pathlib.Path, split: str) -> Members:
-    found = {}
-    for path in sorted((root / split).glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                image = member.name.rpartition("/")[2].removesuffix(".jpg")
-                assert member.name == f"{image[0]}/{image[1]}/{image[2]}/{image}.jpg"
-                found[image] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +40,6 @@ def members_of_test(root: pathlib.Path) -> Members:
 def read_csv(root: pathlib.Path, path: str) -> Rows:
     with (root / path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def digests(root: pathlib.Path) -> dict[str, str]:
-    files = [path for path in root.rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-    }
 
 
 def load(content: bytes) -> Image.Image:
@@ -79,14 +61,6 @@ def test_layout(root: pathlib.Path) -> None:
     expected = {f"{tar}.tar" for tar in tars} | {f"metadata/{name}.csv" for name in metadata}
     expected |= {f"md5sum/{tar.replace('images', 'md5.images')}.txt" for tar in tars}
     assert set(digests(root)) == expected | {"ground_truth/recognition_solution_v2.1.csv"}
-
-
-def test_md5sums(root: pathlib.Path) -> None:
-    for path in (root / "md5sum").rglob("*.txt"):
-        digest, name = path.read_text().split()
-        tar = root / path.parent.name / name
-        assert path.read_text() == f"{digest}  {path.stem.removeprefix('md5.')}.tar\n"
-        assert hashlib.md5(tar.read_bytes()).hexdigest() == digest
 
 
 def test_tars_are_anonymous_and_sorted(root: pathlib.Path) -> None:
@@ -214,16 +188,6 @@ def test_labels_of_copies(root: pathlib.Path, summary: world.Summary) -> None:
     assert trusted == [[True, False], [False, False]]
 
 
-def test_near_duplicates_look_alike(summary: world.Summary, train: Members, test: Members) -> None:
-    pairs = [*summary.near_duplicates, *(leak for leak in summary.leaks if leak[2] != "copy")]
-    assert collections.Counter(kind for *_, kind in pairs) == {"reencoded": 3, "resized": 2}
-    for first, second, kind in pairs:
-        images = [load((train | test)[image]) for image in (first, second)]
-        assert (images[0].size == images[1].size) == (kind == "reencoded")
-        a, b = (image.convert("L").resize((8, 8)).tobytes() for image in images)
-        assert max(abs(x - y) for x, y in zip(a, b, strict=True)) < 10
-
-
 def test_faults(summary: world.Summary, train: Members, test: Members) -> None:
     assert set(summary.train_faults) == set(config.BROKEN + config.ODD)
     assert {len(ids) for ids in summary.train_faults.values()} == {TINY.defects}
@@ -341,27 +305,6 @@ def test_if_range_and_head(site: pathlib.Path) -> None:
 def test_nothing_else_is_served(site: pathlib.Path, path: str) -> None:
     with http_server.serve(site) as base:
         assert ask(base, path)[0] == 404
-
-
-def test_one_connection_serves_many_requests(site: pathlib.Path) -> None:
-    with http_server.serve(site) as base:
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(base).netloc, timeout=5)
-        for path, status in (("/nothing", 200), ("/a%20b/digits.bin", 200)) * 3:
-            connection.request("GET", path)
-            reply = connection.getresponse()
-            assert (reply.status, reply.version) == (status, 11)
-            reply.read()
-        connection.close()
-
-
-def test_a_handler_can_misbehave(site: pathlib.Path) -> None:
-    class Flaky(http_server.Handler):
-        def do_GET(self) -> None:
-            self.send_error(503)
-
-    with http_server.serve(site, handler=Flaky) as base:
-        assert ask(base, "/nothing")[0] == 503
-        assert ask(base, "/nothing", "HEAD")[0] == 200
 
 
 def test_a_folder_is_needed(tmp_path: pathlib.Path) -> None:

@@ -24,8 +24,7 @@ from pipelines.score.model import CHUNK
 from pipelines.source import metadata_csv
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import ROOT, digests
-from tests.pipelines.conftest import kaggle_layout, read_shards, read_tables
-from tests.pipelines.download.killed import kill
+from tests.pipelines.conftest import kaggle_layout, read_rejects, read_shards, read_tables
 from tests.pipelines.exports import SIZE, VERSION
 from trainer.data import preprocessing
 from trainer.export import make_saved_model
@@ -64,21 +63,22 @@ class Colours(tf.Module):
         )
         return self.score(means)
 
-    def save(self, folder: pathlib.Path) -> None:
-        """As a SavedModel with the signatures of an export."""
-        signatures = {name: getattr(self, name) for name in ("preprocess", "score", "embed")}
-        signatures["serving_default"] = self.serve
-        tf.saved_model.save(self, str(folder), signatures=signatures)
+    @classmethod
+    def export(cls, dataset: pathlib.Path, folder: pathlib.Path) -> None:
+        """Writes what gld2 train would, of a model for the classes of a dataset."""
+        folder.mkdir(exist_ok=True)
+        for name in ("labels.csv", "stats.json"):
+            shutil.copy(dataset / name, folder)
+        model = cls(len(pd.read_csv(folder / "labels.csv")))
+        signatures = {name: getattr(model, name) for name in ("preprocess", "score", "embed")}
+        signatures["serving_default"] = model.serve
+        tf.saved_model.save(model, str(folder / "saved_model"), signatures=signatures)
 
 
 @pytest.fixture(scope="module")
 def export(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("job") / "export"
-    folder.mkdir()
-    for name in ("labels.csv", "stats.json"):
-        shutil.copy(prepared / VERSION / name, folder)
-    model = Colours(len(pd.read_csv(folder / "labels.csv")))
-    model.save(folder / "saved_model")
+    Colours.export(prepared / VERSION, folder)
     return folder
 
 
@@ -134,33 +134,34 @@ def test_cells_are_what_the_model_says_of_the_staged_photos(prepared, export, sc
 
 def test_what_cannot_be_read_is_an_empty_cell_and_a_reject(summary: Summary, scored):
     found = submission.read(str(scored)).set_index("id")
-    lines = scored.with_suffix(".rejects.jsonl").read_text().splitlines()
-    rejects = [json.loads(line) for line in lines]
+    rejects = read_rejects(scored.with_suffix(".rejects.jsonl"))
     corrupt = set(summary.test_faults["corrupt"])
     assert {reject["id"] for reject in rejects} == corrupt
     assert {reject["stage"] for reject in rejects} == {"score"}
     assert found.loc[list(corrupt), "score"].isna().all()
 
 
+THREADS = {"direct_num_workers": 2, "direct_running_mode": "multi_threading"}
+PREPARED = ("", "/staged", "/dataset", f"/{VERSION}", "/staged/test-*")
+
+
 @pytest.mark.parametrize(
     "flags",
-    [{"batch_size": 7}, {"direct_num_workers": 2, "direct_running_mode": "multi_threading"}],
+    [
+        {"source": "{url}", "batch_size": 7},
+        {"source": "{url}"} | THREADS,
+        {"source": "{kaggle}"},
+        {"source": "{world}", "images": "{prepared}/dataset"},
+        *({"ids": "{world}/metadata/test.csv", "images": "{prepared}" + p} for p in PREPARED),
+    ],
+    ids=str,
 )
-def test_batches_and_workers_change_nothing(url, export, scored, tmp_path, flags):
-    run(export, tmp_path / "s.csv", source=url, **flags)
-    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
-
-
-@pytest.mark.parametrize("place", ["", "/staged", "/dataset", f"/{VERSION}", "/staged/test-*"])
-def test_staged_and_sharded_photos_give_the_same(prepared, world, export, scored, tmp_path, place):
-    ids = world / "metadata" / "test.csv"
-    run(export, tmp_path / "s.csv", images=f"{prepared}{place}", ids=ids)
-    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
-
-
-def test_kaggle_layout_gives_the_same(world, export, scored, tmp_path):
-    kaggle_layout(world, tmp_path)
-    run(export, tmp_path / "s.csv", source=tmp_path)
+def test_the_same_wherever_photos_and_ids_lie_and_whatever_the_batches_and_workers(
+    url, world, prepared, export, scored, tmp_path, flags
+):
+    kaggle_layout(world, tmp_path / "kaggle")
+    places = {"url": url, "world": world, "prepared": prepared, "kaggle": tmp_path / "kaggle"}
+    run(export, tmp_path / "s.csv", **{k: str(v).format(**places) for k, v in flags.items()})
     assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
 
 
@@ -179,35 +180,50 @@ def test_ids_without_an_image_and_images_without_an_id(prepared, export, tmp_pat
     assert found["id"].tolist() == listed
     assert pd.isna(found.loc[0, "score"])
     assert f"{len(ids) - 1} predicted + 0 unreadable + 1 without" in capsys.readouterr().out
-    (line,) = (tmp_path / "s.rejects.jsonl").read_text().splitlines()
-    assert (json.loads(line)["id"], json.loads(line)["reason"]) == (ids[0], "not_listed")
+    (reject,) = read_rejects(tmp_path / "s.rejects.jsonl")
+    assert (reject["id"], reject["reason"]) == (ids[0], "not_listed")
 
 
-def test_labels_of_another_model_are_refused(prepared, export, tmp_path):
-    other = tmp_path / "export"
-    shutil.copytree(export, other)
-    rows = (other / "labels.csv").read_text().splitlines(keepends=True)
-    (other / "labels.csv").write_text("".join(rows[:-1]))
-    with pytest.raises(UserError, match=r"12 classes, but labels\.csv has 11"):
+def cut_short(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def leave_no_model(path: pathlib.Path) -> None:
+    path.unlink()
+    (path.parents[1] / "model.keras").unlink()
+
+
+def one_fewer(path: pathlib.Path) -> None:
+    path.write_text(path.read_text().rpartition("\n11,")[0] + "\n")
+
+
+NO_MODEL = "expected a model that gld2 train exported"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("saved_model/saved_model.pb", cut_short, NO_MODEL),
+        ("saved_model/saved_model.pb", leave_no_model, NO_MODEL),
+        ("saved_model/variables/variables.data-00000-of-00001", cut_short, NO_MODEL),
+        ("labels.csv", one_fewer, r"12 classes, but labels\.csv has 11"),
+        ("labels.csv", lambda path: path.write_bytes(b"\xff\xfe"), r"labels\.csv: expected the h"),
+        (
+            "labels.csv",
+            lambda path: path.write_text(f"label,landmark_id,images\n0,{10**19},1\n"),
+            "row 2: expected three int",
+        ),
+        ("stats.json", lambda path: path.write_text("{}"), r"stats\.json: expected `photos`"),
+    ],
+)
+def test_a_model_that_is_not_whole_is_refused(
+    prepared, keras_export, tmp_path, name, spoil, message
+):
+    other = shutil.copytree(keras_export, tmp_path / "export")
+    spoil(other / name)
+    with pytest.raises(UserError, match=message):
         run(other, tmp_path / "s.csv", images=prepared / "dataset")
     assert not (tmp_path / "s.csv").exists()
-
-
-def test_a_folder_that_is_no_model_is_refused(prepared, export, tmp_path):
-    (tmp_path / "saved_model").mkdir()
-    shutil.copy(export / "labels.csv", tmp_path)
-    with pytest.raises(UserError, match="expected a model that gld2 train exported"):
-        run(tmp_path, tmp_path / "s.csv", images=prepared / "dataset")
-
-
-@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
-def test_a_file_that_is_cut_short_is_no_model(prepared, keras_export, tmp_path, name):
-    other = tmp_path / "export"
-    shutil.copytree(keras_export, other)
-    cut = other / "saved_model" / name
-    cut.write_bytes(cut.read_bytes()[:3000])
-    with pytest.raises(UserError, match="saved_model: expected a model that gld2 train exported"):
-        run(other, tmp_path / "s.csv", images=prepared / "dataset")
 
 
 def test_a_model_that_scores_nan_is_refused(prepared, keras_export, tmp_path):
@@ -255,19 +271,12 @@ def test_a_photo_that_could_not_be_reached_is_tried_again(world, export, tmp_pat
     path.mkdir()  # what is there and cannot be read
     found = run(export, output, source=tmp_path / "root").set_index("id")
     assert pd.isna(found.loc[path.stem, "score"])
-    reasons = [json.loads(line) for line in (tmp_path / "b/s.rejects.jsonl").open()]
-    assert (path.stem, "unreachable") in [(row["id"], row["reason"]) for row in reasons]
+    rejects = read_rejects(tmp_path / "b/s.rejects.jsonl")
+    assert (path.stem, "unreachable") in [(row["id"], row["reason"]) for row in rejects]
     path.rmdir()
     path.write_bytes(photo)
     run(export, output, source=tmp_path / "root")
     assert digests(output.parent) == digests(undisturbed.parent)
-
-
-def test_rows_are_those_that_a_source_lists_where_photos_lie_elsewhere(
-    prepared, world, export, scored, tmp_path
-):
-    run(export, tmp_path / "s.csv", images=prepared / "dataset", source=world)
-    assert (tmp_path / "s.csv").read_bytes() == scored.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -292,25 +301,6 @@ def test_mistakes_are_told_before_a_photo_is_scored(prepared, export, tmp_path, 
     with pytest.raises(UserError, match=message):
         run(export, images=prepared / "dataset", **changed)
     assert not list(tmp_path.rglob("*.parts"))
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("labels.csv", b"\xff\xfe", r"labels\.csv: expected the header"),
-        (
-            "labels.csv",
-            b"label,landmark_id,images\n0,%d,1\n" % 10**19,
-            r"row 2: expected three int",
-        ),
-        ("stats.json", b"{}", r"stats\.json: expected `photos`"),
-    ],
-)
-def test_what_stands_beside_a_model_is_garbled(prepared, export, tmp_path, name, content, message):
-    shutil.copytree(export, tmp_path / "export")
-    (tmp_path / "export" / name).write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        run(tmp_path / "export", tmp_path / "s.csv", images=prepared / "dataset")
 
 
 @pytest.mark.parametrize("record", [b"\xff\xff", tf_example.encode({schema.ENCODED: b"no id"})])
@@ -344,7 +334,7 @@ def test_an_archive_that_is_damaged_is_empty_cells_until_it_is_mended(
     assert found["id"].tolist() == expected["id"].tolist()
     assert 0 < found["score"].notna().sum() < expected["score"].notna().sum()
     assert "1 units could not be read (test-images_001)" in capsys.readouterr().out
-    rejects = map(json.loads, output.with_suffix(".rejects.jsonl").read_text().splitlines())
+    rejects = read_rejects(output.with_suffix(".rejects.jsonl"))
     assert [(r["reason"], r["stage"]) for r in rejects if r["unit"] == "test-images_001"] == [
         ("bad_archive", "score")
     ]
@@ -428,8 +418,7 @@ def test_what_tensorflow_cannot_read_fails_no_other(
         found = run(model, output, images=tmp_path)
         assert found["id"].tolist() == sorted(ids)
         assert set(found.loc[found["score"].isna(), "id"]) == empty
-        lines = output.with_suffix(".rejects.jsonl").read_text().splitlines()
-        rejects = [json.loads(line) for line in lines]
+        rejects = read_rejects(output.with_suffix(".rejects.jsonl"))
         assert {reject["id"] for reject in rejects} == empty
         assert {reject["reason"] for reject in rejects} == {"undecodable"}
         if model == keras_export:
@@ -457,18 +446,3 @@ def test_predictions_of_another_model_are_made_anew(
     run(keras_export, tmp_path / "s.csv", images=images)
     assert "every photo was scored before" in capsys.readouterr().out
     assert (tmp_path / "s.csv").read_text() == plain
-
-
-@pytest.mark.slow
-def test_killed_runs_go_on_and_give_the_same_bytes(url, keras_export, tmp_path):
-    """Killed while a unit is staged, between the files of its part, and of the submission."""
-    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
-    run(keras_export, undisturbed, source=url)
-    flags = [f"--source={url}", f"--model={keras_export}", f"--output={output}", "--batch_size=32"]
-    done = []
-    for fatal in (2, 14, 7, 9, 3):
-        kill(fatal, *flags)
-        done.append(len(list(output.parent.glob("s.parts/*.done.json"))))
-    assert done == [0, 1, 1, 2, 2]  # what was done of the two units
-    run(keras_export, output, source=url)
-    assert digests(output.parent) == digests(undisturbed.parent)

@@ -101,14 +101,6 @@ def test_it_says_how_the_dataset_was_made(prepared, stats, done):
     assert told["shard"] == {"version": "1.0.0", "seed": 0, "with_attribution": False}
 
 
-def test_it_names_no_place_and_is_the_same_each_time(prepared, stats, done):
-    page = (prepared / VERSION / "README.md").read_text()
-    assert page == dataset_card.render(stats, done)
-    assert str(prepared) not in page
-    assert "\n\n\n" not in re.sub(r"```.*?```", "code", page, flags=re.DOTALL)
-    assert not re.search(r"[ \t]$", page, re.MULTILINE)
-
-
 @pytest.mark.parametrize("attribution", [True, False])
 def test_it_says_whether_authors_are_named(stats, done, attribution: bool):
     page = dataset_card.render(dataclasses.replace(stats, attribution=attribution), done)

@@ -87,17 +87,6 @@ def test_delf_reads_records_and_relabeling(prepared: pathlib.Path):
     assert not ours
 
 
-def test_metadata_hangs_on_nothing_but_its_input(tmp_path: pathlib.Path):
-    splits = {"train": Split(images=3, shards=2, bytes=30, shard_lengths=[2, 1])}
-    stats = Stats(NormalizationConfig(), splits, "1.0.0", 0, "", attribution=True)
-    for name in ("one", "other"):
-        tfds_metadata.write_metadata(str(tmp_path / name), stats, [Label(0, 7, 2), Label(1, 3, 1)])
-    one, other = (sorted((tmp_path / name).iterdir()) for name in ("one", "other"))
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
-    assert not any(str(tmp_path) in path.read_text() for path in one)
-    assert "attribution/author" in (tmp_path / "one/features.json").read_text()
-
-
 # ---- datasets of another shape -----------------------------------------------------------------
 
 

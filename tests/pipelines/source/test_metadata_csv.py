@@ -88,15 +88,6 @@ def test_bytes_that_are_no_text_are_no_matter_in_other_columns(path: pathlib.Pat
         list(metadata_csv.blocks(str(path), {"title": "string"}))
 
 
-def test_a_row_is_named_beyond_the_first_block(path: pathlib.Path, monkeypatch):
-    monkeypatch.setattr(metadata_csv, "BLOCK", 1000)
-    lines = [f"{i:016x},{i}" for i in range(500)]
-    lines[321] = "oops,1"
-    path.write_text("\n".join(["id,landmark_id", *lines]))
-    with pytest.raises(UserError, match=r"row 323: .*'oops'"):
-        rows(path)
-
-
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -55,20 +56,10 @@ def test_a_file_that_goes_while_it_is_listed_is_passed_over(tmp_path, monkeypatc
     def late(path):
         found = list(scandir(path))
         (tmp_path / "b").unlink()
-        return _Found(found)
+        return contextlib.nullcontext(found)
 
     monkeypatch.setattr(os, "scandir", late)
     assert sorted(filesystem.listing(str(tmp_path))) == ["a", "c"]
-
-
-class _Found(list):
-    """What os.scandir gives, made before."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
 
 
 def test_a_listing_of_a_folder_whose_name_looks_like_a_pattern(tmp_path: pathlib.Path):

@@ -49,13 +49,6 @@ def test_a_cut_file_is_noticed(cut: int):
         list(tfrecord.read(io.BytesIO(data)))
 
 
-def test_tensorflow_reads_our_examples():
-    parsed = tf.train.Example.FromString(tf_example.encode(FEATURES)).features.feature
-    assert parsed["image/encoded"].bytes_list.value == [b"\xff\xd8photo"]
-    assert parsed["image/height"].int64_list.value == [288]
-    assert set(parsed) == set(FEATURES)
-
-
 def test_two_examples_in_a_row_are_one():
     record = tf_example.encode(FEATURES) + tf_example.encode({"image/class/label": 7})
     assert tf_example.decode(record) == FEATURES | {"image/class/label": 7}

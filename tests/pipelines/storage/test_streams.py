@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import time
 from http import HTTPStatus
 
 import pytest
@@ -12,7 +11,6 @@ import tenacity
 from pipelines.sample import http_server
 from pipelines.storage import streams
 from pipelines.storage.http_status import retry_after
-from tests.pipelines.download.faults import reset
 
 BACKOFF = streams.backoff  # as it is where no test shortens it
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -33,10 +31,12 @@ class Faulty(http_server.Handler):
     """Counts requests, and has faults to give for the first of them."""
 
     requests: list[str | None]
+    clients: set[tuple]
     faults: list
 
     def reply(self):
         type(self).requests.append(self.headers.get("Range"))
+        type(self).clients.add(self.client_address)
         if self.faults and isinstance(self.faults[0], HTTPStatus):
             return self.send_error(type(self).faults.pop(0))
         return super().reply()
@@ -49,7 +49,7 @@ class Faulty(http_server.Handler):
 
 
 def faulty(*faults, base=Faulty):
-    return type("Handler", (base,), {"requests": [], "faults": list(faults)})
+    return type("Handler", (base,), {"requests": [], "clients": set(), "faults": list(faults)})
 
 
 def read_all(address: str) -> bytes:
@@ -80,13 +80,6 @@ def test_a_dropped_connection_resumes_where_it_broke(root: pathlib.Path):
     ]  # fmt: skip
 
 
-def test_passing_statuses_are_tried_again(root: pathlib.Path):
-    handler = faulty(HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
-    with http_server.serve(root, handler=handler) as url:
-        assert read_all(f"{url}file.tar") == DATA
-    assert len(handler.requests) == 3
-
-
 def test_a_missing_file_is_not_asked_for_twice(root: pathlib.Path):
     handler = faulty()
     with http_server.serve(root, handler=handler) as url:
@@ -103,30 +96,6 @@ def test_it_gives_up_without_progress_and_says_where(root: pathlib.Path):
     with http_server.serve(root, handler=handler) as url, given_up:
         read_all(f"{url}file.tar")
     assert len(handler.requests) == 1 + streams.ATTEMPTS - 1
-
-
-def test_a_server_that_ignores_ranges_is_read_again_from_the_start(root: pathlib.Path):
-    class Rangeless(Faulty):
-        def span(self, size, etag):
-            return None
-
-    handler = faulty(100_000, base=Rangeless)
-    with http_server.serve(root, handler=handler) as url:
-        assert read_all(f"{url}file.tar") == DATA
-
-
-def test_a_file_that_changes_meanwhile_is_noticed(root: pathlib.Path):
-    class Changing(Faulty):
-        def send_body(self, file, start, stop):
-            super().send_body(file, start, stop)
-            (root / "file.tar").write_bytes(DATA + b"more")
-
-    handler = faulty(100_000, base=Changing)
-    with (
-        http_server.serve(root, handler=handler) as url,
-        pytest.raises(streams.Changed, match="ETag"),
-    ):
-        read_all(f"{url}file.tar")
 
 
 def test_small_files_are_bounded(root: pathlib.Path):
@@ -155,84 +124,24 @@ class Plain(Faulty):
             super().send_header(keyword, value)
 
 
-def test_a_change_of_size_is_noticed_without_an_etag(root: pathlib.Path):
-    class Changing(Plain):
+@pytest.mark.parametrize(
+    ("base", "then", "said"),
+    [
+        (Faulty, DATA + b"more", "ETag"),
+        (Plain, DATA[:500_000], "500000"),
+        (Plain, DATA[:50_000], "no more"),  # than what was read
+    ],
+)
+def test_a_file_that_changes_meanwhile_is_noticed(root, base: type, then: bytes, said: str):
+    class Changing(base):
         def send_body(self, file, start, stop):
             super().send_body(file, start, stop)
-            (root / "file.tar").write_bytes(DATA[:500_000])
+            (root / "file.tar").write_bytes(then)
 
     handler = faulty(100_000, base=Changing)
-    with (
-        http_server.serve(root, handler=handler) as url,
-        pytest.raises(streams.Changed, match="500000"),
-    ):
+    changed = pytest.raises(streams.Changed, match=said)
+    with http_server.serve(root, handler=handler) as url, changed:
         read_all(f"{url}file.tar")
-
-
-def test_a_file_that_became_shorter_than_what_was_read_is_noticed(root: pathlib.Path):
-    class Shrinking(Plain):
-        def send_body(self, file, start, stop):
-            super().send_body(file, start, stop)
-            (root / "file.tar").write_bytes(DATA[:50_000])
-
-    handler = faulty(100_000, base=Shrinking)
-    with (
-        http_server.serve(root, handler=handler) as url,
-        pytest.raises(streams.Changed, match="no more"),
-    ):
-        read_all(f"{url}file.tar")
-
-
-def test_an_answer_with_another_range_is_not_taken(root: pathlib.Path):
-    class Elsewhere(Faulty):
-        def span(self, size, etag):
-            found = super().span(size, etag)
-            if found and len(self.requests) == 2:
-                return found[0] - 7, found[1]
-            return found
-
-    handler = faulty(100_000, base=Elsewhere)
-    with http_server.serve(root, handler=handler) as url:
-        assert read_told(f"{url}file.tar") == ["dropped", "wrong_range"]
-
-
-def test_an_answer_with_less_than_the_range_is_asked_on(root: pathlib.Path):
-    class Short(Faulty):
-        def span(self, size, etag):
-            found = super().span(size, etag)
-            return (found[0], min(found[0] + 300_000, size)) if found else None
-
-    handler = faulty(100_000, base=Short)
-    with http_server.serve(root, handler=handler) as url:
-        assert read_all(f"{url}file.tar") == DATA
-    assert handler.requests[1:] == [f"bytes={n}00000-" for n in (1, 4, 7, 10)]
-
-
-def test_bytes_before_a_reset_are_kept(root: pathlib.Path):
-    class Resetting(Faulty):
-        def send_body(self, file, start, stop):
-            super().send_body(file, start, min(stop, start + 30_000))
-            if start + 30_000 < stop:
-                time.sleep(0.01)  # so that they arrive before the reset
-                reset(self.connection)
-
-    handler = faulty(base=Resetting)
-    with http_server.serve(root, handler=handler) as url:
-        assert set(read_told(f"{url}file.tar")) == {"dropped"}
-
-
-def test_a_stall_times_out_and_resumes(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
-    class Stalling(Faulty):
-        def send_body(self, file, start, stop):
-            if start:
-                return super().send_body(file, start, stop)
-            http_server.Handler.send_body(self, file, 0, 1000)
-            self.connection.recv(1)  # until the client hangs up
-            self.close_connection = True
-
-    monkeypatch.setattr(streams, "TIMEOUT", (5.0, 0.2))
-    with http_server.serve(root, handler=faulty(base=Stalling)) as url:
-        assert read_told(f"{url}file.tar") == ["timeout"]
 
 
 def test_retries_are_told_by_status(root: pathlib.Path):
@@ -306,23 +215,12 @@ def test_an_error_is_one_line_with_the_url_once(root: pathlib.Path):
 
 
 def test_connections_are_used_again(root: pathlib.Path):
-    class Counting(Faulty):
-        def setup(self):
-            type(self).faults.append(self.client_address)
-            super().setup()
-
-        def reply(self):
-            http_server.Handler.reply(self)
-
-        def send_body(self, file, start, stop):
-            http_server.Handler.send_body(self, file, start, stop)
-
-    handler = faulty(base=Counting)
+    handler = faulty()
     (root / "small").write_bytes(b"x" * 1000)
     with http_server.serve(root, handler=handler) as url:
         for _ in range(5):
             assert streams.read_small(f"{url}small") == b"x" * 1000
-    assert len(handler.faults) == 1
+    assert len(handler.clients) == 1
 
 
 @pytest.mark.parametrize(
@@ -330,14 +228,8 @@ def test_connections_are_used_again(root: pathlib.Path):
     [
         ("7", 7.0, 8.0),
         ("0", 0.0, 1.0),
-        ("999999999999999", streams.LONGEST_WAIT, streams.LONGEST_WAIT),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 1.0),
-        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0, 1.0),
         ("Fri, 21 Oct 2050 07:28:00 GMT", streams.LONGEST_WAIT, streams.LONGEST_WAIT),
         (None, 0.2, 1.0),
-        ("soon", 0.2, 1.0),
-        ("-5", 0.2, 1.0),
-        ("\u00b2", 0.2, 1.0),
     ],
 )
 def test_retry_after_is_honoured_and_bounded(value, least: float, most: float):

@@ -19,7 +19,6 @@ from pipelines.score.rerank import embed, nearest_neighbours, reranking
 from pipelines.storage import tf_example, tfrecord
 from tests.conftest import digests
 from tests.pipelines.conftest import kaggle_layout, read_shards
-from tests.pipelines.download.killed import kill
 from tests.pipelines.exports import SIZE, VERSION
 from tests.pipelines.score.test_command import TWO
 from trainer.data import preprocessing
@@ -39,12 +38,17 @@ def train(prepared, export, tmp_path_factory) -> pathlib.Path:
     return output
 
 
-def embeddings(export: pathlib.Path, records: list[dict]) -> np.ndarray:
-    """By Keras alone."""
+def predicted(export: pathlib.Path, records: list[dict], layer: str = "") -> np.ndarray:
+    """The model's scores, or what a layer of it gives, by Keras alone."""
     model = keras.saving.load_model(export / "model.keras")
-    inner = keras.Model(model.input, model.get_layer("embedding").output)
+    if layer:
+        model = keras.Model(model.input, model.get_layer(layer).output)
     pixels = [preprocessing.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
-    found = inner.predict(np.stack(pixels), verbose=0)
+    return model.predict(np.stack(pixels), verbose=0)
+
+
+def embeddings(export: pathlib.Path, records: list[dict]) -> np.ndarray:
+    found = predicted(export, records, "embedding")
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
@@ -106,7 +110,7 @@ def test_reranked_scores_by_another_way(prepared, export, train, world, tmp_path
     of_index = -np.sort(-(rows @ other.T), axis=1)[:, : reranking.OF_NEIGHBOUR].mean(axis=1)
     landmarks = np.array([record[schema.LANDMARK_ID] for record in index])
     classes = pd.read_csv(export / "labels.csv")["landmark_id"].to_numpy()
-    probabilities = _probabilities(export, test)
+    probabilities = predicted(export, test)
     for n, image_id in enumerate(ids):
         near = np.argsort(-(queries[n] @ rows.T))[: reranking.NEIGHBOURS]
         likely = dict(sorted(zip(classes, probabilities[n], strict=True), key=lambda p: -p[1])[:5])
@@ -117,12 +121,6 @@ def test_reranked_scores_by_another_way(prepared, export, train, world, tmp_path
         mine = -np.sort(-to_other[n])[: reranking.OF_PHOTO].mean()
         assert found.loc[image_id, "landmark_id"] == best
         assert found.loc[image_id, "score"] == pytest.approx(sums[best] - mine, abs=1e-4)
-
-
-def _probabilities(export: pathlib.Path, records: list[dict]) -> np.ndarray:
-    model = keras.saving.load_model(export / "model.keras")
-    pixels = [preprocessing.whole(record[schema.ENCODED], SIZE).numpy() for record in records]
-    return model.predict(np.stack(pixels), verbose=0)
 
 
 def test_train_photos_are_embedded_where_they_are_not_yet(prepared, export, train, tmp_path):
@@ -173,25 +171,6 @@ def test_other_photos_under_the_same_ids_are_compared_anew(
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
 
 
-@pytest.mark.slow
-def test_killed_runs_go_on_and_give_the_same_bytes(prepared, export, tmp_path):
-    """Killed while photos are scored, train photos embedded, neighbours found, rows written."""
-    undisturbed, output = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
-    flags = {"images": prepared / "dataset", "train": prepared / "dataset"}
-    run(export, undisturbed, "--rerank=retrieval", **flags)
-    words = [f"--{name}={value}" for name, value in flags.items()]
-    words += ["--rerank=retrieval", f"--model={export}", f"--output={output}"]
-    done = []
-    for fatal in (3, 6, 7, 4):
-        kill(fatal, *words)
-        done.append(
-            [*output.parent.rglob("*.done.json"), *output.parent.rglob("*.evidence.parquet")]
-        )
-    assert [len(files) for files in done] == [0, 1, 2, 3]  # scored, embedded, compared
-    run(export, output, "--rerank=retrieval", **flags)
-    assert digests(output.parent) == digests(undisturbed.parent)
-
-
 def test_small_blocks_of_queries_change_nothing(prepared, export, train, tmp_path, monkeypatch):
     flags = {"images": prepared / "dataset", "rerank": "retrieval", "train": train}
     run(export, tmp_path / "a.csv", **flags)
@@ -230,7 +209,7 @@ def test_top_k_beside_the_submission(prepared, export, tmp_path, name):
     found = run(export, tmp_path / "s.csv", images=prepared / "dataset", **flags)
     top = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     records = read_shards(prepared / VERSION, "test")
-    probabilities = _probabilities(export, records)
+    probabilities = predicted(export, records)
     classes = pd.read_csv(export / "labels.csv")["landmark_id"].to_numpy()
     assert len(top) == 3 * len(found)
     for record, row in zip(records, probabilities, strict=True):
