@@ -10,7 +10,7 @@ from google.cloud import aiplatform_v1, tpu_v2
 
 from pipelines.common.errors import UserError
 from pipelines.main import run
-from tests.conftest import ROOT, gld2
+from tests.conftest import ROOT
 
 TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
 TPU = [
@@ -105,11 +105,6 @@ def test_each_way_has_help_with_examples(target, capsys):
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "--dry_run" in text and f"gld2 submit {target} --project" in text
-
-
-def test_as_a_command_of_its_own():
-    done = gld2("submit", *TPU, "--dry_run", "--", *TRAIN)
-    assert tpu_v2.CreateQueuedResourceRequest.from_json(done.stdout).queued_resource_id == "run-1"
 
 
 def test_it_imports_neither_beam_nor_tensorflow():
