@@ -13,11 +13,22 @@ from google.cloud import aiplatform_v1, storage, tpu_v2
 from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 
+from tests.pipelines.conftest import bucket  # noqa: F401  # a fixture
 from tests.trainer.submit import gcp
 from trainer.submit import follow, tpu_vm, vertex
 from trainer.submit.command import prepare
 from trainer.submit.options import SubmitOptions, parse
 
+TPU = (
+    *("tpu", "--project", "project-1", "--zone", "europe-west4-a", "--name", "run-1"),
+    *("--accelerator", "v3-8", "--package", "gs://bucket/gld2.whl"),
+    *("--staging", "gs://bucket/staging"),
+)
+VERTEX = (
+    *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
+    *("--image", "eu.pkg.example/gld2", "--staging", "gs://bucket/staging/"),
+    *("--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"),
+)
 TRAIN = ("--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/it's $(a) job")
 
 
@@ -58,18 +69,13 @@ class Service:
             return follow.follow(going, attempts, poll_seconds=0.01)
 
 
-@pytest.fixture(scope="session")
-def bucket() -> Iterator[storage.Client]:
-    with gcp.bucket("bucket") as client:
-        yield client
-
-
 @pytest.fixture
-def files(bucket: storage.Client) -> storage.Client:
-    """An empty bucket's client."""
-    for blob in list(bucket.list_blobs("bucket")):
+def files(bucket: str) -> storage.Client:  # noqa: F811
+    """A client of gs://bucket, which is empty."""
+    client = storage.Client(project="project")
+    for blob in list(client.list_blobs("bucket")):
         blob.delete()
-    return bucket
+    return client
 
 
 @pytest.fixture
@@ -81,10 +87,7 @@ def tpu_service(files: storage.Client, tmp_path) -> Service:
         client = tpu_v2.TpuClient(transport=TpuGrpcTransport(channel=channel))
         return tpu_vm.TpuRun(options, wanted, client, files)
 
-    words = (
-        *("tpu", "--project", "project-1", "--zone", "europe-west4-a", "--name", "run-1"),
-        *("--accelerator", "v3-8", "--package", str(package), "--staging", "gs://bucket/staging"),
-    )
+    words = (*TPU, "--package", str(package))
     return Service(tpu_vm, words, connect)
 
 
@@ -96,9 +99,4 @@ def vertex_service() -> Service:
             options, wanted, aiplatform_v1.JobServiceClient(transport=transport)
         )
 
-    words = (
-        *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
-        *("--image", "eu.pkg.example/gld2", "--staging", "gs://bucket/staging/"),
-        *("--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"),
-    )
-    return Service(vertex, words, connect)
+    return Service(vertex, VERTEX, connect)

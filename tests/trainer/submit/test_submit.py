@@ -11,17 +11,7 @@ from google.cloud import aiplatform_v1, tpu_v2
 from pipelines.common.errors import UserError
 from pipelines.main import run
 from tests.conftest import ROOT
-
-TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
-TPU = [
-    *("tpu", "--project", "project-1", "--zone", "europe-west4-a", "--name", "run-1"),
-    *("--accelerator", "v3-8", "--package", "gs://bucket/gld2.whl", "--staging", "gs://bucket/s"),
-]
-VERTEX = [
-    *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
-    *("--image", "image", "--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"),
-    *("--staging", "gs://bucket/s"),
-]
+from tests.trainer.submit.conftest import TPU, TRAIN, VERTEX
 
 
 @pytest.fixture
