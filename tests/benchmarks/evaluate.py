@@ -16,18 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 from pipelines.kaggle import submission
-from tests.benchmarks.costs import (
-    Cost,
-    gld2,
-    in_turns,
-    met,
-    need,
-    parser,
-    report,
-    run,
-    scratch,
-    speed,
-)
+from tests.benchmarks import costs
+from tests.benchmarks.costs import Cost, gld2, in_turns, met, need, speed
 from tests.conftest import SHARED
 
 SOLUTION = SHARED / "gld2-metadata" / "recognition_solution_v2.1.csv"
@@ -97,11 +87,12 @@ def commands(folder: pathlib.Path, large: int) -> dict[str, Callable[[], Cost]]:
 
 
 def ratios() -> dict[str, list[float]]:
-    with scratch() as folder:
+    with costs.scratch() as folder:
         works = commands(folder, SMALL)
         plain = [sys.executable, "-c", PLAIN, f"{folder}/a.csv", str(SOLUTION)]
         many = [sys.executable, "-c", PLAIN, f"{folder}/large.csv", f"{folder}/shuffled.csv"]
-        works["plain"], works["many"] = functools.partial(run, plain), functools.partial(run, many)
+        works["plain"] = functools.partial(costs.run, plain)
+        works["many"] = functools.partial(costs.run, many)
         found = in_turns(works, 3)
     ours = (name for name in found if name not in ("plain", "many"))
     return {
@@ -111,13 +102,13 @@ def ratios() -> dict[str, list[float]]:
 
 
 def main() -> None:
-    flags = parser(__doc__)
+    flags = costs.parser(__doc__)
     flags.add_argument("--rounds", type=int, default=5)
     args = flags.parse_args()
     need(NEEDS)
-    with scratch() as folder:
+    with costs.scratch() as folder:
         found = in_turns(commands(folder, LARGE), args.rounds)
-    report(found)
+    costs.report(found)
     seconds = np.median([cost.seconds for cost in found[EVALUATE]])
     print(f"evaluate under {GOAL:.0f} s: {met(seconds < GOAL)}")
 

@@ -69,7 +69,10 @@ def lay_out(folder: pathlib.Path, photos: Photos, known: Sequence[int], seed: in
     counts = [sum(photo[2] == landmark for photo in train) for landmark in known]
     labels = [Label(n, *row) for n, row in enumerate(zip(known, counts, strict=True))]
     (folder / "labels.csv").write_text(format_labels(labels))
-    sizes = {"train": {"images": len(train)}, "test": {"images": len(test)}}
+    sizes = {
+        split: {"images": len(some), "shards": 1, "shard_lengths": [len(some)], "bytes": 0}
+        for split, some in (("train", train), ("test", test))
+    }
     stats = json.loads((folder.parents[3] / VERSION / "stats.json").read_text())
     stats |= {"splits": sizes, "classes": len(known)}
     (folder / "stats.json").write_text(json.dumps(stats))

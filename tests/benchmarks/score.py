@@ -29,20 +29,8 @@ from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.records import json_record
 from pipelines.common.records.stats import Stats
 from pipelines.imaging.normalize import normalize
-from tests.benchmarks.costs import (
-    Cost,
-    Watch,
-    alone,
-    beside,
-    gld2,
-    in_turns,
-    need,
-    of_each,
-    parser,
-    report,
-    scratch,
-    speed,
-)
+from tests.benchmarks import costs
+from tests.benchmarks.costs import Cost, Watch, alone, beside, gld2, in_turns, need, of_each, speed
 from tests.benchmarks.download import lay_out, photos
 from tests.conftest import MINI
 from tests.test_real_photos import WEIGHTS_035
@@ -67,8 +55,7 @@ def make_export(folder: pathlib.Path) -> None:
     network = build.with_scores(build.build(config, CLASSES))
     network.save(folder / "model.keras")
     make_saved_model(f"{folder}/model.keras", f"{folder}/saved_model")
-    labels = format_labels(Label(n, n, 1) for n in range(CLASSES))
-    (folder / "labels.csv").write_text(labels)
+    (folder / "labels.csv").write_text(format_labels(Label(n, n, 1) for n in range(CLASSES)))
     (folder / "stats.json").write_text(json_record.dumps(Stats(NORMAL, {}, "1.0.0", 0, "")))
 
 
@@ -130,7 +117,7 @@ def measure(
 
 
 def ratios(images: int = 600) -> dict[str, list[float]]:
-    with scratch() as folder:
+    with costs.scratch() as folder:
         make_export(folder / "export")
         found = measure(folder, list(photos()), images, 2, [1])
     return {"speed beside a bare loop": speed(found[OURS], found[BARE], "cpu")}
@@ -147,13 +134,13 @@ def measure_memory(folder: pathlib.Path, data: Sequence[bytes], sizes: Sequence[
 
 
 def main() -> None:
-    flags = parser(__doc__)
+    flags = costs.parser(__doc__)
     flags.add_argument("--images", type=int, default=2000)
     flags.add_argument("--rounds", type=int, default=3)
     flags.add_argument("--memory", type=int, nargs="+", help="peaks at these numbers of photos")
     args = flags.parse_args()
     need(NEEDS)
-    with scratch() as folder:
+    with costs.scratch() as folder:
         data = list(photos())
         make_export(folder / "export")
         if args.memory:
@@ -161,7 +148,7 @@ def main() -> None:
             return
         print(f"photos of {np.mean([len(each) for each in data]) / 1e3:.0f} KB")
         found = measure(folder, data, args.images, args.rounds, [1, os.cpu_count() or 1])
-    report(found)
+    costs.report(found)
     for name, goal in ((BARE, OF_BARE), (THREADS, 0)):
         if name in found:
             beside(found, OURS, name, goal)

@@ -1,7 +1,7 @@
 """How much of the trainer's time is the network's, and how fast its input is.
 
     python -m tests.benchmarks.trainer --rounds 5
-    python -m tests.benchmarks.trainer --rounds 3 --backbone mobilenet_v2 --alpha 0.35 --steps 20
+    python -m tests.benchmarks.trainer --rounds 3 --backbone mobilenet_v2 --alpha 0.35
 
 Real photos are sharded by gld2 prepare. In turns, in one process: (a) steps of `fit` on the shards,
 augmented, beside steps on one batch that lies in memory; (b) the input alone, to batches of random
@@ -220,11 +220,10 @@ def ratios() -> dict[str, list[float]]:
 def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--rounds", type=int, default=5)
-    flags.add_argument("--steps", type=int, default=10, help="that are timed in a round")
     flags.add_argument("--backbone", default="efficientnet_b0")
     flags.add_argument("--alpha", type=float, default=1.0)
     args = flags.parse_args()
-    batch, found = measure(args.backbone, args.alpha, args.steps, 8, args.rounds)
+    batch, found = measure(args.backbone, args.alpha, steps=10, epochs=8, rounds=args.rounds)
     report(found)
     for ours, other, goal in GOALS.values():
         beside(found, ours, other, goal)
