@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 import pathlib
@@ -12,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,10 +42,18 @@ class Cost:
     together: float = 0.0
 
 
-def without(cost: Cost, start: Cost) -> Cost:
-    """What is left without a start-up."""
-    seconds, cpu = cost.seconds - start.seconds, cost.cpu - start.cpu
-    return dataclasses.replace(cost, seconds=seconds, cpu=cpu)
+def of_each(runs: Iterable[Cost], count: int, starts: Sequence[Cost] = ()) -> list[Cost]:
+    """What one of `count` took; the median start-up is taken off, as one is as good as another."""
+    seconds, cpu = (
+        float(np.median([getattr(start, by) for start in starts])) if starts else 0.0
+        for by in ("seconds", "cpu")
+    )
+    return [
+        dataclasses.replace(
+            run, seconds=(run.seconds - seconds) / count, cpu=(run.cpu - cpu) / count
+        )
+        for run in runs
+    ]
 
 
 class Watch:
@@ -122,14 +132,50 @@ def spread(values, how: str) -> str:
     return f"{median} ({low} to {high})"
 
 
+def spread_out(number: int) -> str:
+    """16 hex that differ between numbers, in another order than theirs."""
+    return f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"
+
+
 def met(good: bool | np.bool_) -> str:
     return "met" if good else "not met"
+
+
+def report(found: Mapping[str, Sequence[Cost]]) -> None:
+    """Prints what each took: median and range."""
+    print("| | s | s of CPU | a second | largest MB | MB together |\n|---|---|---|---|---|---|")
+    for name, runs in found.items():
+        seconds = np.array([run.seconds for run in runs])
+        times = [spread(values, ".4g") for values in (seconds, [run.cpu for run in runs])]
+        peaks = [f"{max(getattr(run, by) for run in runs):,.0f}" for by in ("largest", "together")]
+        print("|", " | ".join([name, *times, spread(1 / seconds, ",.4g"), *peaks]), "|")
+
+
+def beside(found: Mapping[str, Sequence[Cost]], ours: str, other: str, goal: float = 0) -> None:
+    """Prints how fast one is beside the other; a goal is on the clock."""
+    clock, cpu = (speed(found[ours], found[other], by) for by in ("seconds", "cpu"))
+    line = f"{ours} / {other}: {spread(clock, '.3f')}, by CPU time {spread(cpu, '.3f')}"
+    print(line + (f"; goal {goal}: {met(np.median(clock) >= goal)}" if goal else ""))
 
 
 def absent(needs: Iterable[pathlib.Path]) -> str:
     """What is wanted and not there, as a sentence; empty where all is."""
     names = [str(path.relative_to(ROOT.parent)) for path in needs if not path.exists()]
     return f"needs ../{', ../'.join(names)}, which is not there" if names else ""
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[pathlib.Path]:
+    """A folder, removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
+        yield pathlib.Path(name)
+
+
+def parser(text: str | None) -> argparse.ArgumentParser:
+    """Whose help begins with a module's docstring."""
+    return argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def need(needs: Iterable[pathlib.Path]) -> None:

@@ -1,7 +1,7 @@
 """How gld2 curate grows with the number of photos, up to all of GLDv2's.
 
     python -m tests.benchmarks.curate_scale --sizes 250000 1000000
-    python -m tests.benchmarks.curate_scale --keep FOLDER -- --direct_num_workers=2 \\
+    python -m tests.benchmarks.curate_scale -- --direct_num_workers=2 \\
         --direct_running_mode=multi_processing
 
 There are no pixels: facts and metadata are made up, as gld2 download would leave them. Their
@@ -13,35 +13,26 @@ the same sky, and bursts. What comes after -- is passed on to gld2 curate.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import functools
-import itertools
-import math
 import pathlib
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from pipelines.common import schema
 from pipelines.common.options.normalization import NormalizationConfig
-from pipelines.common.paths import Output, join
-from pipelines.common.records.curation import Curation
+from pipelines.common.paths import Output
 from pipelines.curate.near_duplicates import pair_search
 from pipelines.imaging.normalize import normalize
 from pipelines.imaging.perceptual_hash import PerceptualHashes
 from pipelines.source.unit import RecordParameters, UnitSummary
 from pipelines.storage import filesystem, parquet
 from tests import planted
-from tests.benchmarks.costs import Cost, gld2, met, need
+from tests.benchmarks.costs import Cost, gld2, need, parser, scratch, spread_out
 from tests.conftest import MINI
+from tests.pipelines.conftest import read_tables
 
 TRAIN, TEST, CLASSES = 4_132_914, 117_577, 203_094  # of GLDv2
 TRAIN_TAR, TEST_TAR = 8266, 5879  # photos in one of its archives
@@ -59,7 +50,6 @@ HASHES = ("phash", "dhash", "fine_0", "fine_1")
 BITS = 64 * len(HASHES)
 CHUNK = 100_000
 NEEDS = (MINI,)
-MINUTES, GIGABYTES, EXPONENT = 10, 8, 1.15  # goals
 SMALL = 20_000
 
 
@@ -245,8 +235,8 @@ def _plant(
 
 def write(made: Photos, source: pathlib.Path, output: Output, rng: np.random.Generator) -> None:
     """Metadata at the source; facts and the marks of finished units in the output."""
-    ids = _hex(made.ids.astype(">u8"))
-    digests = _hex(rng.bytes(32 * len(made.ids)), 32).take(pa.array(made.files))
+    ids = np.array([f"{number:016x}" for number in made.ids.tolist()])
+    digests = np.array([4 * spread_out(number) for number in made.files.tolist()])
     for split, rows, size in (
         ("train", range(made.train), TRAIN_TAR),
         ("test", range(made.train, len(ids)), TEST_TAR),
@@ -255,22 +245,13 @@ def write(made: Photos, source: pathlib.Path, output: Output, rng: np.random.Gen
             block = slice(start, min(start + size, rows.stop))
             name = f"{split}-images_{number:03d}"
             facts = _facts(made, block, ids, digests, rng)
-            _write_unit(output, name, split, parquet.frame(facts))
+            _write_unit(output, name, split, facts)
     _write_metadata(source / "metadata", ids, made, rng)
 
 
-def _hex(data: np.ndarray | bytes, width: int = 8) -> pa.Array:
-    """So many bytes a row -> their hex, as strings."""
-    text = bytes(data).hex().encode()
-    starts = np.arange(0, len(text) + 1, 2 * width, dtype=np.int64)
-    return pa.LargeStringArray.from_buffers(
-        len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(text)
-    )
-
-
 def _facts(
-    made: Photos, block: slice, ids: pa.Array, digests: pa.Array, rng: np.random.Generator
-) -> pa.Table:
+    made: Photos, block: slice, ids: np.ndarray, digests: np.ndarray, rng: np.random.Generator
+) -> pd.DataFrame:
     number = block.stop - block.start
     lengths = rng.integers(20_000, 60_000, number)
     columns = {
@@ -284,8 +265,7 @@ def _facts(
         # The same file has the same size.
         "bytes": 100_000 + made.files[block] % 90_000,
     }
-    columns |= {name: made.hashes[block, n] for n, name in enumerate(HASHES)}
-    return pa.table(columns)
+    return pd.DataFrame(columns | {name: made.hashes[block, n] for n, name in enumerate(HASHES)})
 
 
 def _write_unit(output: Output, name: str, split: str, facts: pd.DataFrame) -> None:
@@ -307,12 +287,12 @@ def _write_unit(output: Output, name: str, split: str, facts: pd.DataFrame) -> N
 
 
 def _write_metadata(
-    folder: pathlib.Path, ids: pa.Array, made: Photos, rng: np.random.Generator
+    folder: pathlib.Path, ids: np.ndarray, made: Photos, rng: np.random.Generator
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    train = pd.DataFrame({"id": ids.to_pylist(), "landmark_id": made.landmarks})[: made.train]
+    train = pd.DataFrame({"id": ids, "landmark_id": made.landmarks})[: made.train]
     train.insert(1, "url", "https://upload.wikimedia.org/wikipedia/commons/" + train["id"] + ".jpg")
-    pa_csv.write_csv(pa.Table.from_pandas(train, preserve_index=False), folder / "train.csv")
+    train.to_csv(folder / "train.csv", index=False)
     clean = train[rng.random(made.train) < CLEAN].groupby("landmark_id")["id"].agg(" ".join)
     clean.rename("images").to_csv(folder / "train_clean.csv")
     pd.DataFrame({"id": ids[made.train :]}).to_csv(folder / "test.csv", index=False)
@@ -330,7 +310,6 @@ class Outcome:
       first, again: gld2 curate, and once more with another threshold, which finds the pairs made.
       missed: planted copies that stay beside their photo.
       planted: copies, in all.
-      dropped: photos dropped for another one that is not the same.
       joined: photos with a partner among the pairs that is not the same.
       counters: of the search for pairs.
     """
@@ -340,7 +319,6 @@ class Outcome:
     again: Cost
     missed: int
     planted: int
-    dropped: int
     joined: int
     counters: str
 
@@ -349,34 +327,24 @@ class Outcome:
         return max(self.first.together, self.again.together) / 1e3
 
 
-def measure(folder: pathlib.Path, train: int, looks: Looks, beam_flags: Sequence[str]) -> Outcome:
-    source, output = folder / "source", Output(str(folder / "output"))
+def measure(train: int, looks: Looks, beam_flags: Sequence[str] = ()) -> Outcome:
     rng = np.random.default_rng(train)
     made = photos(train, looks, rng)
-    if not (source / "metadata" / "test.csv").exists():  # written last
+    with scratch() as folder:
+        source, output = folder / "source", Output(str(folder / "output"))
         write(made, source, output, rng)
-    for part in ("pairs", "decisions", "transform_fn"):
-        shutil.rmtree(folder / "output" / part, ignore_errors=True)
-    curate = functools.partial(_curate, source, output, beam_flags)
-    first, again = curate(4), curate(10)
-    return _outcome(made, output, first, again)
-
-
-def _curate(source: pathlib.Path, output: Output, beam_flags: Sequence[str], least: int) -> Cost:
-    words = [f"--source={source}", f"--output={output.root}", f"--min_images_per_class={least}"]
-    return gld2("curate", *words, *beam_flags)
+        words = ["curate", f"--source={source}", f"--output={output.root}", *beam_flags]
+        first, again = (gld2(*words, f"--min_images_per_class={least}") for least in (4, 10))
+        return _outcome(made, output, first, again)
 
 
 def _outcome(made: Photos, output: Output, first: Cost, again: Cost) -> Outcome:
-    decisions = _read(output.decisions, "decisions-*.parquet", schema.DECISIONS)
-    _check_sums(made, decisions, filesystem.read_record(Curation, output.decisions_done).funnel)
+    decisions = read_tables(pathlib.Path(output.decisions))
     row = pd.Series(np.arange(len(made.ids)), made.ids)  # by id
-    kept_for = np.arange(len(made.ids))  # the photo that it repeats, or itself
-    repeats = decisions[decisions["duplicate_of"].notna()]
-    of = {name: _rows(row, repeats[name]) for name in ("id", "duplicate_of")}
-    kept_for[of["id"]] = of["duplicate_of"]
-    stays = kept_for == np.arange(len(made.ids))
-    found = _read(output.pairs(""), "*.parquet", {name: schema.PAIRS[name] for name in "ab"})
+    repeats = [int(image_id, 16) for image_id in decisions["id"][decisions["duplicate_of"].notna()]]
+    stays = np.ones(len(made.ids), bool)
+    stays[row[repeats]] = False
+    found = read_tables(pathlib.Path(output.pairs("")))
     a, b = row[found["a"]].to_numpy(), row[found["b"]].to_numpy()
     wrong = made.shows[a] != made.shows[b]
     return Outcome(
@@ -385,64 +353,14 @@ def _outcome(made: Photos, output: Output, first: Cost, again: Cost) -> Outcome:
         again=again,
         missed=int((stays[made.copies] & stays[made.first]).sum()),
         planted=len(made.copies),
-        dropped=int((made.shows[kept_for] != made.shows).sum()),
         joined=len(np.union1d(a[wrong], b[wrong])),
         counters=str(pair_search.counts(output)),
     )
 
 
-def _rows(row: pd.Series, ids: pd.Series) -> np.ndarray:
-    return row[[int(image_id, 16) for image_id in ids]].to_numpy()
-
-
-def _read(folder: str, pattern: str, columns: dict[str, str]) -> pd.DataFrame:
-    paths = filesystem.match(join(folder, pattern))
-    return pd.concat([parquet.empty(columns), *(parquet.read(path, columns) for path in paths)])
-
-
-def _check_sums(made: Photos, decisions: pd.DataFrame, funnel: dict[str, int]) -> None:
-    counted = {
-        what: sum(n for key, n in funnel.items() if key.startswith(f"{what}/"))
-        for what in ("kept", "dropped")
-    }
-    if not len(made.ids) == len(decisions) == funnel["images"] == sum(counted.values()):
-        sys.exit(f"{len(made.ids)} facts, {len(decisions)} decisions, counted {funnel}")
-    if counted["kept"] != decisions["keep"].sum():
-        sys.exit(f"{decisions['keep'].sum()} kept, counted {funnel}")
-
-
-def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    yield (
-        "| images | s | images/s | s again | GB | planted | missed "
-        "| joined wrongly | dropped wrongly |"
-    )
-    yield "|" + " --- |" * 9
-    for o in outcomes:
-        yield (
-            f"| {o.images:,} | {o.first.seconds:.0f} | {o.images / o.first.seconds:,.0f} "
-            f"| {o.again.seconds:.0f} | {o.gigabytes:.1f} | {o.planted:,} | {o.missed:,} "
-            f"| {o.joined:,} | {o.dropped:,} |"
-        )
-    for o in outcomes:
-        yield f"{o.images:,}: {o.counters}"
-    yield f"every planted copy found: {met(not any(o.missed for o in outcomes))}"
-    last = outcomes[-1]
-    if last.images >= TRAIN:
-        yield f"under {MINUTES} minutes: {met(last.first.seconds < 60 * MINUTES)}"
-        yield f"under {GIGABYTES} GB: {met(last.gigabytes < GIGABYTES)}"
-    for one, two in itertools.pairwise(outcomes):
-        slope = math.log(two.first.seconds / one.first.seconds) / math.log(two.images / one.images)
-        yield (
-            f"growth from {one.images:,} to {two.images:,}: exponent {slope:.2f}, "
-            f"under {EXPONENT}: {met(slope < EXPONENT)}"
-        )
-
-
 def ratios() -> dict[str, list[float]]:
     looks = fit(planted.photos()[::8])
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        sizes = SMALL, 4 * SMALL
-        one, four = (measure(pathlib.Path(name, str(n)), n, looks, ()) for n in sizes)
+    one, four = (measure(train, looks) for train in (SMALL, 4 * SMALL))
     return {
         "time a row, over that of four times as many": [4 * one.first.cpu / four.first.cpu],
         "the same, once pairs are made": [4 * one.again.cpu / four.again.cpu],
@@ -453,19 +371,21 @@ def ratios() -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[250_000, 1_000_000, TRAIN])
-    parser.add_argument("--keep", type=pathlib.Path, help="keeps the generated data, for next time")
-    parser.add_argument("beam", nargs="*", help="after --: flags for gld2 curate")
-    args = parser.parse_args()
+    flags = parser(__doc__)
+    flags.add_argument("--sizes", type=int, nargs="+", default=[250_000, 1_000_000, TRAIN])
+    flags.add_argument("beam", nargs="*", help="after --: flags for gld2 curate")
+    args = flags.parse_args()
     need(NEEDS)
     looks = fit(planted.photos())
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        root = args.keep or pathlib.Path(name)
-        outcomes = [measure(root / str(size), size, looks, args.beam) for size in args.sizes]
-    print("\n".join(table(outcomes)))
+    print("| images | s | GB | s again | planted | missed | joined wrongly |")
+    print("|" + " --- |" * 7)
+    for size in args.sizes:
+        o = measure(size, looks, args.beam)
+        print(
+            f"| {o.images:,} | {o.first.seconds:.0f} | {o.gigabytes:.1f} | {o.again.seconds:.0f} "
+            f"| {o.planted:,} | {o.missed:,} | {o.joined:,} | {o.counters}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -11,15 +11,14 @@ or, without it, an exhaustive search over ImageHash's phash, within the same 10 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import hashlib
 import json
 import pathlib
 import subprocess
-import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import imagehash
@@ -31,7 +30,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipelines.common import paths
 from tests import planted
-from tests.benchmarks.costs import met, need
+from tests.benchmarks.costs import met, need, parser, scratch
 from tests.conftest import MINI, gld2
 from tests.planted import KINDS
 
@@ -64,7 +63,7 @@ class Side:
 # ---- the photos -----------------------------------------------------------------------------
 
 
-def lay_out(folder: pathlib.Path, number: int) -> pd.DataFrame:
+def lay_out(folder: pathlib.Path, number: int | None) -> pd.DataFrame:
     """Writes photos, copies and crops in Kaggle's layout; returns id, kind, landmark_id of each.
 
     Each original has a landmark of its own, and so have its copies and crops.
@@ -187,14 +186,21 @@ def table(sides: list[Side], files: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def searched(
+    photos: int | None, other: Callable[[pathlib.Path, pd.Series], Side]
+) -> tuple[pd.DataFrame, list[Side]]:
+    """The files, and what both searches found in them."""
+    with scratch() as folder:
+        files = lay_out(folder / "source", photos)
+        sides = [
+            ours(folder / "source", folder / "output", files["id"]),
+            other(folder / "source", files["id"]),
+        ]
+    return files, sides
+
+
 def ratios(photos: int = 60) -> dict[str, list[float]]:
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        source = pathlib.Path(name, "source")
-        files = lay_out(source, photos)
-        sides = (
-            ours(source, pathlib.Path(name, "output"), files["id"]),
-            exhaustive(source, files["id"]),
-        )
+    files, sides = searched(photos, exhaustive)
     found, other = (
         sum(recall(side, files, kind.name) for kind in KINDS) / len(KINDS) for side in sides
     )
@@ -206,27 +212,15 @@ def ratios(photos: int = 60) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--photos", type=int, help="the first so many (default: all)")
-    parser.add_argument("--imagededup", help="a python that has it, in an environment of its own")
-    args = parser.parse_args()
+    flags = parser(__doc__)
+    flags.add_argument("--photos", type=int, help="the first so many (default: all)")
+    flags.add_argument("--imagededup", help="a python that has it, in an environment of its own")
+    args = flags.parse_args()
     need(NEEDS)
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        source = pathlib.Path(name, "source")
-        files = lay_out(source, args.photos)
-        print(
-            f"{len(files)} photos: {(files['kind'] == ORIGINAL).sum()} originals, "
-            f"{len(KINDS)} copies and 4 crops of each"
-        )
-        if args.imagededup:
-            other = imagededup(args.imagededup, source, files["id"])
-        else:
-            other = exhaustive(source, files["id"])
-            print("without --imagededup: beside an exhaustive search over ImageHash's phash")
-        sides = [ours(source, pathlib.Path(name, "output"), files["id"]), other]
-        print(table(sides, files))
+    other = functools.partial(imagededup, args.imagededup) if args.imagededup else exhaustive
+    files, sides = searched(args.photos, other)
+    print(f"{len(files)} photos: originals, {len(KINDS)} copies and 4 crops of each")
+    print(table(sides, files))
 
 
 if __name__ == "__main__":

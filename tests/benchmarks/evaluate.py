@@ -8,17 +8,16 @@ process of its own, in turns. CPU time says more than the clock where a machine 
 
 from __future__ import annotations
 
-import argparse
 import functools
 import pathlib
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from pipelines.kaggle import submission
-from tests.benchmarks.costs import Cost, gld2, in_turns, need, run, speed, spread
+from tests.benchmarks import costs
+from tests.benchmarks.costs import Cost, gld2, in_turns, met, need, speed
 from tests.conftest import SHARED
 
 SOLUTION = SHARED / "gld2-metadata" / "recognition_solution_v2.1.csv"
@@ -87,42 +86,31 @@ def commands(folder: pathlib.Path, large: int) -> dict[str, Callable[[], Cost]]:
     }
 
 
-def table(costs: dict[str, list[Cost]]) -> Iterator[str]:
-    yield "| | s | s of CPU | peak MB |\n| --- | --- | --- | --- |"
-    for name, found in costs.items():
-        clock, cpu = (
-            spread(np.array([getattr(cost, by) for cost in found]), ".1f")
-            for by in ("seconds", "cpu")
-        )
-        yield f"| {name} | {clock} | {cpu} | {max(cost.largest for cost in found):,.0f} |"
-    met = np.median([cost.seconds for cost in costs[EVALUATE]]) < GOAL
-    yield f"\nevaluate under {GOAL:.0f} s: {'met' if met else 'not met'}"
-
-
 def ratios() -> dict[str, list[float]]:
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
-        works = commands(pathlib.Path(folder), SMALL)
-        plain = functools.partial(
-            run, [sys.executable, "-c", PLAIN, f"{folder}/a.csv", str(SOLUTION)]
-        )
+    with costs.scratch() as folder:
+        works = commands(folder, SMALL)
+        plain = [sys.executable, "-c", PLAIN, f"{folder}/a.csv", str(SOLUTION)]
         many = [sys.executable, "-c", PLAIN, f"{folder}/large.csv", f"{folder}/shuffled.csv"]
-        found = in_turns(works | {"plain": plain, "many": functools.partial(run, many)}, 3)
+        works["plain"] = functools.partial(costs.run, plain)
+        works["many"] = functools.partial(costs.run, many)
+        found = in_turns(works, 3)
+    ours = (name for name in found if name not in ("plain", "many"))
     return {
         f"{name}, beside plain pandas": speed(found[name], found[other], "cpu")
-        for name, other in zip(works, ("plain", "plain", "plain", "many", "many"), strict=True)
+        for name, other in zip(ours, ("plain", "plain", "plain", "many", "many"), strict=True)
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+    flags = costs.parser(__doc__)
+    flags.add_argument("--rounds", type=int, default=5)
+    args = flags.parse_args()
     need(NEEDS)
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
-        costs = in_turns(commands(pathlib.Path(folder), LARGE), args.rounds)
-    print("\n".join(table(costs)))
+    with costs.scratch() as folder:
+        found = in_turns(commands(folder, LARGE), args.rounds)
+    costs.report(found)
+    seconds = np.median([cost.seconds for cost in found[EVALUATE]])
+    print(f"evaluate under {GOAL:.0f} s: {met(seconds < GOAL)}")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,10 @@ import functools
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 
-from tests.benchmarks.costs import Watch, in_turns, speed
+from tests.benchmarks.costs import Cost, Watch, in_turns, speed
 from trainer.devices import find_devices
 
 FEATURES, BATCH = 512, 32
@@ -30,11 +29,23 @@ NEEDS: tuple[pathlib.Path, ...] = ()
 GLD2 = (81_313, 203_094)  # landmarks of the clean and of the whole training set
 
 
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One head somewhere.
+@dataclasses.dataclass
+class HeadCost(Cost):
+    """What a step took; the memory is without what the process had before the head was made.
 
     Attributes:
+      state: bytes of weights and optimizer on each device.
+    """
+
+    state: int = 0
+
+
+def measured(
+    head: str, centres: int, classes: int, backend: str, devices: int, steps: int
+) -> HeadCost:
+    """Makes a head in a new process, and trains it there.
+
+    Args:
       head: 'softmax' or 'arcface'; 'dense' is what Keras has, without the trainer's.
       centres: of a class.
       classes: how many.
@@ -42,47 +53,18 @@ class Case:
       devices: how many it is spread over.
       steps: that are timed, after as many that are not.
     """
-
-    head: str
-    centres: int
-    classes: int
-    backend: str
-    devices: int
-    steps: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What it took.
-
-    Attributes:
-      state: bytes of weights and optimizer on each device.
-      peak: bytes, largest resident size of the process.
-      before: bytes, that size before the head was made.
-      seconds, cpu: of a step.
-    """
-
-    state: int
-    peak: int
-    before: int
-    seconds: float
-    cpu: float
-
-
-def measured(case: Case) -> Cost:
-    """Runs a case in a new process."""
     environment = os.environ | {
-        "KERAS_BACKEND": case.backend,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={case.devices}",
+        "KERAS_BACKEND": backend,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
-    command = [sys.executable, "-m", "tests.benchmarks.heads", "--case"]
-    words = [*command, json.dumps(dataclasses.asdict(case))]
+    case = json.dumps([head, centres, classes, devices, steps])
+    words = [sys.executable, "-m", "tests.benchmarks.heads", "--case", case]
     done = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+    return HeadCost(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def run(case: Case) -> Cost:
-    """Makes the head in this process, and trains it."""
+def run(kind: str, centres: int, classes: int, devices: int, steps: int) -> HeadCost:
+    """Does so in this process."""
     import keras
     import numpy as np
 
@@ -92,31 +74,32 @@ def run(case: Case) -> Cost:
     from trainer.model import build, heads
 
     found = distribution.spread(find_devices("cpu"), [BATCH], shard_head=True)
-    assert len(found.names) == case.devices, found
-    kind = "softmax" if case.head == "dense" else case.head
-    config = Config(backbone="mobilenet", weights="none", head=kind, subcentres=case.centres)
-    before = _peak()
+    assert len(found.names) == devices, found
+    kept = "softmax" if kind == "dense" else kind
+    config = Config(backbone="mobilenet", weights="none", head=kept, subcentres=centres)
+    before = Watch().stop().largest
     embeddings = keras.Input((FEATURES,))
-    scale = config.arcface_scale if case.head == "arcface" else None
-    head = heads.Classifier(case.classes, case.centres, scale, spread=True)
-    labels = [Label(number, number, 10) for number in range(case.classes)]
-    optimizer = build.optimizer(config, config.phases[0].rate, 2 * case.steps)
+    scale = config.arcface_scale if kind == "arcface" else None
+    head = heads.Classifier(classes, centres, scale, spread=True)
+    labels = [Label(number, number, 10) for number in range(classes)]
+    optimizer = build.optimizer(config, config.phases[0].rate, 2 * steps)
     loss = build.loss(config, labels)
-    if case.head == "dense":
-        head, optimizer = keras.layers.Dense(case.classes), keras.optimizers.AdamW()
+    if kind == "dense":
+        head, optimizer = keras.layers.Dense(classes), keras.optimizers.AdamW()
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network = keras.Model(embeddings, head(embeddings))
     network.compile(optimizer=optimizer, loss=loss)
     generator = np.random.default_rng(0)
-    photos = BATCH * case.steps
+    photos = BATCH * steps
     x = generator.normal(0, FEATURES**-0.5, (photos, FEATURES)).astype(np.float32)
-    y = generator.integers(0, case.classes, photos)
+    y = generator.integers(0, classes, photos)
     watches: list[Watch] = []
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: watches.append(Watch()))
     network.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[clock])
-    cost = watches[0].stop(case.steps)
+    cost = watches[0].stop(steps)
     variables = [*network.variables, *network.optimizer.variables]
-    return Cost(sum(map(_on_one_device, variables)), _peak(), before, cost.seconds, cost.cpu)
+    state = sum(map(_on_one_device, variables))
+    return HeadCost(cost.seconds, cost.cpu, cost.largest - before, state=state)
 
 
 def _on_one_device(variable) -> int:
@@ -128,21 +111,12 @@ def _on_one_device(variable) -> int:
     return size
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def ratios() -> dict[str, list[float]]:
-    places = {
-        "dense": ("dense", 1, "tensorflow", 1),
-        "softmax": ("softmax", 1, "tensorflow", 1),
-        "arcface": ("arcface", 1, "tensorflow", 1),
-        "spread": ("softmax", 1, "jax", 8),
-    }
     works = {
-        name: functools.partial(measured, Case(head, centres, SMALL, backend, devices, 20))
-        for name, (head, centres, backend, devices) in places.items()
+        head: functools.partial(measured, head, 1, SMALL, "tensorflow", 1, 20)
+        for head in ("dense", "softmax", "arcface")
     }
+    works["spread"] = functools.partial(measured, "softmax", 1, SMALL, "jax", 8, 20)
     found = in_turns(works, 2)
     dense, spread = found["dense"], found["spread"]
     return {
@@ -159,18 +133,18 @@ def main() -> None:
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.case:
-        print(json.dumps(dataclasses.asdict(run(Case(**flags.case)))))
+        print(json.dumps(dataclasses.asdict(run(*flags.case))))
         return
     print("| head | classes | where | state a device, GB | peak, GB | step, s |")
     print("|---|---|---|---|---|---|")
     for classes in flags.classes:
         for head, centres in HEADS:
             for backend, devices in PLACES:
-                cost = measured(Case(head, centres, classes, backend, devices, flags.steps))
+                cost = measured(head, centres, classes, backend, devices, flags.steps)
                 name = f"{head} {centres}" if head == "arcface" else head
                 print(
                     f"| {name} | {classes:,} | {backend} {devices} | {cost.state / 1e9:.2f} "
-                    f"| {(cost.peak - cost.before) / 1e9:.1f} | {cost.seconds:.2f} |",
+                    f"| {cost.largest / 1e3:.1f} | {cost.seconds:.2f} |",
                     flush=True,
                 )
 

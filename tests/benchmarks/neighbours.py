@@ -12,11 +12,9 @@ alone tells peaks.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import pathlib
 import re
-import tempfile
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +27,7 @@ from pipelines.score.rerank import non_landmarks
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.score.rerank.reranking import NEIGHBOURS
 from pipelines.storage import parquet
-from tests.benchmarks.costs import Cost, Watch, alone
+from tests.benchmarks.costs import Cost, Watch, alone, parser, scratch, spread_out
 
 FEATURES, IN_A_FILE, TWICE = 512, 10_000, 100  # one row in so many is another one's copy
 QUERY, OTHER = 2**32, 2**33  # seeds, and the first rows, of queries and of non-landmark photos
@@ -43,16 +41,13 @@ class Found:
 
     Attributes:
       ids, similarities: [queries, NEIGHBOURS] of the neighbours.
-      seconds, cpu: files read, searched and written.
-      largest: MB, the process's peak.
-      before: MB, its peak before the search.
+      cost: files read, searched and written; its memory is the process's peak.
+      before: MB, that peak before the search.
     """
 
     ids: np.ndarray
     similarities: np.ndarray
-    seconds: float
-    cpu: float
-    largest: float
+    cost: Cost
     before: float
 
 
@@ -65,35 +60,28 @@ def vectors(seed: int, rows: int) -> np.ndarray:
 
 def write(folder: pathlib.Path, rows: int) -> list[str]:
     """An index as gld2 embed leaves it; returns its parts' names."""
-    kept = Parts(str(folder))
     units = []
     for start in range(0, rows, IN_A_FILE):
-        some = vectors(start, min(IN_A_FILE, rows - start))
-        none = np.zeros(0)
-        scored = [
-            ScoredPhoto(name(start + n), start + n, Prediction(none, none, vector))
-            for n, vector in enumerate(some)
-        ]
         units.append(f"part-{start:08d}")
-        kept.write(units[-1], start, scored, [])
+        some = embedded(start, vectors(start, min(IN_A_FILE, rows - start)))
+        Parts(str(folder)).write(units[-1], start, some, [])
     return units
 
 
-def name(row: int) -> str:
-    """An id whose order is not the rows'."""
-    return f"{row * 0x9E3779B97F4A7C15 % 2**64:016x}"
+def embedded(first: int, found: np.ndarray) -> list[ScoredPhoto]:
+    """Photos of these embeddings, each of a landmark of its own; there are no scores."""
+    none = np.zeros(0)
+    return [
+        ScoredPhoto(spread_out(first + n), first + n, Prediction(none, none, vector))
+        for n, vector in enumerate(found)
+    ]
 
 
 def ask(folder: pathlib.Path, queries: np.ndarray) -> None:
     """Scored photos as gld2 score leaves them, and photos of no landmark."""
-    none = np.zeros(0)
-    scored = [
-        ScoredPhoto(name(QUERY + n), None, Prediction(none, none, vector))
-        for n, vector in enumerate(queries)
-    ]
-    Parts(str(folder / "scored")).write("test", "", scored, [])
+    Parts(str(folder / "scored")).write("test", "", embedded(QUERY, queries), [])
     other = vectors(OTHER, non_landmarks.MOST)
-    columns = {"id": [name(OTHER + n) for n in range(len(other))], "embedding": list(other)}
+    columns = {"id": [spread_out(OTHER + n) for n in range(len(other))], "embedding": list(other)}
     table = pa.table(columns, parquet.arrow_schema(schema.NON_LANDMARKS))
     parquet.write_table(f"{folder}/found/non_landmarks.parquet", table)
 
@@ -105,19 +93,19 @@ def blocked(folder: pathlib.Path, units: list[str]) -> Found:
     before = _peak()
     watch = Watch()
     rerank_pipeline.find_evidence("test", where)
-    cost, largest = watch.stop(), _peak()
+    cost = dataclasses.replace(watch.stop(), largest=_peak())
     table = parquet.read_table(where.evidence("test"), schema.EVIDENCE)
     ids = np.array(table["neighbours"].to_pylist())
     similarities = prediction_store.matrix(table, "similarities")
-    return Found(ids, similarities, cost.seconds, cost.cpu, largest, before)
+    return Found(ids, similarities, cost, before)
 
 
 def search(rows: int, queries: np.ndarray) -> Found:
     """That step over so many rows, in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as folder:
-        units = write(pathlib.Path(folder), rows)
-        ask(pathlib.Path(folder), queries)
-        return alone(blocked, pathlib.Path(folder), units)
+    with scratch() as folder:
+        units = write(folder, rows)
+        ask(folder, queries)
+        return alone(blocked, folder, units)
 
 
 def _peak() -> float:
@@ -131,7 +119,7 @@ def brute(rows: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, Cost]
     index = np.concatenate(
         [vectors(n, min(IN_A_FILE, rows - n)) for n in range(0, rows, IN_A_FILE)]
     )
-    ids = np.array([name(n) for n in range(rows)])
+    ids = np.array([spread_out(n) for n in range(rows)])
     by_id = np.argsort(ids)
     index, ids = index[by_id], ids[by_id]
     watch = Watch()
@@ -141,29 +129,6 @@ def brute(rows: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, Cost]
     chosen = np.array(columns)
     similarities = np.einsum("qkf,qf->qk", index[chosen], queries)
     return similarities, ids[chosen], watch.stop()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000])
-    parser.add_argument("--queries", type=int, default=2000)
-    parser.add_argument("--checked", type=int, default=200, help="queries for brute force")
-    args = parser.parse_args()
-    queries = vectors(QUERY, args.queries)
-    peaks = []
-    for rows in args.rows:
-        found = search(rows, queries)
-        peaks.append(found.largest)
-        print(
-            f"{rows} x {FEATURES}: {args.queries} queries in {found.seconds:.1f} s, "
-            f"{args.queries / found.seconds:.0f} a second; {found.largest:.0f} MB at the peak, "
-            f"{found.before:.0f} MB before",
-            flush=True,
-        )
-        check(rows, queries[: args.checked], found)
-    print(f"growth {peaks[-1] / peaks[0]:.2f}; goal: under {FLAT}")
 
 
 def equal(found: Found, ids: np.ndarray) -> np.ndarray:
@@ -177,9 +142,9 @@ def ratios(rows: int = 20_000, asked: int = 2000, checked: int = 100) -> dict[st
     for _ in range(2):
         few, many = search(rows, queries), search(3 * rows, queries)
         _, ids, cost = brute(3 * rows, queries[:checked])
-        speeds.append(cost.cpu / checked / (many.cpu / asked))
+        speeds.append(cost.cpu / checked / (many.cost.cpu / asked))
         same.append(equal(many, ids).mean())
-        flat.append(few.largest / many.largest)
+        flat.append(few.cost.largest / many.cost.largest)
     return {
         "speed beside brute force": speeds,
         "photos whose neighbours are the same": same,
@@ -187,17 +152,27 @@ def ratios(rows: int = 20_000, asked: int = 2000, checked: int = 100) -> dict[st
     }
 
 
-def check(rows: int, queries: np.ndarray, found: Found) -> None:
-    """Prints whether brute force finds the same."""
-    similarities, ids, cost = brute(rows, queries)
-    same = equal(found, ids).sum()
-    off = np.abs(found.similarities[: len(queries)] - similarities).max()
-    print(
-        f"brute force: {len(queries)} queries in {cost.seconds:.1f} s; "
-        f"the same neighbours of {same}, "
-        f"similarities off by at most {off:.1e}",
-        flush=True,
-    )
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000])
+    flags.add_argument("--queries", type=int, default=2000)
+    flags.add_argument("--checked", type=int, default=200, help="queries for brute force")
+    args = flags.parse_args()
+    queries = vectors(QUERY, args.queries)
+    peaks = []
+    for rows in args.rows:
+        found = search(rows, queries)
+        similarities, ids, cost = brute(rows, queries[: args.checked])
+        peaks.append(found.cost.largest)
+        off = np.abs(found.similarities[: args.checked] - similarities).max()
+        print(
+            f"{rows} x {FEATURES}: {args.queries / found.cost.seconds:.0f} photos/s, brute force "
+            f"{args.checked / cost.seconds:.0f}; {peaks[-1]:.0f} MB at the peak, "
+            f"{found.before:.0f} MB before; the same neighbours of "
+            f"{equal(found, ids).sum()} of {args.checked}, similarities within {off:.1e}",
+            flush=True,
+        )
+    print(f"growth {peaks[-1] / peaks[0]:.2f}; goal: under {FLAT}")
 
 
 if __name__ == "__main__":

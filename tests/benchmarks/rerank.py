@@ -10,11 +10,9 @@ show. Nothing of the test split is looked at.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import pathlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +23,7 @@ from pipelines.common.labels import Label, format_labels
 from pipelines.score.prediction_store import Parts
 from pipelines.score.rerank import pipeline as rerank_pipeline
 from pipelines.storage import photo_records, tf_example, tfrecord
-from tests.benchmarks.costs import need
+from tests.benchmarks.costs import need, parser, scratch
 from tests.conftest import MINI, gld2
 from tests.test_real_photos import WEIGHTS_035
 
@@ -71,7 +69,10 @@ def lay_out(folder: pathlib.Path, photos: Photos, known: Sequence[int], seed: in
     counts = [sum(photo[2] == landmark for photo in train) for landmark in known]
     labels = [Label(n, *row) for n, row in enumerate(zip(known, counts, strict=True))]
     (folder / "labels.csv").write_text(format_labels(labels))
-    sizes = {"train": {"images": len(train)}, "test": {"images": len(test)}}
+    sizes = {
+        split: {"images": len(some), "shards": 1, "shard_lengths": [len(some)], "bytes": 0}
+        for split, some in (("train", train), ("test", test))
+    }
     stats = json.loads((folder.parents[3] / VERSION / "stats.json").read_text())
     stats |= {"splits": sizes, "classes": len(known)}
     (folder / "stats.json").write_text(json.dumps(stats))
@@ -115,8 +116,7 @@ def gaps(root: pathlib.Path, truth: Truth, **flags: Any) -> list[float]:
 def over_splits(splits: int, **flags: Any) -> np.ndarray:
     """[splits, 1 + weights] GAP of each of so many splits."""
     rows = []
-    with tempfile.TemporaryDirectory(prefix="gld2-benchmark-") as name:
-        root = pathlib.Path(name)
+    with scratch() as root:
         gld2("prepare", source=MINI, output=root, split="train")
         photos = read(root / VERSION)
         chosen = list(itertools.combinations(sorted(photos), LEARNT))
@@ -140,11 +140,9 @@ def ratios() -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--splits", type=int, default=8, help="of the 20 that there are")
-    args = parser.parse_args()
+    flags = parser(__doc__)
+    flags.add_argument("--splits", type=int, default=8, help="of the 20 that there are")
+    args = flags.parse_args()
     need(NEEDS)
     found = over_splits(args.splits)
     print(f"classifier alone: GAP {found[:, 0].mean():.4f}")

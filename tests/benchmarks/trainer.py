@@ -1,7 +1,7 @@
 """How much of the trainer's time is the network's, and how fast its input is.
 
     python -m tests.benchmarks.trainer --rounds 5
-    python -m tests.benchmarks.trainer --rounds 3 --backbone mobilenet_v2 --alpha 0.35 --steps 20
+    python -m tests.benchmarks.trainer --rounds 3 --backbone mobilenet_v2 --alpha 0.35
 
 Real photos are sharded by gld2 prepare. In turns, in one process: (a) steps of `fit` on the shards,
 augmented, beside steps on one batch that lies in memory; (b) the input alone, to batches of random
@@ -14,11 +14,7 @@ that a v3-8 would need. On a CPU the input takes its time from the same cores as
 
 from __future__ import annotations
 
-import argparse
 import functools
-import os
-import pathlib
-import tempfile
 from collections.abc import Callable
 
 import keras
@@ -26,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.common import schema
-from tests.benchmarks.costs import Cost, Watch, in_turns, met, speed, spread
+from tests.benchmarks.costs import Cost, Watch, beside, in_turns, parser, report, scratch, speed
 from tests.conftest import MINI, gld2
 from trainer.config import NO_WEIGHTS, Config
 from trainer.data import dataset, input_pipeline
@@ -80,12 +76,10 @@ class Training:
       settings: of the run; from random weights, so that all of it learns.
       version: the dataset.
       steps: that are timed in a round.
-      folder: for checkpoints.
     """
 
-    def __init__(self, settings: Config, version: Version, steps: int, folder: str) -> None:
+    def __init__(self, settings: Config, version: Version, steps: int) -> None:
         self._settings, self._version, self._steps = settings, version, steps
-        self._folder = folder
         (phase,) = settings.phases
         self._ours = build.build(settings, len(version.labels))
         batch = input_pipeline.batch_size(version, settings)
@@ -103,7 +97,7 @@ class Training:
         """With the callbacks that look at each step."""
         steps, epochs = Steps(), checkpoints.WholeEpochs(START, {})
         saves = checkpoints.Checkpoints(
-            self._folder, self._settings.checkpoint_every, epochs, chief=False
+            self._settings.job_dir, self._settings.checkpoint_every, epochs, chief=False
         )
         self._ours.fit(
             batches,
@@ -144,11 +138,14 @@ class Input:
       settings: of the run.
       version: the dataset.
       epochs: that are timed in a round.
+
+    Attributes:
+      batch: photos in each.
     """
 
     def __init__(self, settings: Config, version: Version, epochs: int) -> None:
         self._settings, self._version = settings, version
-        self._batch = input_pipeline.batch_size(version, settings)
+        self.batch = input_pipeline.batch_size(version, settings)
         self._steps = input_pipeline.steps_per_epoch(version, settings) * epochs
 
     def ours(self) -> Cost:
@@ -170,87 +167,66 @@ class Input:
             return result(tf.io.decode_jpeg(encoded, channels=3))
 
         records = tf.data.TFRecordDataset(self._version.shards("train")).repeat()
-        batches = records.map(view, num_parallel_calls=tf.data.AUTOTUNE).batch(self._batch)
+        batches = records.map(view, num_parallel_calls=tf.data.AUTOTUNE).batch(self.batch)
         return self._each(batches.prefetch(tf.data.AUTOTUNE))
 
     def _each(self, batches: tf.data.Dataset) -> Cost:
         """A photo's, without the threads' start and their end, which may take half a second."""
         take = functools.partial(next, iter(batches))
-        return after_a_few(take, self._steps, self._steps * self._batch)
+        return after_a_few(take, self._steps, self._steps * self.batch)
 
 
 # ---- rounds and the report ------------------------------------------------------------------
 
 
-def report(found: dict[str, list[Cost]]) -> None:
-    print("| | ms by the clock | ms of CPU |\n|---|---|---|")
-    for name, costs in found.items():
-        clock = np.array([1e3 * cost.seconds for cost in costs])
-        cpu = np.array([1e3 * cost.cpu for cost in costs])
-        print(f"| {name} | {spread(clock, '.2f')} | {spread(cpu, '.2f')} |")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="that are timed in a round")
-    parser.add_argument("--epochs", type=int, default=8, help="of the input, timed in a round")
-    parser.add_argument("--backbone", default="efficientnet_b0")
-    parser.add_argument("--alpha", type=float, default=1.0)
-    parser.add_argument("--data", help="a dataset; default: made of the real photos")
-    flags = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data_folder = flags.data or _prepared(pathlib.Path(folder))
+def measure(
+    backbone: str, alpha: float, steps: int, epochs: int, rounds: int
+) -> tuple[int, dict[str, list[Cost]]]:
+    """A batch's photos; and what all took, in turns: a first round, which compiles, is left out."""
+    with scratch() as folder:
+        gld2("prepare", source=MINI, output=folder, split="train")
         settings = Config(
-            data=(data_folder,),
-            job_dir=folder,
-            backbone=flags.backbone,
-            alpha=flags.alpha,
+            data=(f"{folder}/dataset",),
+            job_dir=f"{folder}/job",
+            backbone=backbone,
+            alpha=alpha,
             weights=NO_WEIGHTS,
         )
-        version = dataset.find(data_folder)
-        photos = Input(settings, version, flags.epochs)
-        training = Training(settings, version, flags.steps, folder)
-        tell(settings, version, measure(photos, training, flags.rounds))
-
-
-def _prepared(folder: pathlib.Path) -> str:
-    gld2("prepare", source=MINI, output=folder, split="train")
-    return str(folder / "dataset")
-
-
-def measure(photos: Input, training: Training, rounds: int) -> dict[str, list[Cost]]:
-    """In turns; a first round, which compiles, does not count."""
-    read = {INPUT: photos.ours, DECODING: photos.decoding, RESIZING: photos.decoding_and_resizing}
-    stepped = {SHARDS: training.on_shards, CACHED: training.on_one_batch, BARE: training.bare}
-    found = in_turns(read, rounds + 1) | in_turns(stepped, rounds + 1)
-    return {name: costs[1:] for name, costs in found.items()}
-
-
-def shares(found: dict[str, list[Cost]], by: str = "seconds") -> dict[str, list[float]]:
-    """Each goal's ratio in each round."""
-    return {name: speed(found[ours], found[other], by) for name, (ours, other, _) in GOALS.items()}
+        version = dataset.find(settings.data[0])
+        photos = Input(settings, version, epochs)
+        training = Training(settings, version, steps)
+        found = in_turns(
+            {
+                INPUT: photos.ours,
+                DECODING: photos.decoding,
+                RESIZING: photos.decoding_and_resizing,
+            },
+            rounds + 1,
+        )
+        found |= in_turns(
+            {SHARDS: training.on_shards, CACHED: training.on_one_batch, BARE: training.bare},
+            rounds + 1,
+        )
+    return photos.batch, {name: costs[1:] for name, costs in found.items()}
 
 
 def ratios() -> dict[str, list[float]]:
-    with tempfile.TemporaryDirectory() as folder:
-        data = _prepared(pathlib.Path(folder))
-        settings = Config(
-            data=(data,), job_dir=folder, backbone="mobilenet_v2", alpha=0.35, weights=NO_WEIGHTS
-        )
-        version = dataset.find(data)
-        training = Training(settings, version, 8, folder)
-        return shares(measure(Input(settings, version, 1), training, 3), "cpu")
+    _, found = measure("mobilenet_v2", 0.35, steps=8, epochs=1, rounds=3)
+    return {
+        name: speed(found[ours], found[other], "cpu") for name, (ours, other, _) in GOALS.items()
+    }
 
 
-def tell(settings: Config, version: Version, found: dict[str, list[Cost]]) -> None:
-    cores, batch = len(os.sched_getaffinity(0)), input_pipeline.batch_size(version, settings)
-    print(f"{settings.backbone}, batches of {batch}, {settings.image_size} px, {cores} cores\n")
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--rounds", type=int, default=5)
+    flags.add_argument("--backbone", default="efficientnet_b0")
+    flags.add_argument("--alpha", type=float, default=1.0)
+    args = flags.parse_args()
+    batch, found = measure(args.backbone, args.alpha, steps=10, epochs=8, rounds=args.rounds)
     report(found)
-    print()
-    for name, values in shares(found).items():
-        wanted = GOALS[name][2]
-        print(f"{name}: {spread(values, '.3f')}; goal {wanted}: {met(np.median(values) >= wanted)}")
+    for ours, other, goal in GOALS.values():
+        beside(found, ours, other, goal)
     photo, step = (np.median([cost.cpu for cost in found[name]]) for name in (INPUT, CACHED))
     print(f"the input's CPU time is {batch * photo / step:.1%} of the network's")
     print(f"(d) {V3_8:,} images/s take {V3_8 * photo:.1f} cores like these")

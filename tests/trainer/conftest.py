@@ -6,7 +6,9 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,7 @@ import tensorflow as tf
 import trainer  # noqa: F401  (chooses Keras' backend)
 from pipelines.common import schema
 from pipelines.common.labels import Label, format_labels
+from pipelines.storage import tf_example
 from tests.conftest import built_once
 from trainer.config import Config
 from trainer.data import dataset
@@ -46,20 +49,14 @@ def photo(number: int, label: int | None, height: int = 40, width: int = 56) -> 
 
 def example(record: Photo) -> bytes:
     """A serialised tf.train.Example."""
-    features = {
-        schema.ENCODED: _bytes(record.encoded),
-        schema.IMAGE_ID: _bytes(record.id.encode()),
-        schema.FORMAT: _bytes(b"JPEG"),
+    features: dict[str, Any] = {
+        schema.ENCODED: record.encoded,
+        schema.IMAGE_ID: record.id.encode(),
+        schema.FORMAT: b"JPEG",
     }
     if record.label is not None:
-        features[schema.LABEL] = tf.train.Feature(
-            int64_list=tf.train.Int64List(value=[record.label])
-        )
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        features[schema.LABEL] = record.label
+    return tf_example.encode(features)
 
 
 def write_split(folder: Path, split: str, records: Sequence[Photo], shards: int) -> None:
@@ -136,6 +133,16 @@ def config(version_folder, tmp_path) -> Config:
         batch_size=4,
         epochs=(2,),
     )
+
+
+@pytest.fixture
+def pretrained(config, tmp_path) -> Config:
+    """The same from a file of weights, so that there are two phases; of an epoch each."""
+    path = tmp_path / "mobilenet.weights.h5"
+    keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
+    ).save_weights(path)
+    return dataclasses.replace(config, weights=str(path), head_epochs=1, epochs=(1,))
 
 
 def flags(config: Config, **changes) -> list[str]:

@@ -9,20 +9,20 @@ from trainer.config import Config
 from trainer.presets import PRESETS
 
 
-def test_phases_of_a_pretrained_network():
-    head, fine = Config(head_epochs=3, epochs=(2,), head_rate=0.1, fine_rate=0.01).phases
-    assert (head.name, head.first, head.last, head.rate) == ("head", 0, 3, 0.1)
-    assert (fine.name, fine.first, fine.last, fine.rate) == ("fine", 3, 5, 0.01)
-
-
-@pytest.mark.parametrize(("head", "epochs", "names"), [(0, 2, ["fine"]), (2, 0, ["head"])])
-def test_zero_epochs_skip_a_phase(head, epochs, names):
-    assert [phase.name for phase in Config(head_epochs=head, epochs=(epochs,)).phases] == names
-
-
-def test_random_weights_have_one_phase():
-    (phase,) = Config(weights="none", head_epochs=3, epochs=(5,)).phases
-    assert (phase.name, phase.first, phase.last) == ("scratch", 0, 5)
+@pytest.mark.parametrize(
+    ("changes", "phases"),
+    [
+        ({}, [("head", 0, 3, 0.1), ("fine", 3, 5, 0.01)]),
+        ({"head_epochs": 0}, [("fine", 0, 2, 0.01)]),
+        ({"epochs": (0,)}, [("head", 0, 3, 0.1)]),
+        ({"weights": "none"}, [("scratch", 0, 2, 0.2)]),
+    ],
+    ids=["pretrained", "no head", "no fine-tuning", "random"],
+)
+def test_phases_follow_from_weights_and_epochs(changes, phases):
+    values = {"head_epochs": 3, "epochs": (2,), "head_rate": 0.1, "fine_rate": 0.01}
+    found = Config(**{**values, "scratch_rate": 0.2, **changes}).phases
+    assert [(phase.name, phase.first, phase.last, phase.rate) for phase in found] == phases
 
 
 def test_each_dataset_has_its_epochs():

@@ -23,75 +23,32 @@ def _described(name: str, **kwargs) -> list[LayerCounts]:
     ]
 
 
-@pytest.fixture(scope="module")
-def mobilenet() -> list[LayerCounts]:
-    return _described("mobilenet")
-
-
-def test_mobilenet_is_mostly_pointwise(mobilenet):
-    # arxiv.org/abs/1704.04861, tables 1 and 2, which leave normalisation out. The share of
-    # multiply-adds of its 3x3 convolution is printed there as 1.19 %; 10.84 of 569 million is 1.9.
-    counts = complexity.sum_layers(mobilenet)
-    assert counts.multiply_adds / 1e6 == pytest.approx(569, abs=1)
-    assert round(counts.parameters / 1e6, 1) == 4.2
-    convolved = counts.parameters - counts.by_kind["other"].parameters
-    biases = 1000
-    published = {  # percent of the multiply-adds, percent of the parameters
-        "pointwise": (94.86, 74.59),
-        "depthwise": (3.06, 1.06),
-        "standard": (1.91, 0.02),
-        "dense": (0.18, 24.33),
-    }
-    for kind, (work, size) in published.items():
-        found = counts.by_kind[kind]
-        parameters = found.parameters - (biases if kind == "dense" else 0)
-        assert 100 * found.multiply_adds / counts.multiply_adds == pytest.approx(work, abs=0.01)
-        assert 100 * parameters / (convolved - biases) == pytest.approx(size, abs=0.01)
-
-
 @pytest.mark.parametrize(
-    ("name", "parameters", "multiply_adds"),
+    ("name", "parameters", "multiply_adds", "within"),
     [  # millions, billions, with as many digits as the papers give
-        ("mobilenet_v2", 3.5, 0.3),  # arxiv.org/abs/1801.04381: 3.4 and 0.300
-        ("efficientnet_b0", 5.3, 0.39),  # arxiv.org/abs/1905.11946, as those below
-        ("efficientnet_b1", 7.8, 0.70),
-        ("efficientnet_b2", 9.2, 1.0),
-        ("efficientnet_b3", 12, 1.8),
-        pytest.param("efficientnet_b4", 19, 4.2, marks=pytest.mark.slow),
-        pytest.param("efficientnet_b5", 30, 9.9, marks=pytest.mark.slow),
-        pytest.param("efficientnet_b6", 43, 19, marks=pytest.mark.slow),
-        pytest.param("efficientnet_b7", 66, 37, marks=pytest.mark.slow),
+        ("mobilenet", 4.2, 0.569, 0.01),  # arxiv.org/abs/1704.04861
+        ("mobilenet_v2", 3.5, 0.3, 0.05),  # arxiv.org/abs/1801.04381: 3.4 and 0.300
+        # He et al. stride in a block's first convolution, as Keras does; the 4.1 of later papers
+        # are of the variant that strides in the 3x3.
+        ("resnet50", 25.6, 3.8, 0.02),
+        # arxiv.org/abs/1409.1556 has 138 million and 15.5 billion, of which 123 million are in
+        # three dense layers; here there is one, of 512 features.
+        ("vgg16", 14.7 + 0.5, 15.3, 0.007),
+        ("efficientnet_b0", 5.3, 0.39, 0.05),  # arxiv.org/abs/1905.11946, as those below
+        ("efficientnet_b1", 7.8, 0.70, 0.05),
+        ("efficientnet_b2", 9.2, 1.0, 0.05),
+        ("efficientnet_b3", 12, 1.8, 0.05),
+        pytest.param("efficientnet_b4", 19, 4.2, 0.05, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b5", 30, 9.9, 0.05, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b6", 43, 19, 0.05, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b7", 66, 37, 0.05, marks=pytest.mark.slow),
     ],
 )
-def test_published_counts(name, parameters, multiply_adds):
+def test_published_counts(name, parameters, multiply_adds, within):
     counts = complexity.sum_layers(_described(name))
-    assert counts.parameters / 1e6 == pytest.approx(parameters, rel=0.03)
+    assert counts.parameters / 1e6 == pytest.approx(parameters, rel=min(within, 0.03))
     # B4's and B5's layers as published do 4.6 % and 3.7 % more than the paper says.
-    assert counts.multiply_adds / 1e9 == pytest.approx(multiply_adds, rel=0.05)
-
-
-def test_resnet50_and_where_it_strides():
-    """He et al. publish 3.8 billion, and stride in a block's first convolution, as Keras does.
-
-    The 4.1 that later papers give are of the variant that strides in the 3x3: there, the first
-    convolutions of the three blocks that halve their input see four times the positions.
-    """
-    rows = _described("resnet50")
-    counts = complexity.sum_layers(rows)
-    assert round(counts.parameters / 1e6, 1) == 25.6
-    assert counts.multiply_adds / 1e9 == pytest.approx(3.8, rel=0.02)
-    striding = {f"conv{stage}_block1_1_conv" for stage in (3, 4, 5)}
-    more = 3 * sum(row.multiply_adds for row in rows if row.name in striding)
-    assert round((counts.multiply_adds + more) / 1e9, 1) == 4.1
-
-
-def test_vgg16_without_its_three_dense_layers():
-    # The paper's 138 million (arxiv.org/abs/1409.1556) are 14.7 and three dense layers.
-    counts = complexity.sum_layers(_described("vgg16"))
-    assert (
-        counts.by_kind["standard"].parameters == 138_357_544 - 102_764_544 - 16_781_312 - 4_097_000
-    )
-    assert counts.multiply_adds / 1e9 == pytest.approx(15.3, abs=0.1)
+    assert counts.multiply_adds / 1e9 == pytest.approx(multiply_adds, rel=within)
 
 
 def test_squeeze_excite_is_a_kind_of_its_own():
@@ -112,10 +69,7 @@ def test_counts_are_complete_whatever_is_frozen():
     assert counts.parameters == learned
     backbones.freeze(backbone)
     assert complexity.count_network(network) == counts
-    dense = complexity.count_layers(network)[-1]
-    assert (dense.kind, dense.parameters, dense.multiply_adds) == ("dense", 1281 * 7, 1280 * 7)
-    expected = complexity.count_classifier(1280, 7)
-    assert (dense.parameters, dense.multiply_adds) == (expected.parameters, expected.multiply_adds)
+    assert complexity.count_layers(network)[-1].parameters == 1281 * 7
 
 
 def test_every_kind_is_counted_by_hand():
@@ -135,18 +89,9 @@ def test_every_kind_is_counted_by_hand():
 
 @pytest.mark.slow
 def test_the_command_prints_a_table_and_json():
-    words = (
-        "describe",
-        "mobilenet",
-        "--alpha",
-        "0.25",
-        "--image_size",
-        "64",
-        "--classes",
-        "203094",
-    )
-    text = gld2(*words).stdout
-    found = json.loads(gld2(*words, "--json").stdout)
+    values = {"alpha": 0.25, "image_size": 64, "classes": 203094}
+    text = gld2("describe", "mobilenet", **values).stdout
+    found = json.loads(gld2("describe", "mobilenet", "--json", **values).stdout)
     assert (found["backbone"], found["image_size"], found["classes"]) == ("mobilenet", 64, 203094)
     for key in ("parameters", "multiply_adds"):
         assert found[key] == sum(row[key] for row in found["layers"])

@@ -14,12 +14,12 @@ import pytest
 import tensorflow as tf
 
 from pipelines.common import cli
+from tests.conftest import ROOT
 from tests.trainer.conftest import photo
 from trainer.data import preprocessing
 from trainer.export import make_saved_model
 from trainer.model.heads import EMBEDDING
 
-ROOT = Path(__file__).parents[2]
 SIZE, CLASSES = 32, 5
 
 

@@ -15,15 +15,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.common.labels import parse_labels
 from pipelines.main import run
+from tests.conftest import ROOT
 from tests.trainer.conftest import flags, photo, photos, write_version
-from trainer.data import preprocessing as pixels
 from trainer.model import build
 from trainer.position import TrainingPosition
 from trainer.training import checkpoints
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -87,43 +84,6 @@ def _check_events(job: Path) -> None:
 
 def test_event_files_hold_the_history(job):
     _check_events(job)
-
-
-def test_the_export_scores_bytes_as_keras_scores_pixels(job):
-    model = keras.models.load_model(job / "export" / "model.keras")
-    served = tf.saved_model.load(str(job / "export" / "saved_model"))
-    sizes = [(40, 56), (90, 31), (32, 32), (200, 150)]
-    encoded = [photo(500 + i, i % 3, *size).encoded for i, size in enumerate(sizes)]
-    squares = np.stack([pixels.whole(tf.constant(each), 32).numpy() for each in encoded])
-    expected = model.predict(squares, verbose=0)
-
-    found = served.signatures["serving_default"](image=tf.constant(encoded))
-    assert list(found) == ["scores"]
-    scores = found["scores"]
-    assert scores.dtype == tf.float32
-    np.testing.assert_allclose(scores, expected, atol=1e-5)
-    np.testing.assert_allclose(np.sum(scores, axis=1), 1, atol=1e-5)
-    labels = parse_labels((job / "export" / "labels.csv").read_text())
-    assert len(labels) == scores.shape[1]
-
-    embedded = served.signatures["embed"](pixels=tf.constant(squares))
-    np.testing.assert_allclose(embedded["scores"], scores, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(embedded["embedding"], axis=1), 1, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_the_export_needs_none_of_our_code(job):
-    script = (
-        "import sys, tensorflow as tf; served = tf.saved_model.load(sys.argv[1]);"
-        "png = tf.io.encode_png(tf.zeros([5, 9, 3], tf.uint8));"
-        "print(served.signatures['serving_default'](image=[png])['scores'].shape);"
-        "assert not any(name.split('.')[0] in ('trainer', 'pipelines') for name in sys.modules)"
-    )
-    model = str(job / "export" / "saved_model")
-    found = subprocess.run(
-        [sys.executable, "-c", script, model], cwd="/", capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "(1, 3)"
 
 
 def test_a_finished_run_again_does_nothing(finished, job, capsys):
@@ -216,15 +176,11 @@ def _of_classes(*labels: int) -> list:
 
 @pytest.mark.slow
 def test_two_phases_continue_at_the_border_with_few_photos_and_no_validation(
-    config, tmp_path, capsys
+    pretrained, tmp_path, capsys
 ):
     write_version(tmp_path / "data", photos(0, 3), [])
-    weights = tmp_path / "mobilenet.weights.h5"
-    keras.applications.MobileNet(
-        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
-    ).save_weights(weights)
-    job, data = Path(config.job_dir), str(tmp_path / "data")
-    command = flags(config, data=data, weights=weights, head_epochs=1, epochs=(1,))
+    job = Path(pretrained.job_dir)
+    command = flags(pretrained, data=tmp_path / "data")
     assert run("train", command) == 0
     for gone in ("checkpoints/epoch-00002-step-0000000.npz", "done.json"):
         (job / gone).unlink()
@@ -286,22 +242,3 @@ def _our_line(stderr: str) -> str:
     assert "Traceback" not in stderr
     (line,) = (line for line in stderr.splitlines() if line.startswith("gld2 train"))
     return line
-
-
-def test_imports_without_beam_and_help_without_tensorflow():
-    script = (
-        "import sys; sys.modules.update(dict.fromkeys(('apache_beam', 'tensorflow_transform')));"
-        "from trainer import task; from trainer.compare import command;"
-        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules;"
-        "import trainer.training.loop"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
-    shown = subprocess.run(
-        [sys.executable, "-m", "trainer.task", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "examples:" in shown.stdout
-    assert "mobilenet_v2" in shown.stdout

@@ -19,7 +19,7 @@ from pipelines.main import run
 from tests.conftest import ROOT
 from tests.trainer.conftest import photo, photos, write_split, write_version
 from trainer import config as configs
-from trainer import devices, task
+from trainer import task
 from trainer.compare import chart, evaluation, kaggle_test, runs, subprocesses, table, throughput
 from trainer.compare.rows import Row
 from trainer.compare.time_budget import PhaseTiming, read, shortened, write
@@ -38,11 +38,11 @@ def world(tmp_path_factory) -> Path:
     """dataset/ with a test split, and solution.csv."""
     root = tmp_path_factory.mktemp("world")
     version = write_version(root / "dataset" / "gld2" / "1.0.0", photos(0, 22), photos(100, 7))
-    write_split(version, "test", [photo(n, None if n % 4 == 3 else n % 4) for n in range(12)], 2)
+    write_split(version, "test", [photo(n, None if n % 4 == 3 else n % 4) for n in range(13)], 2)
     stats = json.loads((version / "stats.json").read_text())
-    stats["splits"]["test"] = {"images": 12}
+    stats["splits"]["test"] = {"images": 13}
     (version / "stats.json").write_text(json.dumps(stats))
-    # Of four in a row, the last shows no landmark, and the first shows two.
+    # Of four in a row, the last shows no landmark, and the first shows two; one is not named.
     cells = {0: "1000 77", 1: "1001", 2: "1002", 3: ""}
     usages = ("Public", "Private", "Ignored")
     rows = [f"{n:016x},{cells[n % 4]},{usages[n % 3]}" for n in range(12)]
@@ -71,20 +71,19 @@ def made(world, command) -> tuple[int, list[dict[str, str]]]:
 def test_a_comparison_makes_a_table_in_which_what_failed_stands_too(made, world):
     code, (trained, failed, timed) = made
     assert code == 1
-    assert (trained["run"], trained["epochs"], trained["split"]) == (
-        "mobilenet-0.25-none-epochs_20",
-        "20",
-        "test",
-    )
+    assert trained["run"] == "mobilenet-0.25-none-epochs_20"
+    assert (trained["epochs"], trained["split"]) == ("20", "test")
     assert failed["problem"].endswith("expected an HDF5 file of weights only (.h5 or .weights.h5)")
     assert failed["gap"] == failed["seconds"] == ""
     assert [row["problem"] for row in (trained, timed)] == ["", ""]
+    assert trained["parameters"] == str(213_072 + (256 + 1) * 3)  # that learn: MobileNet, a head
     assert float(timed["inference_images_per_second"]) > 0
     assert timed["train_images_per_second"] == timed["batch_size"] == ""
     assert float(failed["train_images_per_second"]) > 0
     assert (world / "job" / "table1.png").read_bytes().startswith(b"\x89PNG")
     markdown = (world / "job" / "table1.md").read_text()
     assert "9 queries (7 with a landmark), 1 of them without a photo; 4 ignored" in markdown
+    assert "1 photos that the solution does not name" in markdown
 
 
 def test_its_quality_is_what_evaluate_finds_of_the_exported_model(made, world):
@@ -192,11 +191,16 @@ def test_a_command_line_gives_its_config_back(config):
         (["--speed=3"], "unrecognized arguments: --speed=3"),
         (["--solution=/no.csv"], "/no.csv: cannot be read"),
         (["--data=/nowhere"], "--data /nowhere: no such folder"),
+        (
+            ["--data={data},{data}", "--epochs=3,0/3,1"],
+            "--epochs: expected settings that all end on the same one of --data",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_before_the_first_run(world, tmp_path, flags, message, capfd):
     job = tmp_path / "job"
-    given = [f"--data={world}/dataset", f"--job_dir={job}", "--weights=none", *flags]
+    given = [f"--data={world}/dataset", f"--job_dir={job}", "--weights=none"]
+    given += [flag.format(data=f"{world}/dataset") for flag in flags]
     assert run("compare", given) == 2
     (line,) = (one for one in capfd.readouterr().err.splitlines() if one.startswith("gld2"))
     assert line.startswith(f"gld2 compare: error: {message}")
@@ -213,7 +217,7 @@ def test_a_solution_needs_a_test_split(version_folder, world, tmp_path, capfd):
     ("images", "bytes_", "message"),
     [
         (0, 0, "stats.json: no photos in test"),
-        (12, 20_000, "expected 6 photos, found a record cut"),
+        (13, 20_000, "expected 6 photos, found a record cut"),
     ],
 )
 def test_a_test_split_that_is_no_good_is_told_first(
@@ -222,7 +226,7 @@ def test_a_test_split_that_is_no_good_is_told_first(
     version = tmp_path / "dataset" / "gld2" / "1.0.0"
     shutil.copytree(world / "dataset" / "gld2" / "1.0.0", version)
     stats = json.loads((version / "stats.json").read_text())
-    stats["splits"]["test"] = {"images": images, "bytes": bytes_, "shard_lengths": [6, 6]}
+    stats["splits"]["test"] = {"images": images, "bytes": bytes_, "shard_lengths": [7, 6]}
     (version / "stats.json").write_text(json.dumps(stats))
     shard = version / "gld2-test.tfrecord-00001-of-00002"
     shard.write_bytes(shard.read_bytes()[:-5])
@@ -230,12 +234,6 @@ def test_a_test_split_that_is_no_good_is_told_first(
     assert run("compare", [*given, f"--solution={world}/solution.csv"]) == 2
     assert message in capfd.readouterr().err
     assert not (tmp_path / "job").exists()
-
-
-def test_runs_that_end_on_different_datasets_are_not_compared(world, tmp_path, capfd):
-    data = f"--data={world}/dataset,{world}/dataset"
-    assert run("compare", [data, f"--job_dir={tmp_path}", *TINY, "--epochs=3,0/3,1"]) == 2
-    assert "expected settings that all end on the same one of --data" in capfd.readouterr().err
 
 
 def test_what_is_measured_is_the_dataset_that_the_runs_end_on(world, version_folder):
@@ -287,35 +285,28 @@ def _pretrained(**changes) -> configs.Config:
     return configs.Config(job_dir="job", **values)
 
 
-def test_what_fits_is_left_as_it_is():
-    paces = [PhaseTiming(10, 1)] * 3
-    assert shortened(_pretrained(), paces, 60) == _pretrained()
+THREE = [PhaseTiming(10, 1), PhaseTiming(20, 6), PhaseTiming(20, 6)]  # 50 s, and 68 for all epochs
 
 
-def test_what_does_not_fit_loses_epochs_of_each_phase_alike():
-    paces = [
-        PhaseTiming(10, 1),
-        PhaseTiming(20, 6),
-        PhaseTiming(20, 6),
-    ]  # 50 s, and 68 for all epochs
-    found = shortened(_pretrained(), paces, 84.1 / 54)  # 84.1 s: 50, and half of all epochs
-    assert (found.head_epochs, found.epochs) == (10, (3, 1))
-    one = shortened(_pretrained(), paces, 64 / 54)  # 64 s: 50, and one of each
-    assert (one.head_epochs, one.epochs) == (2, (1, 1))
-
-
-def test_phases_that_were_not_asked_for_stay_without_epochs():
-    found = shortened(_pretrained(data=("a",), epochs=(0,)), [PhaseTiming(0, 6)], 1)
-    assert (found.head_epochs, found.epochs) == (9, (0,))
-    found = shortened(_pretrained(weights="none", epochs=(0, 40)), [PhaseTiming(0, 6)], 1)
-    assert (found.head_epochs, found.epochs) == (0, (0, 9))
+@pytest.mark.parametrize(
+    ("changes", "paces", "minutes", "head", "epochs"),
+    [
+        ({}, [PhaseTiming(10, 1)] * 3, 60, 20, (6, 2)),
+        ({}, THREE, 84.1 / 54, 10, (3, 1)),  # 84.1 s: 50, and half of all epochs
+        ({}, THREE, 64 / 54, 2, (1, 1)),  # 64 s: 50, and one of each
+        ({"data": ("a",), "epochs": (0,)}, [PhaseTiming(0, 6)], 1, 9, (0,)),
+        ({"weights": "none", "epochs": (0, 40)}, [PhaseTiming(0, 6)], 1, 0, (0, 9)),
+    ],
+    ids=["all fits", "half fits", "one epoch fits", "no second phase", "no first phase"],
+)
+def test_phases_lose_epochs_alike_until_they_fit(changes, paces, minutes, head, epochs):
+    expected = _pretrained(**{**changes, "head_epochs": head, "epochs": epochs})
+    assert shortened(_pretrained(**changes), paces, minutes) == expected
 
 
 def test_a_budget_too_small_for_one_epoch_says_how_much_it_takes():
     with pytest.raises(UserError, match=r"--minutes 1: one epoch .* takes about 5\.3 minutes"):
-        shortened(
-            _pretrained(), [PhaseTiming(10, 100), PhaseTiming(10, 100), PhaseTiming(0, 100)], 1
-        )
+        shortened(_pretrained(), [PhaseTiming(10, 100)] * 2 + [PhaseTiming(0, 100)], 1)
 
 
 def test_what_was_timed_holds_for_that_run_alone(config, tmp_path):
@@ -323,16 +314,6 @@ def test_what_was_timed_holds_for_that_run_alone(config, tmp_path):
     write(config, [PhaseTiming(1.5, 0.25)])
     assert read(config) == [PhaseTiming(1.5, 0.25)]
     assert read(task.parse([*task.flags(config), "--batch_size=5"])) is None
-
-
-def test_what_was_timed_is_about_what_training_takes(made, world):
-    """The one estimate of the whole: within what a busy machine may add or take."""
-    job = world / "job" / made[1][0]["run"]
-    (pace,) = json.loads((job / "budget.json").read_text())["paces"]
-    rows = list(csv.DictReader((job / "history.csv").open()))
-    usual = np.median([float(row["seconds"]) for row in rows[1:]])
-    assert pace["epoch"] == pytest.approx(usual, rel=0.9)
-    assert 0.1 < pace["start"] / float(rows[0]["seconds"]) < 5
 
 
 # ---- speed ----------------------------------------------------------------------------------
@@ -345,68 +326,13 @@ def test_runs_that_differ_in_what_does_not_matter_are_as_fast(config):
     assert throughput.speed_settings(wider, 8) != throughput.speed_settings(config, 8)
 
 
-def test_parameters_are_those_that_learn(config, version):
-    found = throughput.measure(
-        throughput.speed_settings(config, 2),
-        version.labels,
-        devices.find_devices("cpu"),
-        trains=False,
-    )
-    backbone = keras.applications.MobileNet(
-        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
-    )
-    learn = sum(int(np.prod(weight.shape)) for weight in backbone.trainable_weights)
-    assert found.parameters == learn + (256 + 1) * 3
-    assert found.training is None and found.inference > 0
-
-
 # ---- the solution ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("id,landmarks\n", "row 1: expected the header id,landmarks,Usage, found id,landmarks"),
-        ("id,landmarks,Usage\na,1\n", "row 2: expected 3 cells, found 'a,1'"),
-        ("id,landmarks,Usage\na,1,Public\na,2,Public\n", "row 3: expected each id once"),
-        ("id,landmarks,Usage\na,x,Public\n", "row 2: expected space-separated integers or nothing"),
-        ("id,landmarks,Usage\na,1,public\n", "row 2: expected Public or Private or Ignored"),
-        ("id,landmarks,Usage\na,1,Ignored\nb,,Public\n", "GAP is not defined"),
-    ],
-)
-def test_a_solution_that_is_wrong_names_the_row(tmp_path, text, message):
-    (tmp_path / "solution.csv").write_text(text)
-    with pytest.raises(UserError) as caught:
+def test_a_solution_without_a_landmark_is_refused(tmp_path):
+    (tmp_path / "solution.csv").write_text("id,landmarks,Usage\na,1,Ignored\nb,,Public\n")
+    with pytest.raises(UserError, match="GAP is not defined"):
         kaggle_test.read(str(tmp_path / "solution.csv"))
-    assert message in str(caught.value)
-
-
-def test_solution_by_hand(tmp_path):
-    (tmp_path / "s.csv").write_text(
-        "id,landmarks,Usage\na,5,Public\nb,7 8,Private\nc,,Private\nd,9,Private\ne,6,Ignored\n"
-    )
-    truth = kaggle_test.read(str(tmp_path / "s.csv"))
-    found = kaggle_test.ScoredSplit(
-        ids=np.array(list("abcdex")),
-        landmarks=np.array([5, 8, 5, 1, 6, 6]),
-        scores=np.array([0.8, 0.9, 0.8, 0.4, 1.0, 1.0], np.float32),
-        true=np.array([0.8, 0.95, 0.0, 0.25, 1.0, 0.0], np.float32),
-    )
-    values = kaggle_test.measure(found, truth)
-    assert values == pytest.approx(
-        {
-            "gap": 2 / 3,
-            "gap_public": 1.0,
-            "gap_private": 0.5,
-            "accuracy": 2 / 3,
-            "precision": 0.5,
-            "recall": 2 / 3,
-            "mean_true_probability": 2 / 3,
-        }
-    )
-    assert kaggle_test.coverage(found, truth).endswith(
-        "1 ignored; 1 photos that the solution does not name"
-    )
 
 
 def test_landmarks_that_the_network_does_not_know_have_no_probability(version_folder):
@@ -438,10 +364,8 @@ ROWS = [
 def test_csv_has_all_columns_and_the_papers():
     failed, trained, timed = csv.DictReader(table.to_csv(ROWS).splitlines())
     assert failed["problem"] == "killed, twice"
-    assert (failed["paper_hours"], failed["paper_true_probability"], failed["paper_gap"]) == (
-        *("2.4", "0.67"),
-        "0.47",
-    )
+    papers = [failed[f"paper_{name}"] for name in ("hours", "true_probability", "gap")]
+    assert papers == ["2.4", "0.67", "0.47"]
     assert (trained["seconds"], trained["gap"], trained["paper_gap"]) == ("90", "0.5", "")
     assert timed["gap"] == timed["pretrained"] == ""
 

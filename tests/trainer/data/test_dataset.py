@@ -29,50 +29,30 @@ def test_digest_is_of_the_content(version_folder, tmp_path):
     assert found.digest == dataset.find(str(version_folder)).digest
 
 
-def _without(name):
-    def spoil(folder):
-        next(folder.glob(name)).unlink()
-
-    return spoil
-
-
-def _cut(name):
-    def spoil(folder):
-        path = next(folder.glob(name))
-        path.write_bytes(path.read_bytes()[:-100])
-
-    return spoil
-
-
-def _empty(name):
-    return lambda folder: next(folder.glob(name)).write_bytes(b"")
-
-
-def _with(name, text):
-    return lambda folder: (folder / name).write_text(text)
-
-
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("name", "change", "message"),
     [
-        (shutil.rmtree, "no such folder"),
-        (_without("labels.csv"), r"expected labels\.csv"),
-        (_without("stats.json"), r"stats\.json: cannot be read"),
-        (_with("stats.json", "[]"), r"stats\.json: expected splits"),
-        (_with("labels.csv", "a,b\n"), "expected the header"),
-        (_with("labels.csv", "label,landmark_id,images\n0,7,9\n"), "two classes or more"),
-        (_without("*train*-00001-of-*"), "expected 2 train shards, found 1"),
-        (_cut("*train*-00001-of-*"), r"train\.tfrecord-00001-of-00002: expected 11 photos, found"),
-        (_empty("*validation*"), r"validation\.tfrecord-00000-of-00001: expected 7 photos"),
-        (_with("stats.json", '{"splits": {"train": {"images": 22}}, "classes": 4}'), "4 classes"),
+        ("labels.csv", None, r"expected labels\.csv"),
+        ("stats.json", None, r"stats\.json: cannot be read"),
+        ("stats.json", b"[]", r"stats\.json: expected splits"),
+        ("labels.csv", b"a,b\n", "expected the header"),
+        ("labels.csv", b"label,landmark_id,images\n0,7,9\n", "two classes or more"),
+        ("*train*-00001-of-*", None, "expected 2 train shards, found 1"),
+        ("*train*-00001-of-*", -100, r"train\.tfrecord-00001-of-00002: expected 11 photos, found"),
+        ("*validation*", b"", r"validation\.tfrecord-00000-of-00001: expected 7 photos"),
+        ("stats.json", b'{"splits": {"train": {"images": 22}}, "classes": 4}', "4 classes"),
     ],
 )
-def test_a_spoiled_folder_is_one_clear_error(version_folder, tmp_path, spoil, message):
-    folder = tmp_path / "copy"
-    shutil.copytree(version_folder, folder)
-    spoil(folder)
+def test_a_spoiled_folder_is_one_clear_error(version_folder, tmp_path, name, change, message):
+    """A file is missing, holds something else, or is cut."""
+    shutil.copytree(version_folder, tmp_path / "copy")
+    (path,) = (tmp_path / "copy").glob(name)
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:change] if isinstance(change, int) else change)
     with pytest.raises(UserError, match=message):
-        dataset.find(str(folder))
+        dataset.find(str(tmp_path / "copy"))
 
 
 def test_no_photos_to_train_on(tmp_path):

@@ -27,14 +27,6 @@ def test_whole_averages_when_it_shrinks():
     np.testing.assert_allclose(square[4:-4, 4:-4], 100, atol=10)
 
 
-def test_whole_is_the_same_inside_tf_data():
-    encoded = _jpeg()
-    dataset = tf.data.Dataset.from_tensors(encoded).map(lambda e: preprocessing.whole(e, 32))
-    (inside,) = dataset
-    np.testing.assert_array_equal(inside, preprocessing.whole(encoded, 32))
-    assert dataset.element_spec.shape == (32, 32, 3)
-
-
 def test_augmented_depends_on_the_seed_alone():
     views = [
         preprocessing.random_view(

@@ -1,26 +1,12 @@
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 
 from pipelines.common.labels import Label
 from trainer.config import FINE, HEAD, SCRATCH, Phase
-from trainer.model import build, losses
+from trainer.model import build
 
 LABELS = [Label(place, 1000 + place, 10) for place in range(3)]
-
-
-def test_loss_is_keras_smoothed_cross_entropy():
-    logits = np.random.default_rng(0).normal(0, 3, (5, 4)).astype(np.float32)
-    labels = np.array([0, 3, 1, 1, 2])
-    theirs = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=0.2, reduction="none"
-    )
-    expected = np.asarray(theirs(np.eye(4)[labels], logits))
-    np.testing.assert_allclose(
-        np.asarray(losses.smoothed_cross_entropy(0.2)(labels, logits)), expected, rtol=1e-5
-    )
 
 
 def _moved(config, phase):
@@ -40,14 +26,14 @@ def _moved(config, phase):
     }
 
 
-def test_the_head_phase_moves_nothing_else(config, tmp_path):
-    moved = _moved(_pretrained(config, tmp_path), HEAD)
+def test_the_head_phase_moves_nothing_else(pretrained):
+    moved = _moved(pretrained, HEAD)
     assert moved == {"logits/kernel", "logits/bias"}
 
 
 @pytest.mark.slow
-def test_fine_tuning_keeps_the_averages_of_batch_normalisation(config, tmp_path):
-    moved = _moved(_pretrained(config, tmp_path), FINE)
+def test_fine_tuning_keeps_the_averages_of_batch_normalisation(pretrained):
+    moved = _moved(pretrained, FINE)
     assert any("conv1/kernel" in name for name in moved)
     assert not any("moving" in name for name in moved)
 
@@ -58,14 +44,6 @@ def test_training_from_scratch_moves_the_averages_fast(config):
     assert any("conv1_bn/moving_mean" in name for name in moved)
     (backbone,) = (la for la in build.build(config, 3).layers if isinstance(la, keras.Model))
     assert backbone.get_layer("conv1_bn").momentum == config.bn_momentum
-
-
-def _pretrained(config, tmp_path):
-    path = tmp_path / "mobilenet.weights.h5"
-    keras.applications.MobileNet(
-        alpha=0.25, weights=None, include_top=False, input_shape=(32, 32, 3)
-    ).save_weights(path)
-    return dataclasses.replace(config, weights=str(path), head_epochs=1, epochs=(1,))
 
 
 def test_scores_are_the_softmax_of_the_logits(config):
@@ -82,11 +60,8 @@ def test_scores_are_the_softmax_of_the_logits(config):
 def test_the_rate_warms_up_and_falls_and_scales_with_the_batch(config, batch, peak):
     network = build.build(config, 3)
     build.compile_for(network, config, Phase(SCRATCH, 0, 1, 0.5), 100, batch, LABELS)
-    rates = [_rate(network.optimizer, step) for step in (0, 5, 10, 55, 100)]
+    rates = []
+    for step in (0, 5, 10, 55, 100):
+        network.optimizer.iterations.assign(step)
+        rates.append(float(network.optimizer.learning_rate))
     assert rates == pytest.approx([0, peak / 2, peak, peak / 2, 0], abs=1e-3)
-
-
-def _rate(optimizer: keras.Optimizer, step: int) -> float:
-    """The learning rate at a step."""
-    optimizer.iterations.assign(step)
-    return float(optimizer.learning_rate)

@@ -8,10 +8,12 @@ import pytest
 
 from pipelines.common.labels import Label
 from trainer.config import COLUMNS, LOGITS
+from trainer.export import make_saved_model
 from trainer.model import build, heads
 
 FEATURES = 6
 SCALE = 30.0
+BACKBONES = {"mobilenet": 0.25, "mobilenet_v2": 0.35, "efficientnet_lite0": 1.0, "vgg16": 1.0}
 KINDS = {  # classes are 5: centres, scale, spread
     "linear": (1, None, False),
     "linear, spread": (1, None, True),
@@ -160,20 +162,29 @@ def test_the_export_of_a_head_is_the_head_and_needs_none_of_our_code(kind, tmp_p
 
 
 @pytest.mark.slow
-def test_the_export_of_a_network_opens_where_our_code_is_not(config, tmp_path):
+def test_what_is_exported_of_a_network_opens_where_our_code_is_not(config, tmp_path):
     settings = dataclasses.replace(
         config, head="arcface", subcentres=3, pooling="gem", embedding=16, shard_head="on"
     )
-    network = build.build(settings, 5)
     photos = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3)).astype(np.float32)
-    logits = np.exp(network.predict(photos, verbose=0))
-    build.with_scores(network).save(tmp_path / "model.keras")
     np.save(tmp_path / "photos.npy", photos)
+    expected = {}
+    for backbone, alpha in BACKBONES.items():
+        network = build.build(dataclasses.replace(settings, backbone=backbone, alpha=alpha), 5)
+        logits = np.exp(network.predict(photos, verbose=0))
+        expected[backbone] = logits / logits.sum(axis=1, keepdims=True)
+        build.with_scores(network).save(tmp_path / f"{backbone}.keras")
+    make_saved_model(f"{tmp_path}/mobilenet.keras", f"{tmp_path}/saved_model")
+    expected["served"] = expected["mobilenet"]
     script = (
-        "import sys, keras, numpy as np; model = keras.models.load_model('model.keras');"
-        "np.save('scores.npy', model.predict(np.load('photos.npy'), verbose=0));"
+        "import sys, keras, numpy as np, tensorflow as tf\n"
+        "served = tf.saved_model.load('saved_model').signatures['score']\n"
+        "np.save('served', served(pixels=tf.constant(np.load('photos.npy')))['scores'])\n"
+        "for name in sys.argv[1:]:\n"
+        "    model = keras.models.load_model(name + '.keras')\n"
+        "    np.save(name, model.predict(np.load('photos.npy'), verbose=0))\n"
         "assert not any(name.split('.')[0] in ('trainer', 'pipelines') for name in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    expected = logits / logits.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-3)
+    subprocess.run([sys.executable, "-c", script, *BACKBONES], cwd=tmp_path, check=True)
+    for name, scores in expected.items():
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), scores, rtol=1e-3)

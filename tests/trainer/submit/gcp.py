@@ -1,4 +1,4 @@
-"""Google Cloud on this machine: gRPC servers that speak its protocol, and an object store.
+"""Google Cloud on this machine: gRPC servers that speak its protocol.
 
 The real client libraries talk to them. A server keeps what it was asked, and lives through the
 states that a test gives it.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 
 import grpc
 import proto
-import pytest
-from google.cloud import aiplatform_v1, storage, tpu_v2
+from google.cloud import aiplatform_v1, tpu_v2
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.protobuf.message import Message
@@ -33,11 +32,11 @@ class Server(grpc.GenericRpcHandler):
       lost: a method whose next answer is lost on its way, after it has done its work.
     """
 
-    def __init__(self, requests: Mapping[str, type], faults: int = 0):
+    def __init__(self, library: types.ModuleType, faults: int = 0):
         self.asked: list[tuple[str, object]] = []
         self.faults = faults
         self.lost = ""
-        self._requests = requests
+        self._library = library
 
     def service(self, details):
         method = details.method.rpartition("/")[2]
@@ -52,7 +51,8 @@ class Server(grpc.GenericRpcHandler):
         if self.faults:
             self.faults -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "the service is away")
-        kind = self._requests[method]
+        name = f"{method}Request"
+        kind = getattr(self._library, name, None) or getattr(operations_pb2, name)
         plain = kind.pb() if issubclass(kind, proto.Message) else kind
         request = plain.FromString(data)
         if plain is not kind:
@@ -65,14 +65,6 @@ class Server(grpc.GenericRpcHandler):
         if isinstance(answer, proto.Message):
             return type(answer).serialize(answer)
         return answer.SerializeToString()
-
-
-TPU_REQUESTS = {
-    "CreateQueuedResource": tpu_v2.CreateQueuedResourceRequest,
-    "GetQueuedResource": tpu_v2.GetQueuedResourceRequest,
-    "DeleteQueuedResource": tpu_v2.DeleteQueuedResourceRequest,
-    "GetOperation": operations_pb2.GetOperationRequest,
-}
 
 
 class Tpu(Server):
@@ -90,7 +82,7 @@ class Tpu(Server):
         faults: int = 0,
         refusal: tuple[int, str] | None = None,
     ):
-        super().__init__(TPU_REQUESTS, faults)
+        super().__init__(tpu_v2, faults)
         self.resource: tpu_v2.QueuedResource | None = None
         self._lives = list(lives)
         self._refusal = refusal
@@ -130,18 +122,11 @@ class Tpu(Server):
         return _done(tpu_v2.QueuedResource.pb(tpu_v2.QueuedResource()))
 
 
-JOB_REQUESTS = {
-    "CreateCustomJob": aiplatform_v1.CreateCustomJobRequest,
-    "GetCustomJob": aiplatform_v1.GetCustomJobRequest,
-    "ListCustomJobs": aiplatform_v1.ListCustomJobsRequest,
-}
-
-
 class Jobs(Server):
     """Vertex AI's jobs. For `lives`, see Tpu; a state may be followed by ': CODE MESSAGE'."""
 
     def __init__(self, *lives: Sequence[str], faults: int = 0):
-        super().__init__(JOB_REQUESTS, faults)
+        super().__init__(aiplatform_v1, faults)
         self.jobs: list[aiplatform_v1.CustomJob] = []
         self._lives = list(lives)
 
@@ -175,22 +160,6 @@ def channel(server: Server) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as connected:
         yield connected
     served.stop(None)
-
-
-@contextlib.contextmanager
-def bucket(name: str) -> Iterator[storage.Client]:
-    """An object store with one bucket."""
-    from gcp_storage_emulator.server import create_server
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        server.start()
-        yield storage.Client(project="project")
-        server.stop()
 
 
 def _done(answer: Message) -> operations_pb2.Operation:

@@ -196,21 +196,10 @@ def test_the_log_is_on_the_console_and_in_the_job_dir(worker: Worker):
     assert log.read_text().endswith("gld2: worker 0 ended with 0\n")
 
 
-def test_without_constraints(worker: Worker):
-    assert worker.boot([0], constraints="").returncode == 0
-    assert "-c" not in worker.calls("uv")[1]
-    assert not (worker.folder / "opt" / "constraints.txt").exists()
-
-
-def test_words_reach_the_trainer_as_they_are(worker: Worker):
-    assert worker.boot([0], [*TRAIN, *HOSTILE]).returncode == 0
-    assert worker.calls("gld2") == [[*TRAIN[1:], *HOSTILE]]
-    assert not list(worker.folder.rglob("pwned"))
-
-
-def test_paths_are_not_read_by_a_shell_either(worker: Worker):
+def test_words_and_paths_are_not_read_by_a_shell(worker: Worker):
     job_dir = "gs://bucket/it's a $(touch pwned) `job`"
-    assert worker.boot([0], job_dir=job_dir).returncode == 0
+    assert worker.boot([0], [*TRAIN, *HOSTILE], job_dir=job_dir).returncode == 0
+    assert worker.calls("gld2") == [[*TRAIN[1:], *HOSTILE]]
     assert list((worker.folder / "buckets" / job_dir[5:] / "submit").glob("*.log"))
     assert not list(worker.folder.rglob("pwned"))
 
@@ -224,18 +213,15 @@ def test_a_failure_is_tried_again_with_growing_pauses(worker: Worker):
     assert not (worker.bucket / "job" / "submit" / "run-1.failed").exists()
 
 
-def test_a_users_mistake_is_not_tried_again(worker: Worker):
-    done = worker.boot([2, 0])
-    assert done.returncode == 2
-    assert len(worker.calls("gld2")) == 1
-    assert "ended with 2" in (worker.bucket / "job" / "submit" / "run-1.failed").read_text()
-
-
-def test_it_gives_up(worker: Worker):
-    done = worker.boot([1] * 9)
-    assert done.returncode == 1
-    assert len(worker.calls("gld2")) == startup.TRIES
-    assert (worker.bucket / "job" / "submit" / "run-1.failed").exists()
+@pytest.mark.parametrize(
+    ("codes", "tries"), [([2, 0], 1), ([1] * 9, startup.TRIES)], ids=["a mistake", "failures"]
+)
+def test_it_gives_up_and_says_so(worker: Worker, codes: list[int], tries: int):
+    done = worker.boot(codes)
+    assert done.returncode == codes[0]
+    assert len(worker.calls("gld2")) == tries
+    note = (worker.bucket / "job" / "submit" / "run-1.failed").read_text()
+    assert f"ended with {codes[0]}" in note
 
 
 def test_tries_are_counted_anew_after_a_long_run(worker: Worker):
@@ -260,11 +246,6 @@ def test_it_deletes_the_tpu_where_asked(worker: Worker, code: int):
     ]
 
 
-def test_it_leaves_the_tpu_where_not_asked(worker: Worker):
-    worker.boot([0])
-    assert not [words for words in worker.calls("gcloud") if words[0] == "compute"]
-
-
 @pytest.mark.parametrize("endpoints", ["10.0.0.2,10.0.0.3", "a:7:10.0.0.2,b:8:10.0.0.3"])
 def test_the_hosts_of_a_slice_are_told_where_to_meet(worker: Worker, endpoints: str):
     printed = worker.boot([0], worker="1", endpoints=endpoints).stdout
@@ -273,8 +254,13 @@ def test_the_hosts_of_a_slice_are_told_where_to_meet(worker: Worker, endpoints: 
     assert "KERAS_DISTRIBUTION_PROCESS_ID=1\n" in printed
 
 
-def test_a_single_host_meets_nobody(worker: Worker):
-    assert "KERAS_DISTRIBUTION" not in worker.boot([0]).stdout
+def test_what_is_not_asked_for_is_not_done(worker: Worker):
+    done = worker.boot([0], constraints="")
+    assert done.returncode == 0
+    assert "-c" not in worker.calls("uv")[1]
+    assert not (worker.folder / "opt" / "constraints.txt").exists()
+    assert "KERAS_DISTRIBUTION" not in done.stdout
+    assert not [words for words in worker.calls("gcloud") if words[0] == "compute"]
 
 
 def test_other_workers_neither_delete_nor_speak_for_the_slice(worker: Worker):

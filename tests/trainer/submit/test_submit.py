@@ -10,18 +10,8 @@ from google.cloud import aiplatform_v1, tpu_v2
 
 from pipelines.common.errors import UserError
 from pipelines.main import run
-from tests.conftest import ROOT, gld2
-
-TRAIN = ["--data", "gs://bucket/dataset", "--job_dir", "gs://bucket/job"]
-TPU = [
-    *("tpu", "--project", "project-1", "--zone", "europe-west4-a", "--name", "run-1"),
-    *("--accelerator", "v3-8", "--package", "gs://bucket/gld2.whl", "--staging", "gs://bucket/s"),
-]
-VERTEX = [
-    *("vertex", "--project", "project-1", "--region", "europe-west4", "--name", "run-1"),
-    *("--image", "image", "--machine_type", "cloud-tpu", "--accelerator", "TPU_V3"),
-    *("--staging", "gs://bucket/s"),
-]
+from tests.conftest import ROOT
+from tests.trainer.submit.conftest import TPU, TRAIN, VERTEX
 
 
 @pytest.fixture
@@ -105,11 +95,6 @@ def test_each_way_has_help_with_examples(target, capsys):
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "--dry_run" in text and f"gld2 submit {target} --project" in text
-
-
-def test_as_a_command_of_its_own():
-    done = gld2("submit", *TPU, "--dry_run", "--", *TRAIN)
-    assert tpu_v2.CreateQueuedResourceRequest.from_json(done.stdout).queued_resource_id == "run-1"
 
 
 def test_it_imports_neither_beam_nor_tensorflow():

@@ -8,31 +8,17 @@ from trainer.devices import TENSORFLOW, Devices
 from trainer.training import validation
 
 
-def _network():
-    """One value a photo, to logits of three classes."""
-    logits = keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(seed=1))
-    photos = keras.Input((2, 2, 3))
-    network = keras.Model(photos, logits(keras.layers.Flatten()(photos)))
-    network.compile()
-    return network
-
-
-def _batches(count=31, size=4):
-    random = np.random.default_rng(0)
-    photos = random.normal(0, 2, (count, 2, 2, 3)).astype(np.float32)
-    labels = random.integers(0, 3, count)
-    ids = np.array([f"{number:016x}" for number in random.permutation(count)])
-    return (
-        photos,
-        labels,
-        ids,
-        tf.data.Dataset.from_tensor_slices((photos, labels, ids)).batch(size),
-    )
-
-
 def test_validation_adds_what_gap_says_of_all_scores():
-    network = _network()
-    photos, labels, ids, batches = _batches()
+    """One value a photo, to logits of three classes."""
+    dense = keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(seed=1))
+    pixels = keras.Input((2, 2, 3))
+    network = keras.Model(pixels, dense(keras.layers.Flatten()(pixels)))
+    network.compile()
+    random = np.random.default_rng(0)
+    photos = random.normal(0, 2, (31, 2, 2, 3)).astype(np.float32)
+    labels = random.integers(0, 3, 31)
+    ids = np.array([f"{number:016x}" for number in random.permutation(31)])
+    batches = tf.data.Dataset.from_tensor_slices((photos, labels, ids)).batch(4)
     callback = validation.Validation(network, batches, 4, Devices(TENSORFLOW, "cpu", ("cpu:0",)))
     callback.set_model(network)
     logs = {"loss": 1.0}
