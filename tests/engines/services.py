@@ -87,8 +87,8 @@ def _wait(service: subprocess.Popen, port: int) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if service.poll() is not None:
-            raise AssertionError(f"{service.args} ended with {service.returncode}")
+            raise AssertionError(f"{service.args!r} ended with {service.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
-    raise AssertionError(f"{service.args}: no answer on port {port}")
+    raise AssertionError(f"{service.args!r}: no answer on port {port}")
