@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from pipelines.common.errors import UserError
+from pipelines.common.errors import UserError, install
 from trainer.config import AUTO
 
 JAX, TENSORFLOW = "jax", "tensorflow"
@@ -25,14 +25,14 @@ def choose_backend(device: str) -> None:
       UserError: the device or backend is not available, or Keras runs on another backend already.
     """
     if device == "tpu" and not _has_tpu():
-        raise UserError("--device tpu: no TPU here (or libtpu is missing: pip install 'gld2[tpu]')")
+        raise UserError(f"--device tpu: no TPU here, or libtpu is missing: {install('tpu')}")
     if device == "tpu" or (device == AUTO and _has_tpu()):
         os.environ["KERAS_BACKEND"] = JAX
     wanted = os.environ.get("KERAS_BACKEND", TENSORFLOW)
     if wanted not in (JAX, TENSORFLOW):
         raise UserError(f"KERAS_BACKEND {wanted}: expected {TENSORFLOW} or {JAX}")
     if wanted == JAX and importlib.util.find_spec("jax") is None:
-        raise UserError("KERAS_BACKEND jax: jax is not installed; pip install 'gld2[tpu]'")
+        raise UserError(f"KERAS_BACKEND jax: jax is not installed; {install('tpu')}")
     loaded = sys.modules.get("keras")
     if loaded is not None and loaded.config.backend() != wanted:
         raise UserError(

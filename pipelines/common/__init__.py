@@ -3,7 +3,7 @@
 cli: runs a command and turns exceptions into one line and an exit code.
 options/: flags as fields of frozen dataclasses, and the parsers made of them.
 quiet: silences the logs of libraries.
-errors: the errors that commands print as one line.
+errors: the errors of commands, and the line and exit code in which any exception ends.
 schema: the features, columns and values of files that stages exchange.
 records/: the JSON files that stages exchange, as frozen dataclasses.
 paths: the paths of a source and of the output.

@@ -7,14 +7,14 @@ import contextlib
 import importlib
 import os
 import sys
+import traceback
 import types
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pipelines.common.errors import EngineError, OnlyBuilt, TransientError, UserError, in_one_line
+from pipelines.common.errors import DEBUG, OnlyBuilt, UserError, explain, in_one_line, install
 
 LONGEST_LINE = 2000  # characters of an error
-AGAIN = "the same command goes on from here"
 
 
 def run(program: str, module: str, extra: str, flags: Sequence[str]) -> int:
@@ -27,28 +27,25 @@ def run(program: str, module: str, extra: str, flags: Sequence[str]) -> int:
       flags: the command line after the command's name.
 
     Returns:
-      the exit code: that of `main`, 2 after an error that the user can correct, 1 after an error
-      that may pass, 130 after Ctrl-C.
+      the exit code: that of `main`, or of `errors.explain`.
     """
     try:
-        return load(module, extra).main(flags)
-    except TransientError as error:
-        return _print_error(program, f"error: {error}", 1)
-    except UserError as error:
-        return _print_error(program, f"error: {error}", 2)
-    except EngineError as error:
-        return _print_error(program, f"error: {error}; {AGAIN}", 1)
+        return importlib.import_module(module).main(flags)
     except OnlyBuilt as built:
         print(f"{program}: {built}")
         return 0
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return _print_error(program, f"stopped; {AGAIN}", 130)
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            print(file=sys.stderr)  # the terminal shows ^C
+        return _print_error(program, *explain(_missing(error, extra)))
 
 
 def _print_error(program: str, line: str, code: int) -> int:
     # A message may quote a flag's value or a file, line breaks and all.
-    print(f"{program}: {in_one_line(line, LONGEST_LINE)}", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        print(f"{program}: {in_one_line(line, LONGEST_LINE)}", file=sys.stderr)
     return code
 
 
@@ -60,10 +57,17 @@ def load(module: str, extra: str) -> types.ModuleType:
     """
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("pipelines", "trainer"):
-            raise
-        raise UserError(f"{error.name} is not installed; pip install 'gld2[{extra}]'") from None
+    except ImportError as error:
+        raise _missing(error, extra) from None
+
+
+def _missing(error: BaseException, extra: str) -> BaseException:
+    """Returns, for an import that failed in a library, what installs it; else the exception."""
+    name = (getattr(error, "name", None) or "").split(".")[0]
+    if not isinstance(error, ImportError) or name in ("pipelines", "trainer"):
+        return error
+    what = f"{name} is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
+    return UserError(f"{what}; {install(extra)}")
 
 
 def door(command: str, module: str, extra: str) -> NoReturn:
