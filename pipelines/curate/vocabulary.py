@@ -104,7 +104,7 @@ def save(saved_model: str, path: str, written: str) -> str:
       path: folder of the copy.
       written: folder of the metadata, which is thus written before this step runs.
     """
-    for source in filesystem.match(paths.join(str(saved_model), "**")):
+    for source in filesystem.walk(str(saved_model)):
         name = source.removeprefix(f"{saved_model}/")
         if not name.startswith("."):  # TFT's temporary files
             filesystem.write(paths.join(path, name), filesystem.read(source))

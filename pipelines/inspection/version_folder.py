@@ -25,7 +25,7 @@ def find_version(dataset: str) -> str:
     if filesystem.exists(join(dataset, "labels.csv")):
         return dataset
     for parent in (dataset, join(dataset, DATASET)):
-        found = [path.rpartition("/")[0] for path in filesystem.match(f"{parent}/*/labels.csv")]
+        found = [f for f in filesystem.folders(parent) if filesystem.exists(join(f, "labels.csv"))]
         if found := versions.newest_first(found):
             return found[0]
     raise UserError(f"{dataset}: expected {DATASET}/<version>/labels.csv in it; run gld2 shard")

@@ -117,7 +117,7 @@ def of_records(paths: Iterable[str]) -> tuple[Records, ...]:
 def of_folder(root: str) -> tuple[Folder, ...]:
     """Returns the photos in a folder and below it, found by their names' endings, as units."""
     prefix = f"{root.rstrip('/')}/"
-    paths = [path for path in filesystem.match(f"{prefix}**") if path.lower().endswith(IMAGES)]
+    paths = [path for path in filesystem.walk(root) if path.lower().endswith(IMAGES)]
     names = [path.removeprefix(prefix) for path in paths]
     blocks = [tuple(names[start : start + BLOCK]) for start in range(0, len(names), BLOCK)]
     return tuple(Folder(f"folder-{n:05d}", root, block) for n, block in enumerate(blocks))

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
+import glob
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from pipelines.common.errors import UserError
 from pipelines.common.paths import join
@@ -41,8 +44,7 @@ def exists(path: str) -> bool:
 
 def size(path: str) -> int:
     """Returns the size of a file in bytes."""
-    (found,) = _file_systems().match([path])
-    return found.metadata_list[0].size_in_bytes
+    return os.path.getsize(path) if on_disk(path) else _store().size(path)
 
 
 def checksum(path: str) -> str:
@@ -54,27 +56,47 @@ def checksum(path: str) -> str:
 
 
 def match(pattern: str) -> list[str]:
-    """Returns the sorted paths that match a glob; none where its folder does not exist.
+    """Returns the sorted paths of a folder's files whose names match a glob.
+
+    Args:
+      pattern: a path whose last component is a glob; the folder is taken literally.
+
+    Returns:
+      the paths; none where the folder does not exist.
 
     Raises:
       UserError: an object store does not list them. It has no folders that could be absent, so
         an error does not mean that there are no files.
     """
-    return sorted(found.path for found in _metadata(pattern))
+    name = pattern.rpartition("/")[2]
+    folder = pattern.removesuffix(name)
+    return sorted(folder + found for found in listing(folder) if fnmatch.fnmatchcase(found, name))
 
 
-def _metadata(pattern: str) -> list[Any]:
-    """Returns Beam's FileMetadata of each file that matches a glob."""
-    from apache_beam.io.filesystem import BeamIOError
+def walk(folder: str) -> list[str]:
+    """Returns the sorted paths of all files in a folder and below it.
 
-    try:
-        (found,) = _file_systems().match([pattern])
-    except BeamIOError as error:
-        if on_disk(pattern):
-            return []
-        raise UserError(f"{pattern}: cannot be listed ({error}); check the path") from None
-    # In an object store, TensorFlow creates empty objects in place of folders.
-    return [metadata for metadata in found.metadata_list if not metadata.path.endswith("/")]
+    Raises:
+      UserError: an object store does not list them.
+    """
+    if not on_disk(folder):
+        return sorted(path for path, _ in _objects(folder))
+    return sorted(join(at, name) for at, _, names in os.walk(folder) for name in names)
+
+
+def folders(parent: str) -> list[str]:
+    """Returns the sorted paths of the folders directly in a folder; none where it does not exist.
+
+    Raises:
+      UserError: an object store does not list them.
+    """
+    if on_disk(parent):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(parent) as all_:
+            return sorted(join(parent, entry.name) for entry in all_ if entry.is_dir())
+        return []
+    start = join(parent, "")
+    below = [path.removeprefix(start) for path, _ in _objects(parent)]
+    return sorted({start + name.partition("/")[0] for name in below if "/" in name})
 
 
 class Entry(NamedTuple):
@@ -99,15 +121,28 @@ def listing(folder: str) -> dict[str, Entry]:
     """
     if on_disk(folder):
         return _scan(folder)
-    return {
-        found.path.rpartition("/")[2]: Entry(found.size_in_bytes, found.last_updated_in_seconds)
-        for found in _metadata(join(folder, "*"))
-    }
+    start = join(folder, "")
+    found = {path.removeprefix(start): entry for path, entry in _objects(folder)}
+    return {name: entry for name, entry in found.items() if "/" not in name}
+
+
+def _objects(folder: str) -> Iterator[tuple[str, Entry]]:
+    """Yields the path of each object below a folder of an object store.
+
+    TensorFlow creates empty objects in place of folders: they are left out.
+    """
+    try:
+        for path, about in _store().list_files(join(folder, ""), with_metadata=True):
+            if not path.endswith("/"):
+                yield path, Entry(*about)
+    except unreadable() as error:
+        raise UserError(f"{folder}: cannot be listed ({error}); check the path") from None
 
 
 def _scan(folder: str) -> dict[str, Entry]:
     files = {}
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+    absent = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with absent, os.scandir(folder or ".") as found:
         for entry in found:
             with contextlib.suppress(FileNotFoundError):  # renamed or removed since it was listed
                 if entry.is_file():
@@ -137,12 +172,10 @@ def open_ranges(path: str) -> IO[bytes]:
     Raises:
       UserError: there is no such file, or it may not be read.
     """
-    if not path.startswith("gs://"):
+    if on_disk(path):
         return open_read(path)
-    from apache_beam.io.gcp import gcsio  # slow to import
-
     try:
-        return gcsio.GcsIO().open(path, read_buffer_size=1)
+        return _store().open(path, read_buffer_size=1)
     except unreadable() as error:
         raise UserError(f"{path}: cannot be read ({error}); check the path") from None
 
@@ -276,17 +309,17 @@ def write_record(path: str, record: object) -> None:
 
 
 def remove(*paths: str) -> None:
-    """Removes files and folders; paths that do not exist are passed over."""
-    from apache_beam.io.filesystem import BeamIOError
-
-    with contextlib.suppress(BeamIOError):
-        _file_systems().delete([found for path in paths for found in _at(path)])
-
-
-def _at(path: str) -> list[str]:
-    """Returns a path if it exists; in an object store also its prefix as a folder."""
-    found = [path] if exists(path) else []
-    return found if on_disk(path) else [*found, f"{path}/"]
+    """Removes files and folders; paths that do not exist, or cannot be removed, are passed over."""
+    for path in filter(on_disk, paths):
+        if os.path.isdir(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.remove(path)
+    if stored := [path for path in paths if not on_disk(path)]:
+        with contextlib.suppress(*unreadable()):
+            below = [found for path in stored for found, _ in _objects(path)]
+            _store().delete_batch([*stored, *below])
 
 
 def rename_folder(source: str, target: str, last: str) -> None:
@@ -303,14 +336,14 @@ def rename_folder(source: str, target: str, last: str) -> None:
     if on_disk(source):
         rename(source, target)
         return
-    names = [path.rsplit("/", 1)[1] for path in match(join(source, "*"))]
+    names = sorted(listing(source))
     for some in ([name for name in names if name != last], [last]):
         _file_systems().rename([join(source, n) for n in some], [join(target, n) for n in some])
 
 
-def remove_temporaries(folder: str) -> None:
-    """Removes the incomplete files that a killed run left in a folder."""
-    remove(*match(join(folder, "*.tmp")))
+def remove_temporaries(folder: str, name: str = "") -> None:
+    """Removes the incomplete files that a killed run left in a folder, of names that begin so."""
+    remove(*match(join(folder, f"{glob.escape(name)}*.tmp")))
 
 
 def make_folder(path: str) -> None:
@@ -330,6 +363,13 @@ def make_folder(path: str) -> None:
 def on_disk(path: str) -> bool:
     """Returns whether a path lies in this machine's file system and not in an object store."""
     return "://" not in path
+
+
+def _store():
+    """Returns Beam's client of Cloud Storage; none of the methods used here expands a pattern."""
+    from apache_beam.io.gcp import gcsio
+
+    return gcsio.GcsIO()
 
 
 def _file_systems():

@@ -18,7 +18,7 @@ def find(place: str, split: str, flag: str = "--images") -> list[str]:
 
     Args:
       place: OUT of gld2 prepare, its staged folder, its dataset folder (the
-        newest version is taken), a version folder, or a pattern of files.
+        newest version is taken), a version folder, or one file.
       split: train, validation or test.
       flag: the flag that names the place, for the error.
 
@@ -33,10 +33,11 @@ def find(place: str, split: str, flag: str = "--images") -> list[str]:
 
 def list_files(place: str, split: str) -> list[str]:
     """Returns the paths that `find` returns; an empty list where there are none."""
-    found = _match(place) if "*" in place else []
+    found = [place] if ".tfrecord" in place.rpartition("/")[2] and filesystem.exists(place) else []
     for folder in (place, paths.join(place, "staged"), *_versions(place)):
-        found = found or _match(paths.join(folder, f"{split}-*.tfrecord"))
-        found = found or _match(paths.join(folder, f"{DATASET}-{split}.tfrecord-*-of-?????"))
+        found = found or filesystem.match(paths.join(folder, f"{split}-*.tfrecord"))
+        shards = paths.join(folder, f"{DATASET}-{split}.tfrecord-?????-of-?????")
+        found = found or filesystem.match(shards)
     return found
 
 
@@ -76,15 +77,12 @@ def _describe(error: Exception) -> str:
     return f"expected records with {schema.IMAGE_ID} and {schema.ENCODED}, found others ({error})"
 
 
-def _match(pattern: str) -> list[str]:
-    return [path for path in filesystem.match(pattern) if ".tfrecord" in path.rpartition("/")[2]]
-
-
 def _versions(place: str) -> list[str]:
     """Returns the version folders below OUT or OUT/dataset, the newest first."""
     found = [
-        path.rpartition("/")[0]
+        folder
         for root in (paths.join(place, "dataset"), place)
-        for path in filesystem.match(paths.join(root, DATASET, "*", "stats.json"))
+        for folder in filesystem.folders(paths.join(root, DATASET))
+        if filesystem.exists(paths.join(folder, "stats.json"))
     ]
     return versions.newest_first(found)

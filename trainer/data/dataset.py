@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import fnmatch
 import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,10 @@ class Version:
         Raises:
           UserError: some or all of them are missing.
         """
-        found = sorted(tf.io.gfile.glob(f"{self.folder}/{DATASET}-{split}.tfrecord-*-of-*"))
+        names = fnmatch.filter(
+            tf.io.gfile.listdir(self.folder), f"{DATASET}-{split}.tfrecord-*-of-*"
+        )
+        found = [f"{self.folder}/{name}" for name in sorted(names)]
         if not found:
             raise UserError(f"{self.folder}: no {DATASET}-{split}.tfrecord-* shards")
         stated = int(found[0].rsplit("-", 1)[1])
