@@ -63,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = with_filters(find_source(options), options.curate.filters)
     csv = attribution_csv(options.source.source, options.shard)
     staging = staging_options(options, beams)
-    downloading.download(source, output, options.records, staging, beams)
-    curating.curate(source, output, splits, options.curate, beams)
-    sharding.shard(output, options.shard, csv, beams)
+    allowed = options.incomplete.allow_incomplete
+    downloading.download(source, output, options.records, staging, beams, allowed)
+    curating.curate(source, output, splits, options.curate, beams, allowed)
+    sharding.shard(output, options.shard, csv, beams, allowed)
     goes_on = "score --images" if splits == ("test",) else "train --job_dir JOB --data"
     print(f"prepare: next, run gld2 {goes_on} {output.dataset}")
     return 0

@@ -36,5 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_absent(source)
     source = with_filters(source, options.curate.filters)
     output = Output(options.output.output)
-    pipeline.curate(source, output, options.splits.split, options.curate, beams)
+    allowed = options.incomplete.allow_incomplete
+    pipeline.curate(source, output, options.splits.split, options.curate, beams, allowed)
     return 0

@@ -6,7 +6,7 @@ import dataclasses
 
 from pipelines.common.options.curation import CurateOptions
 from pipelines.common.options.flags import Options, OutputOptions, group
-from pipelines.source.options import SourceOptions, SplitsOptions
+from pipelines.source.options import IncompleteOptions, SourceOptions, SplitsOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +18,11 @@ class CurateCommandOptions(Options):
       splits: that are curated.
       output: folder of the run.
       curate: the parameters of decisions.
+      incomplete: whether units may be missing.
     """
 
     source: SourceOptions = group("source")
     splits: SplitsOptions = group()
     output: OutputOptions = group()
     curate: CurateOptions = group("curate")
+    incomplete: IncompleteOptions = group()

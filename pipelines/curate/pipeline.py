@@ -26,7 +26,7 @@ from pipelines.runner import engine, partition, progress
 from pipelines.runner.partition import Repartition
 from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source
-from pipelines.source.staged_units import summaries
+from pipelines.source.staged_units import check_complete, summaries
 from pipelines.source.unit import UnitSummary
 from pipelines.storage import filesystem, hashing, parquet, streams
 
@@ -48,6 +48,7 @@ class Curate(Transform):
       has_train: whether there are train images, from which labels are learned.
       temp_dir: temporary folder of TensorFlow Transform.
       inputs: digest of facts and metadata, kept in done.json.
+      missing: names of units that could not be staged.
     """
 
     source: Source
@@ -57,6 +58,7 @@ class Curate(Transform):
     has_train: bool
     temp_dir: str
     inputs: str
+    missing: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def searches_pairs(self) -> bool:
@@ -241,6 +243,7 @@ def finish(
         parameters=curate.parameters,
         pairs=pair_search.counts(curate.output) if curate.searches_pairs else {},
         inputs=curate.inputs,
+        missing=curate.missing,
         decisions_sha256=[part.sha256 for part in sorted(written, key=lambda p: p.number)],
     )
     kept, dropped = sum(done.kept.values()), done.dropped.total()
@@ -261,6 +264,7 @@ def curate(
     splits: Sequence[str],
     parameters: CurateOptions,
     beam_options: PipelineOptions,
+    allow_incomplete: bool = False,
 ) -> Curation:
     """Curates unless the same decisions are there already; prints and returns their done.json.
 
@@ -270,25 +274,34 @@ def curate(
       splits: whose images are decided on.
       parameters: thresholds and seed.
       beam_options: of the pipelines.
+      allow_incomplete: whether units may be missing that could not be staged.
 
     Raises:
-      UserError: nothing is staged, or metadata cannot be read.
+      UserError: nothing is staged, units are missing, or metadata cannot be read.
     """
-    staged = _staged(output, {*splits, *parameters.exclude_leaks_from})
+    wanted = {*splits, *parameters.exclude_leaks_from}
+    staged = _staged(output, wanted)
+    missing = check_complete(output, wanted, allow_incomplete)
     has_train = any(unit.split == "train" for unit in staged)
     if has_train and not source.train_csv:
         raise UserError(f"--source {source.root}: found no {paths.TRAIN_CSV}")
-    inputs = _digest(staged, source)
+    inputs = _digest(staged, missing, source)
     if not _is_done(output, parameters, inputs):
         _remove_old(output)
         images = sum(unit.images for unit in staged)
         temp_dir = join(output.root, "temp")
-        transform = Curate(source, output, parameters, images, has_train, temp_dir, inputs)
+        transform = Curate(source, output, parameters, images, has_train, temp_dir, inputs, missing)
         if transform.searches_pairs:
             pair_search.find(output, staged, beam_options)
         _decide(transform, staged, beam_options)
     done = filesystem.read_record(Curation, output.decisions_done)
     summary.print_summary(output, done)
+    if has_train and done.classes < 2:
+        raise UserError(
+            f"{output.labels}: expected two landmarks or more to train on, found {done.classes}; "
+            f"--min_images_per_class is {parameters.min_images_per_class}, and the counts above "
+            "tell why images were dropped"
+        )
     return done
 
 
@@ -339,9 +352,9 @@ def _remove_old(output: Output) -> None:
     filesystem.remove_temporaries(output.decisions)
 
 
-def _digest(staged: list[UnitSummary], source: Source) -> str:
-    """Returns the digest of what decisions depend on: the facts and the versions of metadata."""
+def _digest(staged: list[UnitSummary], missing: list[str], source: Source) -> str:
+    """Returns the digest of what decisions depend on: facts, missing units, metadata."""
     units = [[s.unit, s.facts_sha256] for s in staged]
     csvs = (source.train_csv, source.clean_csv, source.attribution_csv, source.categories_csv)
     versions = [streams.version(path) for path in csvs if path]
-    return hashing.json_digest([units, versions])
+    return hashing.json_digest([units, versions, *([missing] if missing else [])])

@@ -33,5 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     beams = beam_options(COMMAND.name, flags)
     source = find_source(options)
     staging = staging_options(options, beams)
-    pipeline.download(source, Output(options.output.output), options.records, staging, beams)
+    output, allowed = Output(options.output.output), options.incomplete.allow_incomplete
+    pipeline.download(source, output, options.records, staging, beams, allowed)
     return 0

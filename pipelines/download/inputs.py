@@ -34,4 +34,5 @@ def staging_options(options: DownloadOptions, beams: PipelineOptions) -> Staging
         threads=decoding_threads(options.fetch.threads, beams),
         urls=options.urls if options.urls.from_urls else None,
         retry_rejected=options.urls.retry_rejected,
+        accepted_md5=dict(item.split("=") for item in options.fetch.accept_md5),
     )

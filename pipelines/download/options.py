@@ -5,20 +5,34 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 
 from pipelines.common.errors import UserError
 from pipelines.common.options.flags import Options, OutputOptions, flag, group
 from pipelines.common.options.normalization import NormalizationConfig
-from pipelines.source.options import SourceOptions, SplitsOptions
+from pipelines.source.options import IncompleteOptions, SourceOptions, SplitsOptions
 from pipelines.source.unit import RecordParameters
 
 AGENT = "gld2"
+ACCEPTED = re.compile(r"[a-z]+-[a-z_]*\d+=[0-9a-f]{32}\Z")
 HOST_PORT = re.compile(r"[^/@\s]+:\d{1,5}\Z")
 
 
 def parse_hosts(text: str) -> frozenset[str]:
     """Returns the `host:port` names of a comma-separated list."""
     return frozenset(filter(None, text.split(",")))
+
+
+def parse_accepted(text: str) -> tuple[str, ...]:
+    """Returns the items of a comma-separated list of `unit=md5`, in lower case.
+
+    Raises:
+      ValueError: an item has another form.
+    """
+    for item in (found := tuple(text.lower().split(","))):
+        if not ACCEPTED.match(item):
+            raise ValueError(f"expected UNIT=MD5 as train-images_000=<32 hex>, found {item!r}")
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +43,7 @@ class FetchOptions(Options):
       max_bytes: of one source file; a larger one is rejected.
       attempts: fetches of a tar that breaks off or whose md5 is wrong.
       threads: decoding threads in each worker process; None shares this machine's cores.
+      accept_md5: `unit=md5` of tars whose published md5 is outdated.
     """
 
     max_bytes: int = flag(
@@ -42,6 +57,13 @@ class FetchOptions(Options):
         "decoding threads in each worker process (default: the cores of this machine, divided by "
         "--direct_num_workers)",
         least=1,
+    )
+    accept_md5: tuple[str, ...] = flag(
+        (),
+        "take these tars though another md5 is published, as for one whose published md5 is "
+        "outdated; the dataset's report names them",
+        metavar="train-images_000=MD5",
+        parse=parse_accepted,
     )
 
 
@@ -148,6 +170,7 @@ class DownloadOptions(Options):
     fetch: FetchOptions = group("fetch")
     urls: UrlOptions = group("URLs")
     photos: NormalizationConfig = group("photos")
+    incomplete: IncompleteOptions = group()
 
     def __post_init__(self) -> None:
         """Raises UserError for flags that exclude each other."""
@@ -170,9 +193,11 @@ class StagingOptions:
       threads: decoding threads in each worker process.
       urls: how photos are fetched from their URLs, or None where they are not.
       retry_rejected: whether finished units retry photos with a transient reject reason.
+      accepted_md5: by unit, the md5 of a tar that is right though another is published.
     """
 
     attempts: int = 3
     threads: int = 1
     urls: UrlOptions | None = None
     retry_rejected: bool = False
+    accepted_md5: Mapping[str, str] = dataclasses.field(default_factory=dict)

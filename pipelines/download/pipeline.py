@@ -19,7 +19,7 @@ from pipelines.download.staging import stage
 from pipelines.runner import engine, progress
 from pipelines.runner.transform import Transform
 from pipelines.source.discover import Source, expand_part
-from pipelines.source.staged_units import summaries
+from pipelines.source.staged_units import check_complete, summaries
 from pipelines.source.unit import TRANSIENT, RecordParameters, Unit, UnitFailure, UnitSummary
 from pipelines.storage import filesystem
 
@@ -83,6 +83,7 @@ def download(
     parameters: RecordParameters,
     staging: StagingOptions,
     beam_options: PipelineOptions,
+    allow_incomplete: bool = False,
 ) -> None:
     """Stages the units that are not staged yet, then prints the counts.
 
@@ -92,10 +93,11 @@ def download(
       parameters: determine the bytes of the output.
       staging: options without effect on the output.
       beam_options: of the pipeline.
+      allow_incomplete: whether units may fail.
 
     Raises:
-      UserError: the folder was made with other parameters, or no unit at all
-        could be staged.
+      UserError: the folder was made with other parameters, or units could not be staged that may
+        not be missing.
     """
     filesystem.make_folder(output.root)
     before = summaries(output)
@@ -110,6 +112,7 @@ def download(
             lambda p: p | beam.Create(source.parts, reshuffle=False) | transform, beam_options
         )
     _print(source, output, counters, time.monotonic() - started)
+    check_complete(output, source.splits, allow_incomplete)
 
 
 def _progress(source: Source, output: Output, retried: list[UnitSummary]) -> progress.Look:
@@ -186,11 +189,10 @@ def _print(source: Source, output: Output, counters: Mapping[str, int], seconds:
     unchecked = sum(s.md5 is None for s in done)
     if unchecked:
         print(f"download: {unchecked} units without an md5 to check")
+    if accepted := [s.unit for s in done if s.published_md5]:
+        print(f"download: another md5 is published of {', '.join(accepted)}, taken by --accept_md5")
     if failed := counters.get("units_failed"):
-        print(
-            f"download: {failed} units could not be staged; see {output.rejects('*')} for the "
-            "reasons; run the same command again to retry them"
-        )
+        print(f"download: {failed} units could not be staged")
     if passing := sum(s.rejected.get(reason, 0) for s in done for reason in TRANSIENT):
         print(
             f"download: {passing} photos could not be reached; "

@@ -21,6 +21,7 @@ from pipelines.download.options import StagingOptions
 from pipelines.download.ordered_map import ordered_map
 from pipelines.download.resume import EarlierResults, Result, is_tried_again
 from pipelines.download.tar_reader import Member
+from pipelines.download.unit_reader import Digest
 from pipelines.imaging.normalize import NormalizedPhoto, Unreadable, normalize
 from pipelines.source import staged_units
 from pipelines.source.unit import BadUnit, RecordParameters, Unit, UnitFailure, UnitSummary
@@ -56,6 +57,7 @@ def stage(
     before = staged_units.summary(output, unit.name)
     if before and not is_tried_again(before, staging.retry_rejected):
         return before
+    details = set()
     for attempt in range(1, staging.attempts + 1):
         try:
             return _stage(unit, output, parameters, staging, count)
@@ -66,6 +68,9 @@ def stage(
             bad = BadUnit(Reason.UNREACHABLE, str(error))
         except BadUnit as error:
             bad = BadUnit(error.reason, f"{error.detail} (attempt {attempt} of {staging.attempts})")
+            if error.detail in details:  # the same bytes twice: this is what the source has
+                break
+            details.add(error.detail)
         count(f"retried_{bad.reason}", 1)
     if before:  # the results of the earlier run stay valid
         return before
@@ -97,19 +102,19 @@ def _stage(
                 row |= {"offset": offset, "length": len(result.frame)}
                 offset += len(result.frame)
             rows.append(row)
-        md5 = check()  # before the file is renamed: nothing of a bad unit becomes visible
+        checked = check()  # before the file is renamed: nothing of a bad unit becomes visible
         # The files are replaced one by one: the unit is not done until all of them are.
         filesystem.remove(output.done(unit.name))
     facts = parquet.from_rows(rows, schema.FACTS)
     digest = parquet.write(output.facts(unit.name), facts, schema.FACTS)
     filesystem.write(output.rejects(unit.name), jsonl(rejects))
-    summary = _summary(unit, facts, digest, md5, parameters)
+    summary = _summary(unit, facts, digest, checked, parameters)
     filesystem.write_record(output.done(unit.name), summary)
     return summary
 
 
 def _summary(
-    unit: Unit, facts: pd.DataFrame, digest: str, md5: str | None, parameters: RecordParameters
+    unit: Unit, facts: pd.DataFrame, digest: str, checked: Digest, parameters: RecordParameters
 ) -> UnitSummary:
     staged = int((facts["status"] == STAGED).sum())
     rejected = facts["reason"].value_counts().to_dict()
@@ -119,7 +124,8 @@ def _summary(
         unit=unit.name,
         split=unit.split,
         source=unit.source,
-        md5=md5,
+        md5=checked.md5,
+        published_md5=checked.published,
         images=len(facts),
         staged=staged,
         rejected=rejected,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -17,8 +18,21 @@ from pipelines.storage import streams
 
 MD5 = re.compile("[0-9a-fA-F]{32}")
 
-Check = Callable[[], str | None]
+Check = Callable[[], "Digest"]
 OnRetry = Callable[[Any], None]  # called with the kind of each fault that is retried
+
+
+@dataclasses.dataclass(frozen=True)
+class Digest:
+    """What is known of a tar's md5.
+
+    Attributes:
+      md5: of the whole tar; None where there is no tar, or it was not read whole.
+      published: another one, that is published; None where there is no other.
+    """
+
+    md5: str | None = None
+    published: str | None = None
 
 
 @contextlib.contextmanager
@@ -30,12 +44,12 @@ def open_members(
     Args:
       unit: what to read.
       parameters: limits on the number and the size of photos.
-      options: how URLs are fetched.
+      options: how URLs are fetched, and which md5s are accepted.
       on_retry: called with the kind of each fault that is retried.
 
     Yields:
       An iterator over the members, in the source's order, and a function that returns
-      the md5 of the whole tar (None where there is no tar, or it was not read whole).
+      the tar's `Digest`.
 
     Raises:
       BadUnit: the source is no tar, or its md5 is not the published one.
@@ -43,13 +57,14 @@ def open_members(
     """
     if unit.urls is not None:
         with contextlib.closing(_fetch_urls(unit, parameters, options, on_retry)) as found:
-            yield found, lambda: None
+            yield found, Digest
     elif unit.ids is not None:
         ids = unit.ids[: parameters.limit]
         most = parameters.max_bytes
-        yield (_read_photo(unit, image_id, most, on_retry) for image_id in ids), lambda: None
+        yield (_read_photo(unit, image_id, most, on_retry) for image_id in ids), Digest
     else:
-        with _open_tar(unit, parameters, on_retry) as found_and_check:
+        accepted = options.accepted_md5.get(unit.name)
+        with _open_tar(unit, parameters, accepted, on_retry) as found_and_check:
             yield found_and_check
 
 
@@ -77,14 +92,14 @@ def _read_photo(unit: Unit, image_id: str, max_bytes: int, on_retry: OnRetry) ->
 
 @contextlib.contextmanager
 def _open_tar(
-    unit: Unit, parameters: RecordParameters, on_retry: OnRetry
+    unit: Unit, parameters: RecordParameters, accepted: str | None, on_retry: OnRetry
 ) -> Iterator[tuple[Iterator[Member], Check]]:
     expected = _published_md5(unit, on_retry)
     with streams.open_stream(unit.source, on_retry) as stream:
         digest = Md5Stream(stream)
         found = _read_tar(digest, parameters, expected)
         unread = parameters.limit is not None
-        yield found, lambda: None if unread else _check_md5(digest, expected)
+        yield found, lambda: Digest() if unread else _check_md5(unit, digest, expected, accepted)
 
 
 def _read_tar(
@@ -113,8 +128,14 @@ def _published_md5(unit: Unit, on_retry: OnRetry) -> str | None:
     return words[0].lower()
 
 
-def _check_md5(digest: Md5Stream, expected: str | None) -> str:
+def _check_md5(
+    unit: Unit, digest: Md5Stream, published: str | None, accepted: str | None
+) -> Digest:
     found = digest.drain()
-    if expected not in (None, found):
-        raise BadUnit(Reason.MD5_MISMATCH, f"published md5 {expected}, found {found}")
-    return found
+    if found in (published, accepted) or published is None:
+        return Digest(found, published if published != found else None)
+    raise BadUnit(
+        Reason.MD5_MISMATCH,
+        f"published md5 {published}, found {found}; if the published one is outdated, "
+        f"--accept_md5 {unit.name}={found}",
+    )

@@ -31,5 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     beams = beam_options(COMMAND.name, flags)
     csv = attribution_csv(options.source.source, options.shard)
-    pipeline.shard(Output(options.output.output), options.shard, csv, beams)
+    output, allowed = Output(options.output.output), options.incomplete.allow_incomplete
+    pipeline.shard(output, options.shard, csv, beams, allowed)
     return 0

@@ -6,7 +6,7 @@ import dataclasses
 
 from pipelines.common.errors import UserError
 from pipelines.common.options.flags import Options, OutputOptions, SeedOptions, flag, group
-from pipelines.source.options import OptionalSourceOptions, SplitsOptions
+from pipelines.source.options import IncompleteOptions, OptionalSourceOptions, SplitsOptions
 
 
 def parse_version(text: str) -> str:
@@ -60,6 +60,7 @@ class ShardCommandOptions(Options):
     splits: SplitsOptions = group()
     output: OutputOptions = group()
     shard: ShardOptions = group("shard")
+    incomplete: IncompleteOptions = group()
 
     def __post_init__(self) -> None:
         """Raises UserError where attributions are asked for and no source is named."""

@@ -174,29 +174,45 @@ def _label_examples(images: pd.DataFrame) -> Iterator[bytes]:
 
 
 def shard(
-    output: Output, options: ShardOptions, attributions: str | None, beam_options: PipelineOptions
+    output: Output,
+    options: ShardOptions,
+    attributions: str | None,
+    beam_options: PipelineOptions,
+    allow_incomplete: bool = False,
 ) -> Stats:
     """Writes a version of the dataset unless it is there; prints and returns its stats.
+
+    A version that lacks units which have been staged since is written again.
 
     Args:
       output: has the staged files and decisions; the dataset is written there.
       options: version, number or size of shards, and seed.
       attributions: the CSV whose rows go into the records, or None.
       beam_options: of the pipeline.
+      allow_incomplete: whether the decisions may lack units that could not be staged.
 
     Raises:
-      UserError: nothing is curated, or the version exists and was made from
+      UserError: nothing is curated, units are missing, or the version exists and was made from
         something else.
     """
     plan = make_plan(output, options, attributions)
+    if plan.missing and not allow_incomplete:
+        raise UserError(
+            f"{output.decisions_done}: {len(plan.missing)} units are missing, {plan.missing[0]} "
+            "first; run gld2 download and gld2 curate again, or give --allow_incomplete"
+        )
     stats_path = join(plan.final, STATS)
-    if filesystem.exists(stats_path):
-        if filesystem.read_record(Stats, stats_path).inputs != plan.inputs:
-            raise UserError(
-                f"{plan.final}: made from other decisions or flags; "
-                "give another --version, or remove it"
-            )
-    else:
+    there = filesystem.read_record(Stats, stats_path) if filesystem.exists(stats_path) else None
+    if there and there.inputs != plan.inputs and set(plan.missing) < set(there.missing):
+        print(f"shard: {plan.final} lacked units that are staged now; writing it again")
+        filesystem.remove(plan.final)
+        there = None
+    if there and there.inputs != plan.inputs:
+        raise UserError(
+            f"{plan.final}: made from other decisions or flags; "
+            "give another --version, or remove it"
+        )
+    if not there:
         _prepare_folder(plan)
         count_written = functools.partial(_count_written, plan)
         with progress.bar("shard", count_written, progress.BYTES, plan.kept_bytes, output.root):

@@ -32,6 +32,7 @@ class ShardPlan:
       decisions: path and SHA-256 of each file of decisions.
       facts: path of each file of facts, and the number of its rows.
       attribution_csv: the CSV whose rows go into the records, or None.
+      missing: names of units that could not be staged.
       kept_bytes: size of the kept records as staged; in a shard, with labels, they are larger.
     """
 
@@ -45,6 +46,7 @@ class ShardPlan:
     decisions: list[tuple[str, str]]
     facts: dict[str, int] = dataclasses.field(default_factory=dict)
     attribution_csv: str | None = None
+    missing: list[str] = dataclasses.field(default_factory=list)
     kept_bytes: int = 0
 
     @property
@@ -114,8 +116,12 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
     size = options.shard_size_mb * 1e6
     shards = {name: options.num_shards or max(1, round(kept_bytes[name] / size)) for name in images}
     staged = [s for s in summaries(output) if s.split in schema.SPLITS]
+    if not staged:
+        raise UserError(f"{output.done('*')}: nothing is staged any more; run gld2 download again")
     facts = [[unit.unit, unit.facts_sha256] for unit in staged]
     made_from: list[Any] = [done.decisions_sha256, facts, shards, options.seed]
+    if done.missing:
+        made_from.append(done.missing)
     if attributions:
         made_from.append(streams.version(attributions))
     return ShardPlan(
@@ -129,6 +135,7 @@ def make_plan(output: Output, options: ShardOptions, attributions: str | None = 
         decisions=_decisions(output, done.decisions_sha256),
         facts={output.facts(unit.unit): unit.images for unit in staged},
         attribution_csv=attributions,
+        missing=done.missing,
         kept_bytes=sum(kept_bytes.values()),
     )
 

@@ -43,6 +43,7 @@ def publish(shards: list[WrittenShard], plan: ShardPlan) -> None:
         std=channels.std,
         channels_of=channels.photos,
         attribution=plan.attribution_csv is not None,
+        missing=plan.missing,
     )
     filesystem.write(paths.join(folder, "labels.csv"), labels)
     tfds_metadata.write_metadata(folder, stats, classes)

@@ -19,7 +19,7 @@ from pipelines.storage import filesystem, streams
 
 BLOCK = 4096  # photos of a folder in a unit
 URL_BLOCK = 1024  # URLs in a unit: at 2 per second, a kill loses at most nine minutes
-PROBED_PHOTOS = 20  # photos of a folder to look for before its split counts as absent
+PROBED_PHOTOS = 20  # photos to ask a server for before their split counts as absent
 T = TypeVar("T")
 NUMBER = re.compile(r"images_(\d{3})\.tar$")
 
@@ -254,9 +254,12 @@ def _tars(root: str, split: str, numbers: Sequence[int] | None) -> list[int]:
 
 
 def _has_photos(root: str, split: str, listing: str) -> bool:
-    """Returns whether one of the first listed photos exists; listing all would take hours."""
-    first = next(metadata_csv.ids(listing), [])[:PROBED_PHOTOS]
-    return any(streams.exists(join(root, paths.photo(split, image_id))) for image_id in first)
+    """Returns whether a split has files; over HTTP, whether some of the listed photos are there."""
+    if not streams.is_http(root):
+        return filesystem.has_files(join(root, split))
+    block = next(metadata_csv.ids(listing), [])
+    some = block[:: len(block) // PROBED_PHOTOS + 1]
+    return any(streams.exists(join(root, paths.photo(split, image_id))) for image_id in some)
 
 
 def _blocks(chunks: Iterable[list[T]], size: int) -> Iterator[list[T]]:

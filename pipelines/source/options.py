@@ -76,6 +76,21 @@ class OptionalSourceOptions(SourceOptions):
 
 
 @dataclasses.dataclass(frozen=True)
+class IncompleteOptions(Options):
+    """Whether a command goes on where units of the source could not be staged.
+
+    Attributes:
+      allow_incomplete: whether it does; what it makes then names the units that are missing.
+    """
+
+    allow_incomplete: bool = flag(
+        False,
+        "go on where tars could not be staged; the dataset's card and stats.json name them, and "
+        "the same command completes the dataset once they can be",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class SplitsOptions(Options):
     """The splits that a command prepares.
 

@@ -56,13 +56,14 @@ class UnitSummary:
       unit: its name.
       split: train, index or test.
       source: as in Unit.
-      md5: of the tar, 32 hex digits, or None where none was published.
+      md5: of the tar, 32 hex digits, or None where it was not read whole.
       images: number of images, staged or rejected.
       staged: number of images that became records.
       rejected: number of rejected images by reason.
       bytes: total size of the source photos.
       parameters: with which it was staged.
       facts_sha256: of its file of facts, 64 hex digits.
+      published_md5: another md5 that is published, where `--accept_md5` took the tar; else None.
     """
 
     REMEDY: ClassVar[str] = "remove it and run gld2 download again"
@@ -77,6 +78,7 @@ class UnitSummary:
     bytes: int
     parameters: RecordParameters
     facts_sha256: str
+    published_md5: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,6 +84,17 @@ def walk(folder: str) -> list[str]:
     return sorted(join(at, name) for at, _, names in os.walk(folder) for name in names)
 
 
+def has_files(folder: str) -> bool:
+    """Returns whether a folder or one below it has a file; reads no more of it than it needs.
+
+    Raises:
+      UserError: an object store does not list them.
+    """
+    if not on_disk(folder):
+        return next(_objects(folder), None) is not None
+    return any(names for _, _, names in os.walk(folder))
+
+
 def folders(parent: str) -> list[str]:
     """Returns the sorted paths of the folders directly in a folder; none where it does not exist.
 

@@ -54,6 +54,7 @@ class Curation:
       inputs: digest of facts and metadata.
       decisions_sha256: of each file of decisions, in their order.
       pairs: by hash; empty where none were looked for.
+      missing: names of units that could not be staged.
     """
 
     REMEDY: ClassVar[str] = "remove it and run gld2 curate again"
@@ -67,6 +68,7 @@ class Curation:
     inputs: str
     decisions_sha256: list[str]
     pairs: dict[str, PairCounts] = dataclasses.field(default_factory=dict)
+    missing: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def images(self) -> int:

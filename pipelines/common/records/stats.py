@@ -41,6 +41,7 @@ class Stats:
       mean, std: of the three channels, from 0 to 1.
       channels_of: photos that mean and std are from.
       attribution: whether records hold attributions.
+      missing: names of units of the source that could not be staged.
     """
 
     REMEDY: ClassVar[str] = "remove its folder and run gld2 shard again"
@@ -55,6 +56,7 @@ class Stats:
     std: list[float] | None = None
     channels_of: int | None = None
     attribution: bool = False
+    missing: list[str] = dataclasses.field(default_factory=list)
 
 
 # ---- the part that training needs: a dataset made by hand may have no more ------------------
