@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator
+from typing import Any, TextIO, cast
 
 
 def beam() -> None:
@@ -32,10 +35,29 @@ def workers() -> Iterator[None]:
     """Silences what workers on this machine write to stderr until the block ends.
 
     Beam's print the traceback of each error that is raised, too; their processes inherit file
-    descriptor 2.
+    descriptor 2. After an error, threads that are still at work stay silent.
     """
-    with _descriptor_2(), open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield
+    try:
+        with _descriptor_2(), open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            yield
+    except BaseException:
+        sys.stderr = cast(TextIO, _OfOneThread(sys.stderr))
+        raise
+
+
+class _OfOneThread:
+    """A text stream to which only the thread that makes it writes."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        mine = threading.get_ident() == self._thread
+        return self._stream.write(text) if mine else len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager

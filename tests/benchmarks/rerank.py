@@ -64,15 +64,13 @@ def lay_out(folder: pathlib.Path, photos: Photos, known: Sequence[int], seed: in
     truth = {photo[0]: photo[2] for photo in test}
     test += [others[n] for n in unknown]
     train = [train[n] for n in rng.permutation(len(train))]
-    _write(folder, "train", train, {landmark: n for n, landmark in enumerate(known)})
-    _write(folder, "test", test, {})
+    sizes = {
+        "train": _write(folder, "train", train, {landmark: n for n, landmark in enumerate(known)}),
+        "test": _write(folder, "test", test, {}),
+    }
     counts = [sum(photo[2] == landmark for photo in train) for landmark in known]
     labels = [Label(n, *row) for n, row in enumerate(zip(known, counts, strict=True))]
     (folder / "labels.csv").write_text(format_labels(labels))
-    sizes = {
-        split: {"images": len(some), "shards": 1, "shard_lengths": [len(some)], "bytes": 0}
-        for split, some in (("train", train), ("test", test))
-    }
     stats = json.loads((folder.parents[3] / VERSION / "stats.json").read_text())
     stats |= {"splits": sizes, "classes": len(known)}
     (folder / "stats.json").write_text(json.dumps(stats))
@@ -81,7 +79,8 @@ def lay_out(folder: pathlib.Path, photos: Photos, known: Sequence[int], seed: in
 
 def _write(
     folder: pathlib.Path, split: str, photos: Sequence[Photo], labels: Mapping[int, int]
-) -> None:
+) -> dict[str, Any]:
+    """Writes one shard; returns what stats.json says of the split."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"gld2-{split}.tfrecord-00000-of-00001").open("wb") as file:
         for image_id, encoded, landmark in photos:
@@ -89,6 +88,8 @@ def _write(
             if labels:
                 features |= {schema.LABEL: labels[landmark], schema.LANDMARK_ID: landmark}
             file.write(tfrecord.frame(tf_example.encode(features)))
+        count = len(photos)
+        return {"images": count, "shards": 1, "shard_lengths": [count], "bytes": file.tell()}
 
 
 def gaps(root: pathlib.Path, truth: Truth, **flags: Any) -> list[float]:

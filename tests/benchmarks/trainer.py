@@ -195,18 +195,13 @@ def measure(
         version = dataset.find(settings.data[0])
         photos = Input(settings, version, epochs)
         training = Training(settings, version, steps)
-        found = in_turns(
-            {
-                INPUT: photos.ours,
-                DECODING: photos.decoding,
-                RESIZING: photos.decoding_and_resizing,
-            },
-            rounds + 1,
-        )
-        found |= in_turns(
-            {SHARDS: training.on_shards, CACHED: training.on_one_batch, BARE: training.bare},
-            rounds + 1,
-        )
+        read = {
+            INPUT: photos.ours,
+            DECODING: photos.decoding,
+            RESIZING: photos.decoding_and_resizing,
+        }
+        step = {SHARDS: training.on_shards, CACHED: training.on_one_batch, BARE: training.bare}
+        found = in_turns(read, rounds + 1) | in_turns(step, rounds + 1)
     return photos.batch, {name: costs[1:] for name, costs in found.items()}
 
 

@@ -9,6 +9,7 @@ the Nth left behind. CPUS=2 in the environment splits TensorFlow's CPU in two.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -53,10 +54,22 @@ def photos() -> np.ndarray:
     return np.clip(generator.normal(colours, 40, (8, SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
 
 
-def _prepare(run: Run) -> list[keras.Model]:
-    """Puts what the run asks for between it and the trainer; returns the networks that it builds:
-    the first is trained, the second, where there is one, exported."""
-    networks: list[keras.Model] = []
+@dataclasses.dataclass
+class Seen:
+    """What a run lets be seen.
+
+    Attributes:
+      networks: those it built; the first is trained, the second, where there is one, exported.
+      traces: how often the training step ran in Python: once for each device and graph of it.
+    """
+
+    networks: list[keras.Model] = dataclasses.field(default_factory=list)
+    traces: int = 0
+
+
+def _prepare(run: Run) -> Seen:
+    """Puts what the run asks for between it and the trainer."""
+    seen = Seen()
     find, build, save = devices.find_devices, model_build.build, checkpoints.save
 
     def some_devices(device: str) -> devices.Devices:
@@ -64,8 +77,17 @@ def _prepare(run: Run) -> list[keras.Model]:
         return dataclasses.replace(found, names=found.names[: run.devices or None])
 
     def kept(*args) -> keras.Model:
-        networks.append(build(*args))
-        return networks[-1]
+        network = build(*args)
+        step = network.train_step
+
+        @functools.wraps(step)
+        def counted(*data):
+            seen.traces += 1
+            return step(*data)
+
+        network.train_step = counted
+        seen.networks.append(network)
+        return network
 
     def fatal(network, folder, place, *args, **kwargs) -> None:
         if place == TrainingPosition(*run.kill_at):
@@ -77,13 +99,13 @@ def _prepare(run: Run) -> list[keras.Model]:
         checkpoints.save = fatal
     if not run.served:
         export.make_saved_model = lambda path, folder: None
-    return networks
+    return seen
 
 
-def _look(network: keras.Model, served: bool) -> dict[str, np.ndarray]:
-    """The head's shape, the parts of it and their devices; how often TensorFlow traced the training
-    step; logits of `photos`; AdamW's averages of the gradients, all in one row."""
-    traces = getattr(network.train_function, "experimental_get_tracing_count", int)()
+def _look(seen: Seen, served: bool) -> dict[str, np.ndarray]:
+    """The head's shape, the parts of it and their devices; traces; logits of `photos`; AdamW's
+    averages of the gradients, all in one row."""
+    network = seen.networks[0]
     averages = [v for v in network.optimizer.variables if v.path.endswith("_momentum")]
     kernel = network.get_layer(config.LOGITS).kernel.value
     shards = getattr(kernel, "addressable_shards", [])  # JAX
@@ -91,7 +113,7 @@ def _look(network: keras.Model, served: bool) -> dict[str, np.ndarray]:
         "kernel": np.array(kernel.shape),
         "shards": np.array([shard.data.shape for shard in shards]),
         "devices": np.array([shard.device.id for shard in shards]),
-        "traces": np.array(traces),
+        "traces": np.array(seen.traces),
         "gradients": np.concatenate([distribution.to_numpy(each).ravel() for each in averages]),
         "logits": network.predict_on_batch(photos()) if served else np.array([]),
     }
@@ -105,11 +127,11 @@ def main(folder: str) -> None:
     usual = devices.find_devices, model_build.build, checkpoints.save, export.make_saved_model
     for number, run in enumerate(Run(**each) for each in json.load(sys.stdin)):
         devices.find_devices, model_build.build, checkpoints.save, export.make_saved_model = usual
-        networks = _prepare(run)
+        seen = _prepare(run)
         print(f"run {number}", flush=True)
         if gld2.run("train", run.command):
             sys.exit(f"run {number} failed")
-        np.savez(Path(folder) / f"{number}.npz", **_look(networks[0], run.served))
+        np.savez(Path(folder) / f"{number}.npz", **_look(seen, run.served))
 
 
 if __name__ == "__main__":

@@ -286,9 +286,9 @@ def test_a_batch_that_does_not_divide_leaves_some_gpus_idle(batches, used, capsy
     assert ("let --batch_size be a multiple of 4" in capsys.readouterr().out) == (used < 4)
 
 
-@pytest.mark.parametrize("number", [ONE_CPU, TWO_CPUS, HALF])
-def test_tensorflow_traces_a_step_once(tensorflow_runs, number):
-    assert tensorflow_runs.look(number)["traces"] == 1
+@pytest.mark.parametrize(("number", "devices"), [(ONE_CPU, 1), (TWO_CPUS, 2), (HALF, 1)])
+def test_tensorflow_traces_a_step_once(tensorflow_runs, number, devices):
+    assert tensorflow_runs.look(number)["traces"] == devices
 
 
 def test_bfloat16_trains_and_leaves_float32(tensorflow_runs):

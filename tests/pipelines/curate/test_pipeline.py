@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 
 from pipelines.common import schema
+from pipelines.common.errors import UserError
+from pipelines.common.options.curation import CurateOptions
 from pipelines.common.options.normalization import NormalizationConfig
 from pipelines.common.paths import Output
 from pipelines.common.reasons import Reason
+from pipelines.common.records.curation import Curation, PairCounts
 from pipelines.curate.command import main
 from pipelines.curate.near_duplicates import multi_index_hashing
+from pipelines.curate.summary import print_summary
 from pipelines.source.unit import RecordParameters, UnitSummary
 from pipelines.storage import filesystem, parquet
 from tests.conftest import digests
@@ -127,6 +131,23 @@ def test_every_image_has_one_decision_and_sums_hold(world):
     kept = sum(n for key, n in done["funnel"].items() if key.startswith("kept/"))
     assert kept == found["keep"].sum()
     assert len(found) == done["funnel"]["images"]
+
+
+def test_train_photos_without_their_landmarks_are_refused(world, tmp_path):
+    root, _, _ = world
+    with pytest.raises(UserError, match=r"found no metadata/train\.csv"):
+        main([f"--source={tmp_path}", f"--output={root}/out"])
+
+
+def test_what_is_odd_is_told(capsys):
+    pairs = {"phash": PairCounts(9, 4, 2, crowded=3), "dhash": PairCounts(9, 1, 1, crowded=2)}
+    unseen = {"repeated_rows": 6, "unmatched_rows": 0}
+    done = Curation({"images": 1, "kept/test": 1}, unseen, 0, 0, [], CurateOptions(), "", [], pairs)
+    print_summary(Output("out"), done)
+    printed = capsys.readouterr().out
+    assert "curate: 6 repeated rows\n" in printed
+    assert "unmatched" not in printed
+    assert "5 photos fell in oversized hash buckets" in printed
 
 
 def test_no_two_kept_photos_are_near(world):

@@ -217,6 +217,12 @@ def test_absurd_sizes_are_no_tar(size: bytes, said: str):
         read(photo(1) + header(photo(2), 124, size) + photo(3) + END)
 
 
+def test_the_size_of_pax_goes_before_that_of_the_header():
+    made = info(f"0/0/1/{ID}.jpg", 7777, pax_headers={"size": "5"})
+    (found,) = read(entry(made, b"photo", tarfile.PAX_FORMAT) + END)
+    assert found.data == b"photo"
+
+
 @pytest.mark.parametrize("size", ["-1", "1e3", "", "9" * 30, "\u0665"])
 def test_absurd_sizes_of_pax_are_no_tar(size: str):
     made = info(f"0/0/1/{ID}.jpg", 5, pax_headers={"size": size})

@@ -168,3 +168,5 @@ def test_a_file_is_read_so_far_and_no_further(path: pathlib.Path, monkeypatch):
     path.write_text("id,landmarks\n" + "".join(f"{n},\n" for n in range(1000)))
     with pytest.raises(UserError, match="row 11: expected at most 50 bytes, found more"):
         submission.read(str(path))
+    with pytest.raises(UserError, match="expected at most 50 bytes, found more"):
+        submission.read_solution(str(path))

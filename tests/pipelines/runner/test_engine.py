@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 
 import apache_beam as beam
 import pytest
@@ -29,6 +31,16 @@ def test_a_user_s_error_is_one_line_and_nothing_else(flags, capfd):
     with pytest.raises(UserError, match=r"^x\.csv row 3: expected a number$"):
         run_with(UserError("x.csv row 3: expected a number"), flags)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_thread_that_is_still_at_work_after_an_error_prints_nothing(capfd):
+    with pytest.raises(UserError):
+        run_with(UserError("x.csv row 3: expected a number"), THREADS)
+    thread = threading.Thread(target=print, args=("theirs",), kwargs={"file": sys.stderr})
+    thread.start()
+    thread.join()
+    print("ours", file=sys.stderr)
+    assert capfd.readouterr().err == "ours\n"
 
 
 EIO, FULL = (OSError(number, os.strerror(number)) for number in (errno.EIO, errno.ENOSPC))

@@ -45,6 +45,9 @@ def test_a_changed_byte_is_noticed(record: bytes, data):
 @pytest.mark.parametrize("cut", [1, 11, 12, 15])
 def test_a_cut_file_is_noticed(cut: int):
     data = tfrecord.frame(b"x" * 50)[:-cut]
+    for part in (data, data[:15]):  # shorter than any frame
+        with pytest.raises(tfrecord.Corrupt):
+            tfrecord.unframe(part)
     with pytest.raises(tfrecord.Corrupt):
         list(tfrecord.read(io.BytesIO(data)))
 
