@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -289,7 +290,7 @@ def curate(
     if not _is_done(output, parameters, inputs):
         _remove_old(output)
         images = sum(unit.images for unit in staged)
-        temp_dir = join(output.root, "temp")
+        temp_dir = _temp_dir(output.root)
         transform = Curate(source, output, parameters, images, has_train, temp_dir, inputs, missing)
         if transform.searches_pairs:
             pair_search.find(output, staged, beam_options)
@@ -316,6 +317,16 @@ def _decide(
     with progress.bar("curate", count_written, "files", parts, output.root):
         engine.run(lambda p: p | beam.Create(batches) | transform, beam_options)
     filesystem.remove(transform.temp_dir)
+
+
+def _temp_dir(root: str) -> str:
+    """Returns a folder for TensorFlow Transform, in whose path TensorFlow would read a pattern."""
+    if not filesystem.looks_like_pattern(root):
+        return join(root, "temp")
+    if filesystem.on_disk(root):
+        return tempfile.mkdtemp(prefix="gld2-")
+    bucket = "/".join(root.split("/")[:3])
+    return join(bucket, f"gld2-temp-{hashing.sha256(root.encode())[:16]}")
 
 
 def _count_written(output: Output) -> progress.Counts:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,18 @@ def _to_export(where: str, keras_file: str, path: str) -> UserError:
     )
 
 
+@contextlib.contextmanager
+def _without_pattern(path: str) -> Iterator[str]:
+    """Yields the path of a SavedModel, or of a copy where TensorFlow would read a pattern."""
+    if not filesystem.looks_like_pattern(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="gld2-") as copy:
+        for file in filesystem.walk(path):
+            filesystem.write(copy + file.removeprefix(path), filesystem.read(file))
+        yield copy
+
+
 def _sha256(path: str) -> str:
     return hashing.sha256(filesystem.read(path))
 
@@ -182,7 +196,8 @@ def load(place: ModelPath, top_k: int, embed: bool, threads: int) -> Network:
 
     labels = place.labels()
     try:
-        saved = tf.saved_model.load(place.path)
+        with _without_pattern(place.path) as path:
+            saved = tf.saved_model.load(path)
     except (OSError, LookupError, ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(f"{place.path}: {EXPECTED}; {_short(error)}") from None
     if not set(SIGNATURES) <= set(saved.signatures):

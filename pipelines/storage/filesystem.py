@@ -371,6 +371,11 @@ def make_folder(path: str) -> None:
         raise UserError(f"{path}: cannot be made a folder ({error.strerror})") from None
 
 
+def looks_like_pattern(path: str) -> bool:
+    """Returns whether TensorFlow may take a path for a pattern when it loads a SavedModel."""
+    return glob.has_magic(path)
+
+
 def on_disk(path: str) -> bool:
     """Returns whether a path lies in this machine's file system and not in an object store."""
     return "://" not in path

@@ -273,7 +273,8 @@ def broken(world: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 def test_a_wrong_md5_costs_that_archive_alone(broken, tmp_path, capsys):
     md5 = broken / "md5sum" / "train" / "md5.images_001.txt"
     md5.write_text("0" * 32 + "  images_001.tar\n")
-    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS, "--attempts=2"])
+    with pytest.raises(UserError, match="units that are not staged: 1, train-images_001 first"):
+        prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS, "--attempts=2"])
     units = {path.name for path in (tmp_path / "out" / "staged").glob("*.done.json")}
     assert len(units) == 4
     assert not list((tmp_path / "out").glob("*/train-images_001.[dtp]*"))  # of it, nothing shows
@@ -294,7 +295,8 @@ def test_what_is_no_whole_tar_is_noticed_without_an_md5(broken, tmp_path, spoilt
     tar = broken / "test" / "images_001.tar"
     tar.write_bytes(spoilt(tar.read_bytes()))
     (broken / "md5sum" / "test" / "md5.images_001.txt").unlink()
-    prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
+    with pytest.raises(UserError, match="units that are not staged: 1, test-images_001 first"):
+        prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
     (reject,) = read_rejects(tmp_path / "out/rejects/test-images_001.jsonl")
     assert reject["reason"] == "bad_archive"
     assert said in reject["detail"]

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import pytest
 
+from pipelines.common.errors import UserError
 from pipelines.download.command import main
 from pipelines.sample import http_server
 from pipelines.storage import streams
@@ -61,7 +62,8 @@ def test_what_stays_bad_is_said_and_the_next_run_mends_it(world, undisturbed, tm
 
     with http_server.serve(world, handler=Busy) as url:
         argv = [f"--source={url}", f"--output={tmp_path}", *FLAGS, "--attempts=2"]
-        main(argv)
+        with pytest.raises(UserError, match="units that are not staged: 1, train-images_001 first"):
+            main(argv)
         (reject,) = read_rejects(tmp_path / "rejects/train-images_001.jsonl")
         assert reject == {
             "id": "", "unit": "train-images_001", "stage": "download", "reason": "unreachable",

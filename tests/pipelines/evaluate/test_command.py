@@ -168,7 +168,7 @@ def blunders(prepared: pathlib.Path, world: pathlib.Path, tmp_path: pathlib.Path
     return [f"--solution={solution}", f"--submission={tmp_path}/submission.csv"]
 
 
-@pytest.mark.parametrize("place", ["", "dataset", "staged/test-*.tfrecord", "kaggle"])
+@pytest.mark.parametrize("place", ["", "dataset", "staged", "kaggle"])
 def test_mistakes_are_shown_with_their_photos(
     place: str, blunders: list[str], prepared: pathlib.Path, world: pathlib.Path, tmp_path
 ):

@@ -263,7 +263,7 @@ def test_a_unit_that_fails_is_not_done(world, output, tmp_path, often):
     broken = shutil.copytree(world, tmp_path / "broken")
     (broken / "test" / "images_001.tar").write_bytes(b"no tar")
     (output / "staged" / "test-images_001.done.json").unlink()
-    screen = download(str(broken), output, "--attempts=1")
+    screen = download(str(broken), output, "--attempts=1", "--allow_incomplete")
     assert ends(screen, "download") == (UNITS - 1, UNITS - 1, UNITS)
 
 
