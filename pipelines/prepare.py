@@ -56,12 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipelines.runner.options import beam_options
     from pipelines.shard import pipeline as sharding
     from pipelines.shard.plan import attribution_csv
+    from pipelines.source import metadata_csv
 
     beams = beam_options(COMMAND.name, flags)
     output, splits = Output(options.output.output), options.splits.split
-    # Everything that may be missing is looked for before the first photo is fetched.
+    # What may be missing or malformed is looked for before the first photo is fetched.
     source = with_filters(find_source(options), options.curate.filters)
     csv = attribution_csv(options.source.source, options.shard)
+    for path, columns in (
+        (source.train_csv, metadata_csv.TRAIN),
+        (source.clean_csv, metadata_csv.CLEAN),
+        (source.attribution_csv, metadata_csv.ATTRIBUTION),
+        (csv, metadata_csv.CREDIT),
+    ):
+        metadata_csv.check(path, columns)
     staging = staging_options(options, beams)
     allowed = options.incomplete.allow_incomplete
     downloading.download(source, output, options.records, staging, beams, allowed)

@@ -314,6 +314,7 @@ def test_bad_train_csv_is_one_clear_error(broken, tmp_path, text: str, expected:
     with pytest.raises(UserError, match=expected) as caught:
         prepare.main([f"--source={broken}", f"--output={tmp_path / 'out'}", *FLAGS])
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "staged").exists()
 
 
 def test_photos_without_a_row_have_a_reason(broken, tmp_path):
