@@ -127,3 +127,14 @@ def shard(split: str, number: int, shards: int) -> str:
 def join(root: str, *parts: str) -> str:
     """Returns a path below `root`, local or URL. Parts never come from an archive's names."""
     return "/".join([root.rstrip("/") or "/", *parts])
+
+
+def beside_metrics(path: str, name: str) -> str:
+    """Returns the path of a picture that belongs to a file of metrics, in the same folder.
+
+    Those of metrics.json have plain names, others begin with the name of the metrics' file, so that
+    two files of metrics in one folder have pictures of their own.
+    """
+    folder, slash, file = path.rpartition("/")
+    stem = file.removesuffix(".json")
+    return f"{folder}{slash}{'' if stem == 'metrics' else f'{stem}.'}{name}"

@@ -10,6 +10,7 @@ import pandas as pd
 from pipelines.common import tables
 from pipelines.common.errors import UserError
 from pipelines.common.metrics import Metrics
+from pipelines.common.paths import beside_metrics
 from pipelines.evaluate.comparison import Comparison, compare
 from pipelines.evaluate.metrics import join, score_subsets, with_prediction
 from pipelines.evaluate.options import EvaluateOptions
@@ -43,11 +44,11 @@ def report(joined: pd.DataFrame, output: str, images: str | None) -> None:
     filesystem.write_record(output, metrics)
     print(f"evaluate: {output}")
     ranked = with_prediction(found["all"].queries).iloc[rankings["all"].order]
-    curve = _beside(output, "pr_curve.png")
+    curve = beside_metrics(output, "pr_curve.png")
     filesystem.write(curve, pr_curve.draw(rankings, ranked["score"].to_numpy()))
     print(f"evaluate: {curve}")
     if images:
-        _sheet(ranked, images, _beside(output, "mistakes.jpg"))
+        _sheet(ranked, images, beside_metrics(output, "mistakes.jpg"))
 
 
 def _sheet(ranked: pd.DataFrame, images: str, path: str) -> None:
@@ -114,8 +115,3 @@ def _join(path: str, solution_path: str, solution: pd.DataFrame) -> pd.DataFrame
         return join(predictions, solution)
     except UserError as error:
         raise UserError(f"{path} against {solution_path}: {error}") from None
-
-
-def _beside(path: str, name: str) -> str:
-    folder, slash, _ = path.rpartition("/")
-    return f"{folder}{slash}{name}"

@@ -36,7 +36,8 @@ class EvaluateOptions(SeedOptions):
     solution: str = flag(about="the solution (id,landmarks,Usage)", metavar="CSV")
     output: str = flag(
         "",
-        "JSON file for the metrics; pr_curve.png and mistakes.jpg are written to the same folder "
+        "JSON file for the metrics; pr_curve.png and mistakes.jpg are written to the same folder, "
+        "as NAME.pr_curve.png where it is another NAME.json "
         f"(default: {DEFAULTS[0]}, or {DEFAULTS[1]} for several submissions)",
     )
     images: str | None = flag(

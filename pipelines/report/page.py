@@ -15,7 +15,7 @@ import pyarrow.json as pa_json
 
 from pipelines.common import schema
 from pipelines.common.errors import UserError
-from pipelines.common.paths import Output, join
+from pipelines.common.paths import Output, beside_metrics, join
 from pipelines.common.plot import png
 from pipelines.common.reasons import Reason, Reject
 from pipelines.common.records import json_record
@@ -177,7 +177,7 @@ def report(output: Output, job_dir: str | None = None, metrics: str | None = Non
         rejected=rejected(filesystem.match(output.rejects("*"))),
         curves=_copy(job_dir and join(job_dir, "curves.png"), output),
         metrics=_figures(metrics) if metrics else None,
-        pr_curve=_copy(metrics and join(_folder(metrics), "pr_curve.png"), output),
+        pr_curve=_copy(metrics and beside_metrics(metrics, "pr_curve.png"), output),
     )
     path = join(output.report, "index.html")
     filesystem.write(path, page)
@@ -198,10 +198,6 @@ def _template() -> jinja2.Template:
 def _copy(path: str | None, output: Output) -> str | None:
     if not path or not filesystem.exists(path):
         return None
-    name = path.rsplit("/", 1)[1]
+    name = path.rpartition("/")[2]
     filesystem.write(join(output.report, name), filesystem.read(path))
     return name
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0] or "."

@@ -63,6 +63,13 @@ def test_metrics_json(worked: list[str], tmp_path: pathlib.Path):
     assert not list(tmp_path.glob("out/mistakes*"))
 
 
+def test_two_files_of_metrics_in_one_folder_have_curves_of_their_own(worked, tmp_path):
+    for name in ("a.json", "b.json", "metrics.json"):
+        assert main.main(["evaluate", *worked, f"--output={tmp_path}/out/{name}"]) == 0
+    found = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert found == {"a.pr_curve.png", "b.pr_curve.png", "pr_curve.png"}
+
+
 def test_the_same_input_gives_the_same_bytes(worked: list[str], tmp_path: pathlib.Path):
     for name in ("one", "two"):
         main.main(["evaluate", *worked, f"--output={tmp_path}/{name}/metrics.json"])
