@@ -48,6 +48,13 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
         (["describe", "efficientnet", "--phi", "1e9"], "--phi"),
         (["describe", "vgg16", "--image_size", "8"], "--image_size"),
         (["describe", "vgg16", "--classes", "0"], "--classes"),
+        (["describe", ""], "BACKBONE: expected a value, found ''"),
+        (["report", "--output="], "--output: expected a value, found ''"),
+        (["score", "--model=m", "--output=", "--source=s"], "--output: expected a value, found ''"),
+        (["embed", "--model=", "--output=x"], "--model: expected a value, found ''"),
+        (["train", "--data=", "--job_dir=x"], "--data: expected a value, found ''"),
+        (["train", "--data=x", "--job_dir="], "--job_dir: expected a value, found ''"),
+        (["validate-submission", ""], "expected a value, found ''"),
     ],
 )
 def test_a_mistake_is_one_line(words, expected, tmp_path, capsys):

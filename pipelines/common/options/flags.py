@@ -85,6 +85,8 @@ class Flag(FlagSpec):
         try:
             if _has_no_text(text):
                 raise ValueError("expected a value, found '--'")
+            if self.default != "" and text in ("", [""]):  # as of a shell variable that is not set
+                raise ValueError("expected a value, found ''")
             return self._value(text)
         except ValueError as error:
             raise UserError(f"{self.title}: {error}") from None
@@ -247,13 +249,7 @@ examples:
 
 
 def folder(path: str) -> str:
-    """Returns a folder's name without the slash at its end.
-
-    Raises:
-      ValueError: there is no name, as where a shell variable is not set.
-    """
-    if not path:
-        raise ValueError("expected a folder, found ''")
+    """Returns a folder's name without the slash at its end."""
     return path.rstrip("/") or "/"
 
 

@@ -121,7 +121,7 @@ def test_words_that_are_no_flags_are_given_back():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--output="], "--output: expected a folder, found ''"),
+        (["--output="], "--output: expected a value, found ''"),
         (["--output=--"], "--output: expected a value, found '--'"),
         ([*GIVEN, "--size=--"], "--size: expected a value, found '--'"),
         ([*GIVEN, "--names=--"], "--names: expected a value, found '--'"),
