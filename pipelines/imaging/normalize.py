@@ -21,6 +21,7 @@ from pipelines.imaging.perceptual_hash import PerceptualHashes, perceptual_hashe
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")  # others' decoders are not tried
 # The first bytes of files in these formats.
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
+FAX = ("group3", "group4", "tiff_ccitt")  # libtiff leaves what it cannot read of one undefined
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNK = struct.Struct(">I4s")  # its length and type; data and a CRC follow
 ORIENTATION = 0x0112  # EXIF
@@ -110,6 +111,8 @@ def _open(data: bytes, config: NormalizationConfig) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # as above
         raise _open_error(data) from None
+    if image.info.get("compression") in FAX:
+        raise Unreadable(Reason.UNDECODABLE, f"{image.format}: expected a photo, found a fax")
     most = _most_pixels(image, config)
     if image.width * image.height > most:
         detail = f"{image.format}: {image.width} x {image.height} pixels, over {most}"

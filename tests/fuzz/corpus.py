@@ -94,7 +94,7 @@ def _tiffs(rgb: Image.Image, several: dict[str, Any]) -> list[bytes]:
         saved(rgb, "TIFF"),
         saved(rgb, "TIFF", compression="tiff_lzw", tiffinfo={ORIENTATION: 6}),
         saved(rgb, "TIFF", compression="jpeg"),
-        saved(rgb.convert("L").convert("1"), "TIFF", compression="group4"),
+        saved(rgb.convert("L").convert("1"), "TIFF", compression="packbits"),
         saved(rgb.convert("RGBA"), "TIFF", compression="tiff_adobe_deflate"),
         saved(grey, "TIFF", big_tiff=True),
         saved(rgb.quantize(16), "TIFF", **several),

@@ -54,7 +54,7 @@ def test_what_is_killed_and_run_again_goes_on_to_the_same_bytes(
     kinds = itertools.cycle((Kind.KILL, Kind.KILL_HALF, Kind.KILL_AFTER))
     step = calm.operations // MOMENTS
     for killed, kind in enumerate(kinds):
-        attempt = Attempt(words, tmp_path / "killed", kind, at=step // 2 + step * killed)
+        attempt = Attempt(words, tmp_path / "killed", kind, at=step + step * killed // 2)
         if attempt.code == 0:
             break
         assert attempt.code == -signal.SIGKILL

@@ -54,7 +54,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
         (["embed", "--model=", "--output=x"], "--model: expected a value, found ''"),
         (["train", "--data=", "--job_dir=x"], "--data: expected a value, found ''"),
         (["train", "--data=x", "--job_dir="], "--job_dir: expected a value, found ''"),
-        (["validate-submission", ""], "expected a value, found ''"),
+        (["validate-submission", "--submission="], "--submission: expected a value, found ''"),
     ],
 )
 def test_a_mistake_is_one_line(words, expected, tmp_path, capsys):

@@ -85,7 +85,10 @@ class Flag(FlagSpec):
         try:
             if _has_no_text(text):
                 raise ValueError("expected a value, found '--'")
-            if self.default != "" and text in ("", [""]):  # as of a shell variable that is not set
+            if (self.required or self.default != "") and text in (
+                "",
+                [""],
+            ):  # as of a shell variable that is not set
                 raise ValueError("expected a value, found ''")
             return self._value(text)
         except ValueError as error:

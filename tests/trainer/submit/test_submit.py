@@ -110,4 +110,4 @@ def test_a_missing_library_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "google.cloud.tpu_v2", None)
     monkeypatch.delitem(sys.modules, "trainer.submit.tpu_vm", raising=False)
     assert run("submit", [*TPU, "--dry_run", "--", *TRAIN]) == 2
-    assert "pip install 'gld2[submit]'" in capsys.readouterr().err
+    assert "with its extra 'submit'" in capsys.readouterr().err
