@@ -12,7 +12,7 @@ help:
 	@echo "make demo         everything once, on a small generated world (under 10 minutes)"
 	@echo "make test         lint, types and the tests for each change; minutes"
 	@echo "make test-all     what CI runs: these, and whole runs on every engine that is here"
-	@echo "make test-long    Table 1 of five networks on real photos; half an hour"
+	@echo "make test-long    Table 1 on real photos, more engines, devices and networks; an hour"
 	@echo "make storm        whole runs in bad weather: make storm SEEDS=1000"
 	@echo "make fuzz         photos and tars that break something; ten minutes each"
 	@echo "make coverage     which branches test-all takes"

@@ -218,6 +218,7 @@ def test_tensorflow_serves_what_jax_trained(jax_runs):
     np.testing.assert_allclose(_served(export), expected, atol=1e-4)
 
 
+@pytest.mark.long
 @needs_jax
 def test_epochs_are_fitted_to_minutes_on_two_devices(data, tmp_path, on_jax):
     command = _command(data, tmp_path / "job0")
@@ -233,6 +234,7 @@ def test_epochs_are_fitted_to_minutes_on_two_devices(data, tmp_path, on_jax):
     assert pace.epoch > 0
 
 
+@pytest.mark.long
 @needs_jax
 def test_two_hosts_have_the_losses_of_one(jax_runs, tmp_path, data, on_jax):
     address = f"localhost:{services.free_port()}"
@@ -270,6 +272,7 @@ def tensorflow_runs(tmp_path_factory, data) -> Done:
     return _run(folder, several, KERAS_BACKEND="tensorflow", CPUS="2")
 
 
+@pytest.mark.long
 def test_two_devices_of_tensorflow_have_the_losses_of_one(tensorflow_runs):
     assert "training on 2 cpu, Keras on tensorflow" in tensorflow_runs.log(TWO_CPUS)
     assert tensorflow_runs.losses(TWO_CPUS) == pytest.approx(
@@ -286,11 +289,13 @@ def test_a_batch_that_does_not_divide_leaves_some_gpus_idle(batches, used, capsy
     assert ("let --batch_size be a multiple of 4" in capsys.readouterr().out) == (used < 4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "devices"), [(ONE_CPU, 1), (TWO_CPUS, 2), (HALF, 1)])
 def test_tensorflow_traces_a_step_once(tensorflow_runs, number, devices):
     assert tensorflow_runs.look(number)["traces"] == devices
 
 
+@pytest.mark.long
 def test_bfloat16_trains_and_leaves_float32(tensorflow_runs):
     exact, half = tensorflow_runs.losses(ONE_CPU)[::2], tensorflow_runs.losses(HALF)[::2]
     assert half == pytest.approx(exact, rel=0.1)

@@ -105,7 +105,7 @@ BOUNDS = {  # beside an even share: so many times as much at the most
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_shared
 @pytest.mark.parametrize("step", BOUNDS)
 def test_no_group_holds_much_of_all(groups, step: str):
