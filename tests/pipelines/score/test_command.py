@@ -446,3 +446,14 @@ def test_predictions_of_another_model_are_made_anew(
     run(keras_export, tmp_path / "s.csv", images=images)
     assert "every photo was scored before" in capsys.readouterr().out
     assert (tmp_path / "s.csv").read_text() == plain
+
+
+def test_predictions_of_other_photos_are_made_anew(prepared, export, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for split in ("validation", "test"):
+        (shard,) = (prepared / VERSION).glob(f"gld2-{split}.tfrecord-*")
+        shutil.copy(shard, photos / "gld2-test.tfrecord-00000-of-00001")
+        run(export, tmp_path / "s.csv", images=photos)
+    run(export, tmp_path / "fresh.csv", images=photos)
+    assert (tmp_path / "s.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
