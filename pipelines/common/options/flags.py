@@ -85,10 +85,9 @@ class Flag(FlagSpec):
         try:
             if _has_no_text(text):
                 raise ValueError("expected a value, found '--'")
-            if (self.required or self.default != "") and text in (
-                "",
-                [""],
-            ):  # as of a shell variable that is not set
+            # As of a shell variable that is not set.
+            wanted = self.required or self.default != ""
+            if wanted and not self.parse and text in ("", [""]):
                 raise ValueError("expected a value, found ''")
             return self._value(text)
         except ValueError as error:
@@ -252,7 +251,13 @@ examples:
 
 
 def folder(path: str) -> str:
-    """Returns a folder's name without the slash at its end."""
+    """Returns a folder's name without the slash at its end.
+
+    Raises:
+      ValueError: there is no name.
+    """
+    if not path:
+        raise ValueError("expected a value, found ''")
     return path.rstrip("/") or "/"
 
 
