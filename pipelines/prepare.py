@@ -63,13 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What may be missing or malformed is looked for before the first photo is fetched.
     source = with_filters(find_source(options), options.curate.filters)
     csv = attribution_csv(options.source.source, options.shard)
-    for path, columns in (
-        (source.train_csv, metadata_csv.TRAIN),
-        (source.clean_csv, metadata_csv.CLEAN),
-        (source.attribution_csv, metadata_csv.ATTRIBUTION),
-        (csv, metadata_csv.CREDIT),
-    ):
-        metadata_csv.check(path, columns)
+    if "train" in splits:
+        metadata_csv.check(source.train_csv, metadata_csv.TRAIN)
+        metadata_csv.check(source.clean_csv, metadata_csv.CLEAN)
+        metadata_csv.check(source.attribution_csv, metadata_csv.ATTRIBUTION)
+        metadata_csv.check(csv, metadata_csv.CREDIT)
     staging = staging_options(options, beams)
     allowed = options.incomplete.allow_incomplete
     downloading.download(source, output, options.records, staging, beams, allowed)

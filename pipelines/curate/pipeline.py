@@ -320,7 +320,7 @@ def _decide(
 
 
 def _temp_dir(root: str) -> str:
-    """Returns a folder for TensorFlow Transform, in whose path TensorFlow would read a pattern."""
+    """Returns a folder for TensorFlow Transform, whose path TensorFlow takes for no pattern."""
     if not filesystem.looks_like_pattern(root):
         return join(root, "temp")
     if filesystem.on_disk(root):

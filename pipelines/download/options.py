@@ -61,7 +61,7 @@ class FetchOptions(Options):
     accept_md5: tuple[str, ...] = flag(
         (),
         "take these tars though another md5 is published, as for one whose published md5 is "
-        "outdated; the dataset's report names them",
+        "outdated; their done.json keeps both",
         metavar="train-images_000=MD5",
         parse=parse_accepted,
     )

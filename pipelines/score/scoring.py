@@ -34,8 +34,7 @@ def score(options: ScoreOptions, beam_options: PipelineOptions) -> Counts:
     retrieves = reranking.rerank == "retrieval"
     job = find_job(options, beside(wanted.output, "parts"), wanted.top_k, embed=retrieves)
     ids = listed_ids(wanted.ids or job.photos.ids)
-    folder, _, name = wanted.output.rpartition("/")
-    filesystem.remove_temporaries(folder, name.removesuffix(".csv"))
+    filesystem.remove_temporaries_of(beside(wanted.output, ""))
     if other := job.parts.claim_anew(job.inputs):
         print(
             f"score: {job.parts.root} was made with another {', '.join(other)}; scoring all again"

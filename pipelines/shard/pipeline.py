@@ -202,17 +202,7 @@ def shard(
             "first; run gld2 download and gld2 curate again, or give --allow_incomplete"
         )
     stats_path = join(plan.final, STATS)
-    there = filesystem.read_record(Stats, stats_path) if filesystem.exists(stats_path) else None
-    if there and there.inputs != plan.inputs and set(plan.missing) < set(there.missing):
-        print(f"shard: {plan.final} lacked units that are staged now; writing it again")
-        filesystem.remove(plan.final)
-        there = None
-    if there and there.inputs != plan.inputs:
-        raise UserError(
-            f"{plan.final}: made from other decisions or flags; "
-            "give another --version, or remove it"
-        )
-    if not there:
+    if not _is_there(plan, stats_path):
         _prepare_folder(plan)
         count_written = functools.partial(_count_written, plan)
         with progress.bar("shard", count_written, progress.BYTES, plan.kept_bytes, output.root):
@@ -225,6 +215,26 @@ def shard(
         )
     print(f"shard: {plan.final}")
     return stats
+
+
+def _is_there(plan: ShardPlan, stats_path: str) -> bool:
+    """Returns whether the version is written; removes one that lacked units staged since.
+
+    Raises:
+      UserError: it was made from something else.
+    """
+    if not filesystem.exists(stats_path):
+        return False
+    there = filesystem.read_record(Stats, stats_path)
+    if there.inputs == plan.inputs:
+        return True
+    if set(plan.missing) < set(there.missing):
+        print(f"shard: {plan.final} lacked units that are staged now; writing it again")
+        filesystem.remove(plan.final)
+        return False
+    raise UserError(
+        f"{plan.final}: made from other decisions or flags; give another --version, or remove it"
+    )
 
 
 def _count_written(plan: ShardPlan) -> progress.Counts:

@@ -328,7 +328,7 @@ def remove(*paths: str) -> None:
             with contextlib.suppress(OSError):
                 os.remove(path)
     if stored := [path for path in paths if not on_disk(path)]:
-        with contextlib.suppress(*unreadable()):
+        with contextlib.suppress(UserError, *unreadable()):
             below = [found for path in stored for found, _ in _objects(path)]
             _store().delete_batch([*stored, *below])
 
@@ -352,9 +352,15 @@ def rename_folder(source: str, target: str, last: str) -> None:
         _file_systems().rename([join(source, n) for n in some], [join(target, n) for n in some])
 
 
-def remove_temporaries(folder: str, name: str = "") -> None:
-    """Removes the incomplete files that a killed run left in a folder, of names that begin so."""
-    remove(*match(join(folder, f"{glob.escape(name)}*.tmp")))
+def remove_temporaries(folder: str) -> None:
+    """Removes the incomplete files that a killed run left in a folder."""
+    remove_temporaries_of(join(folder, ""))
+
+
+def remove_temporaries_of(start: str) -> None:
+    """Removes the incomplete files that a killed run left, of those whose paths begin so."""
+    name = start.rpartition("/")[2]
+    remove(*match(f"{start.removesuffix(name)}{glob.escape(name)}*.tmp"))
 
 
 def make_folder(path: str) -> None:

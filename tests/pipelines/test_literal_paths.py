@@ -51,7 +51,7 @@ def test_files_and_folders_of_such_names_are_these_alone(root: str):
     assert filesystem.has_files(f"{root}/x[1]")
     assert not filesystem.has_files(f"{root}/x[12]")
     assert filesystem.size(files[0]) == 1
-    filesystem.remove_temporaries(f"{root}/x[1]", "f[1]")
+    filesystem.remove_temporaries_of(f"{root}/x[1]/f[1]")
     assert [filesystem.exists(path) for path in files] == [False, True, True, True]
     filesystem.remove(f"{root}/x*")
     assert [filesystem.exists(path) for path in files] == [False, True, True, False]

@@ -105,3 +105,11 @@ def test_a_file_has_its_name_once_its_bytes_are_on_the_disk(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", sync)
     filesystem.write(str(path), b"123")
     assert synced == [(path.stat().st_ino, 3, False)]
+
+
+def test_what_a_killed_run_left_is_removed_beside_its_file_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("s.rejects.jsonl.0123.tmp", "s2.csv.0123.tmp", "s.csv"):
+        (tmp_path / name).touch()
+    filesystem.remove_temporaries_of("s.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.csv", "s2.csv.0123.tmp"]
